@@ -1,0 +1,46 @@
+import TensorTypes
+
+/// Normalization over the innermost axis: `n = x / rms(x)` or `(x - mean) / deviation`, then
+/// `n * weight + bias`, then, if modulated, `n * (1 + scale) + shift`.
+///
+/// Operands: x `[batch, …, channel]`; if `isModulated`, scale and shift, each `[batch, channel]`.
+///
+/// Zhang and Sennrich 2019, "Root Mean Square Layer Normalization"; Ba et al. 2016, "Layer
+/// Normalization"; Peebles and Xie 2022, "Scalable Diffusion Models with Transformers" (adaLN).
+package struct Norm: Hashable, Sendable {
+  package enum Kind: String, Hashable, Sendable { case rootMeanSquare, layer }
+
+  package let kind: Kind
+  package let epsilon: Float
+  package let weight: WeightReference?
+  package let bias: WeightReference?
+  package let isModulated: Bool
+  /// Applied last; only what `SiLU(norm(x))` in convolutional blocks needs.
+  package let activation: Activation
+
+  package init(
+    kind: Kind, epsilon: Float, weight: WeightReference? = nil, bias: WeightReference? = nil,
+    isModulated: Bool = false, activation: Activation = .none
+  ) {
+    self.kind = kind
+    self.epsilon = epsilon
+    self.weight = weight
+    self.bias = bias
+    self.isModulated = isModulated
+    self.activation = activation
+  }
+
+  func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
+    guard operands.count == (isModulated ? 3 : 1) else {
+      throw ShapeError("norm", "was given \(operands.count) operands")
+    }
+    let x = operands[0].shape
+    for stored in [weight, bias].compactMap({ $0 }) where stored.shape != [x.last] {
+      throw ShapeError("norm", "\(stored.name) \(stored.shape) does not fit \(x)")
+    }
+    for modulation in operands.dropFirst() where modulation.shape != [x[0], x.last] {
+      throw ShapeError("norm", "modulation \(modulation.shape) does not fit \(x)")
+    }
+    return x
+  }
+}
