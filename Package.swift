@@ -23,6 +23,9 @@ let package = Package(
   targets: [
     library("TensorTypes"),
     library("Graph", ["TensorTypes"]),
+    library("Weights", ["TensorTypes"]),
+    library("Execution", ["Graph", "TensorTypes", "Weights"]),
     test("Graph", ["Graph", "TensorTypes"]),
+    test("Execution", ["Execution", "Graph", "TensorTypes", "Weights"]),
   ]
 )

@@ -1,0 +1,48 @@
+package import TensorTypes
+package import Weights
+
+/// What turns plans into something that runs: the CPU, a GPU, or the naive reference.
+package protocol Backend: Sendable {
+  /// What people see in status and benchmarks, such as `cpu (avx512-vnni, 2 threads)`.
+  var name: String { get }
+
+  /// Makes weights ready for plans that read them. Each stored tensor is bound once, however many
+  /// plans use it, and quantized ones are read in place from the mapping.
+  func bind(_ weights: WeightStore, activations: ActivationFormat) -> any BoundWeights
+}
+
+/// The stored tensors of one network, as a backend keeps them.
+package protocol BoundWeights: AnyObject {
+  /// Compiles a plan against these weights.
+  /// - Throws: `ExecutionError.weight` if one is missing, misshapen or malformed;
+  ///   `ExecutionError.unsupported` if the backend cannot run an op with these operands.
+  func compile(_ plan: Plan) throws(ExecutionError) -> any Executable
+
+  /// Bytes of memory that binding has taken beside the mapping.
+  var residentBytes: Int { get }
+}
+
+/// A plan that can run any number of times. It is used by one thread at a time.
+package protocol Executable: AnyObject {
+  var plan: Plan { get }
+  /// Memory that one run needs: the arena, and what the backend needs beside it.
+  var peakBytes: Int { get }
+  /// Runs every node once on the values in `arena`.
+  /// - Parameter arena: `plan.arenaBytes` bytes, aligned to 64.
+  func run(arena: UnsafeMutableRawBufferPointer) throws(ExecutionError)
+}
+
+/// Why a plan could not be compiled or run.
+package enum ExecutionError: Error, CustomStringConvertible {
+  case weight(WeightError)
+  case unsupported(op: String, reason: String)
+  case deviceLost(reason: String)
+
+  package var description: String {
+    switch self {
+    case .weight(let error): "\(error)"
+    case .unsupported(let op, let reason): "\(op) cannot run on this backend: \(reason)"
+    case .deviceLost(let reason): "the device was lost: \(reason)"
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import Graph
+package import TensorTypes
+package import Weights
+
+/// The naive f32 interpreter: one thread, plain loops, dequantized weights. It is slow, and what
+/// every kernel is compared with.
+package struct ReferenceBackend: Backend {
+  package init() {}
+
+  package var name: String { "reference" }
+
+  /// `activations` is ignored: the reference is always exact.
+  package func bind(
+    _ weights: WeightStore, activations: ActivationFormat
+  ) -> any BoundWeights {
+    ReferenceWeights(weights)
+  }
+}
+
+private final class ReferenceWeights: BoundWeights {
+  private let store: WeightStore
+  private var tensors: [WeightReference: [Float]] = [:]
+
+  init(_ store: WeightStore) { self.store = store }
+
+  var residentBytes: Int { tensors.values.reduce(0) { $0 + 4 * $1.count } }
+
+  func compile(_ plan: Plan) throws(ExecutionError) -> any Executable {
+    for reference in plan.graph.weights where tensors[reference] == nil {
+      do throws(WeightError) {
+        let stored = try store.weight(named: reference.name, logicalShape: reference.shape)
+        tensors[reference] = stored.dequantized()
+      } catch { throw .weight(error) }
+    }
+    return ReferenceExecutable(plan: plan, tensors: tensors)
+  }
+}
+
+private final class ReferenceExecutable: Executable {
+  let plan: Plan
+  private let tensors: [WeightReference: [Float]]
+
+  init(plan: Plan, tensors: [WeightReference: [Float]]) {
+    self.plan = plan
+    self.tensors = tensors
+  }
+
+  var peakBytes: Int { plan.arenaBytes }
+
+  func run(arena: UnsafeMutableRawBufferPointer) throws(ExecutionError) {
+    for node in plan.graph.nodes {
+      let operands = node.operands.map { ReferenceTensor($0, in: arena, plan[$0]) }
+      let result = ReferenceTensor(node.result, in: arena, plan[node.result])
+      let context = ReferenceContext(tensors: tensors, operands: operands, result: result)
+      context.evaluate(node.op)
+    }
+  }
+}
+
+/// A value's elements while the interpreter runs.
+struct ReferenceTensor {
+  let shape: Shape
+  let bytes: UnsafeMutableRawBufferPointer
+
+  init(_ value: Value, in arena: UnsafeMutableRawBufferPointer, _ place: ArenaRange) {
+    shape = value.shape
+    bytes = UnsafeMutableRawBufferPointer(rebasing: arena[place.offset..<place.end])
+  }
+
+  var floats: UnsafeMutableBufferPointer<Float> { bytes.bindMemory(to: Float.self) }
+  var indices: UnsafeMutableBufferPointer<Int32> { bytes.bindMemory(to: Int32.self) }
+}
+
+/// What one node reads and writes.
+struct ReferenceContext {
+  let tensors: [WeightReference: [Float]]
+  let operands: [ReferenceTensor]
+  let result: ReferenceTensor
+
+  func weight(_ reference: WeightReference) -> [Float] {
+    guard let elements = tensors[reference] else {
+      preconditionFailure("\(reference.name) was not bound")
+    }
+    return elements
+  }
+
+  func evaluate(_ op: Op) {
+    switch op {
+    case .parameter(let op): parameter(op)
+    case .embedding(let op): embedding(op)
+    case .sinusoidal(let op): sinusoidal(op)
+    case .linear(let op): linear(op)
+    case .convolution(let op): convolution(op)
+    case .norm(let op): norm(op)
+    case .rotary(let op): rotary(op)
+    case .attention(let op): attention(op)
+    case .activation(let function): each { function.value(operands[0].floats[$0]) }
+    case .add: each { operands[0].floats[$0] + broadcast(operands[1], at: $0) }
+    case .multiply: each { operands[0].floats[$0] * broadcast(operands[1], at: $0) }
+    case .slice(let op): slice(op)
+    case .meanPool: meanPool()
+    case .depthToSpace(let op):
+      shuffle(coarse: operands[0], fine: result, op.factor) { fine, coarse in
+        result.floats[fine] = operands[0].floats[coarse]
+      }
+    case .spaceToDepth(let op):
+      shuffle(coarse: result, fine: operands[0], op.factor) { fine, coarse in
+        result.floats[coarse] = operands[0].floats[fine]
+      }
+    case .reshape: break  // The planner gave both the same place.
+    }
+  }
+
+  /// Writes each element of the result.
+  func each(_ element: (Int) -> Float) {
+    let floats = result.floats
+    for index in 0..<result.shape.count { floats[index] = element(index) }
+  }
+
+  /// The element of a `[channel]`, `[batch, channel]` or equal-shaped operand that goes with
+  /// element `index` of the result.
+  func broadcast(_ operand: ReferenceTensor, at index: Int) -> Float {
+    if operand.shape == result.shape { return operand.floats[index] }
+    let channel = index % result.shape.last
+    guard operand.shape.rank == 2 else { return operand.floats[channel] }
+    let batchItem = index / (result.shape.count / result.shape[0])
+    return operand.floats[batchItem * result.shape.last + channel]
+  }
+
+  /// What linears and convolutions do to a sum.
+  func epilogue(
+    _ sum: Float, at index: Int, _ activation: Activation, hasGate: Bool, hasResidual: Bool
+  ) -> Float {
+    var y = activation.value(sum)
+    if hasGate { y *= broadcast(operands[1], at: index) }
+    if hasResidual { y += operands[operands.count - 1].floats[index] }
+    return y
+  }
+}
