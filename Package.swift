@@ -25,6 +25,7 @@ let package = Package(
     library("Graph", ["TensorTypes"]),
     library("Weights", ["TensorTypes"]),
     library("Execution", ["Graph", "TensorTypes", "Weights"]),
+    library("Models", ["Graph", "TensorTypes"]),
     test("Graph", ["Graph", "TensorTypes"]),
     test("Execution", ["Execution", "Graph", "TensorTypes", "Weights"]),
   ]

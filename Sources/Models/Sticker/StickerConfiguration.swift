@@ -1,0 +1,119 @@
+import TensorTypes
+
+/// The extents of the sticker family's networks, as `model.json` gives them.
+package struct StickerConfiguration: Decodable, Hashable, Sendable {
+  /// A BERT encoder. Devlin et al. 2018.
+  package struct TextEncoder: Decodable, Hashable, Sendable {
+    package var vocabularySize: Int
+    package var width: Int
+    package var layers: Int
+    package var heads: Int
+    package var hiddenWidth: Int
+    package var maximumPositions: Int
+    package var normEpsilon: Float
+  }
+
+  /// A diffusion transformer over the autoencoder's latents.
+  package struct Denoiser: Decodable, Hashable, Sendable {
+    package var latentChannels: Int
+    package var latentHeight: Int
+    package var latentWidth: Int
+    package var width: Int
+    package var layers: Int
+    package var heads: Int
+    package var keyValueHeads: Int
+    package var hiddenWidth: Int
+    package var textWidth: Int
+    package var sigmaFeatures: Int
+    package var ropeBase: Float
+    package var normEpsilon: Float
+
+    package var headWidth: Int { width / heads }
+    package var keyValueWidth: Int { headWidth * keyValueHeads }
+    package var tokens: Int { latentHeight * latentWidth }
+  }
+
+  /// One half of the autoencoder: stages of residual blocks from the finest to the coarsest
+  /// resolution (encoder) or back (decoder), beside one linear map over whole patches.
+  package struct Autoencoder: Decodable, Hashable, Sendable {
+    package var latentChannels: Int
+    /// Channels of each stage, in the order in which data passes them.
+    package var widths: [Int]
+    /// Residual blocks of each stage.
+    package var blocks: [Int]
+    /// Pixels on a side that one place of the finest stage covers.
+    package var headFactor: Int
+    package var normEpsilon: Float
+
+    /// Pixels on a side that one latent covers.
+    package var patch: Int { headFactor << (widths.count - 1) }
+  }
+
+  package var textEncoder: TextEncoder
+  package var denoiser: Denoiser
+  package var decoder: Autoencoder
+  package var encoder: Autoencoder
+
+  /// Throws if the parts do not fit each other or are of no size that the ops can take.
+  package func validate() throws(ConfigurationError) {
+    try textEncoder.validate()
+    try denoiser.validate(textWidth: textEncoder.width)
+    try decoder.validate("decoder", latentChannels: denoiser.latentChannels)
+    try encoder.validate("encoder", latentChannels: denoiser.latentChannels)
+    try ConfigurationError.check(
+      decoder.patch == encoder.patch, "autoencoder", "its halves differ in scale")
+  }
+}
+
+/// Larger extents than any real model's are refused before memory is asked for.
+private let plausible = 1...65_536
+
+extension StickerConfiguration.TextEncoder {
+  fileprivate func validate() throws(ConfigurationError) {
+    let extents = [width, layers, heads, hiddenWidth, maximumPositions]
+    try ConfigurationError.check(
+      extents.allSatisfy(plausible.contains) && (1...10_000_000).contains(vocabularySize),
+      "text encoder", "an extent is not in \(plausible)")
+    try ConfigurationError.check(
+      width % heads == 0, "text encoder", "width \(width) does not divide by \(heads) heads")
+  }
+}
+
+extension StickerConfiguration.Denoiser {
+  fileprivate func validate(textWidth expected: Int) throws(ConfigurationError) {
+    let extents = [
+      latentChannels, latentHeight, latentWidth, width, layers, heads, keyValueHeads, hiddenWidth,
+      sigmaFeatures,
+    ]
+    try ConfigurationError.check(
+      extents.allSatisfy(plausible.contains), "denoiser", "an extent is not in \(plausible)")
+    try ConfigurationError.check(
+      width % heads == 0 && headWidth % 4 == 0, "denoiser",
+      "width \(width) does not split into \(heads) heads of a multiple of 4 channels")
+    try ConfigurationError.check(
+      heads % keyValueHeads == 0, "denoiser",
+      "\(heads) query heads do not share \(keyValueHeads) key and value heads evenly")
+    try ConfigurationError.check(
+      sigmaFeatures % 2 == 0, "denoiser", "sigmaFeatures \(sigmaFeatures) is odd")
+    try ConfigurationError.check(
+      textWidth == expected, "denoiser",
+      "textWidth \(textWidth) is not the text encoder's width \(expected)")
+  }
+}
+
+extension StickerConfiguration.Autoencoder {
+  fileprivate func validate(
+    _ name: String, latentChannels expected: Int
+  ) throws(ConfigurationError) {
+    try ConfigurationError.check(
+      (widths + [headFactor, latentChannels]).allSatisfy(plausible.contains), name,
+      "an extent is not in \(plausible)")
+    try ConfigurationError.check(
+      (1...8).contains(widths.count) && blocks.count == widths.count
+        && blocks.allSatisfy((0...64).contains) && headFactor <= 64,
+      name, "it needs 1 to 8 stages with a count of blocks each")
+    try ConfigurationError.check(
+      latentChannels == expected, name,
+      "latentChannels \(latentChannels) is not the denoiser's \(expected)")
+  }
+}

@@ -1,0 +1,143 @@
+import Graph
+import TensorTypes
+
+/// The names that the package's tensors have, and the shapes that they must have.
+enum StickerWeightMap {
+  /// A matrix product's weight and bias.
+  struct Affine {
+    let weight: WeightReference
+    let bias: WeightReference
+
+    init(_ stem: String, _ weightShape: Shape) {
+      weight = WeightReference("\(stem).weight", weightShape)
+      bias = WeightReference("\(stem).bias", [weightShape[0]])
+    }
+
+    /// A norm's weight and bias.
+    init(norm stem: String, _ width: Int) {
+      weight = WeightReference("\(stem).weight", [width])
+      bias = WeightReference("\(stem).bias", [width])
+    }
+  }
+
+  struct TextEncoderLayer {
+    let query, key, value, output, up, down: Affine
+    let attentionNorm, outputNorm: Affine
+  }
+
+  struct TextEncoder {
+    let words, positions, types: WeightReference
+    let embeddingNorm: Affine
+    let layers: [TextEncoderLayer]
+
+    init(_ c: StickerConfiguration.TextEncoder) {
+      words = WeightReference("embeddings.word.weight", [c.vocabularySize, c.width])
+      positions = WeightReference("embeddings.position.weight", [c.maximumPositions, c.width])
+      types = WeightReference("embeddings.type.weight", [2, c.width])
+      embeddingNorm = Affine(norm: "embeddings.norm", c.width)
+      layers = (0..<c.layers).map { layer in
+        let stem = "layers.\(layer)"
+        return TextEncoderLayer(
+          query: Affine("\(stem).query", [c.width, c.width]),
+          key: Affine("\(stem).key", [c.width, c.width]),
+          value: Affine("\(stem).value", [c.width, c.width]),
+          output: Affine("\(stem).attention_output", [c.width, c.width]),
+          up: Affine("\(stem).up", [c.hiddenWidth, c.width]),
+          down: Affine("\(stem).down", [c.width, c.hiddenWidth]),
+          attentionNorm: Affine(norm: "\(stem).attention_norm", c.width),
+          outputNorm: Affine(norm: "\(stem).output_norm", c.width))
+      }
+    }
+  }
+
+  struct DenoiserLayer {
+    let queryKeyValue, attentionOutput, gate, up, down: WeightReference
+    let queryNorm, keyNorm, textKeyNorm, modulation: WeightReference
+
+    init(_ c: StickerConfiguration.Denoiser, _ layer: Int) {
+      func weight(_ name: String, _ shape: Shape) -> WeightReference {
+        WeightReference("layers.\(layer).\(name)", shape)
+      }
+      queryKeyValue = weight("qkv.weight", [c.width + 2 * c.keyValueWidth, c.width])
+      attentionOutput = weight("out.weight", [c.width, c.width])
+      gate = weight("gate.weight", [c.hiddenWidth, c.width])
+      up = weight("up.weight", [c.hiddenWidth, c.width])
+      down = weight("down.weight", [c.width, c.hiddenWidth])
+      queryNorm = weight("q_norm.weight", [c.headWidth])
+      keyNorm = weight("k_norm.weight", [c.headWidth])
+      textKeyNorm = weight("text_k_norm.weight", [c.headWidth])
+      modulation = weight("modulation", [6, c.width])
+    }
+  }
+
+  struct Denoiser {
+    let input, pooled, modulation, textKeyValue, finalModulation, output: Affine
+    let sigma: [Affine]
+    let layers: [DenoiserLayer]
+
+    init(_ c: StickerConfiguration.Denoiser) {
+      input = Affine("input", [c.width, c.latentChannels])
+      sigma = [
+        Affine("sigma.0", [c.width, c.sigmaFeatures]), Affine("sigma.1", [c.width, c.width]),
+      ]
+      pooled = Affine("pooled", [c.width, c.textWidth])
+      modulation = Affine("modulation", [6 * c.width, c.width])
+      textKeyValue = Affine("text_kv", [c.layers * 2 * c.keyValueWidth, c.textWidth])
+      layers = (0..<c.layers).map { DenoiserLayer(c, $0) }
+      finalModulation = Affine("final_modulation", [2 * c.width, c.width])
+      output = Affine("output", [c.latentChannels, c.width])
+    }
+  }
+
+  struct ResidualBlock {
+    let norm1, norm2: WeightReference
+    let convolution1, convolution2: Affine
+
+    init(_ stem: String, _ width: Int) {
+      norm1 = WeightReference("\(stem).norm1.weight", [width])
+      norm2 = WeightReference("\(stem).norm2.weight", [width])
+      convolution1 = Affine("\(stem).conv1", [width, 3, 3, width])
+      convolution2 = Affine("\(stem).conv2", [width, 3, 3, width])
+    }
+  }
+
+  struct Autoencoder {
+    let linear, stem, head: Affine
+    let headNorm: WeightReference
+    let stages: [[ResidualBlock]]
+    /// What leads from each stage to the next.
+    let steps: [Affine]
+
+    init(decoder c: StickerConfiguration.Autoencoder) {
+      linear = Affine("linear_out", [c.patch * c.patch * 4, c.latentChannels])
+      stem = Affine("stem", [c.widths[0], c.latentChannels])
+      steps = (1..<max(c.widths.count, 1)).map {
+        Affine("stages.\($0).up", [4 * c.widths[$0], c.widths[$0 - 1]])
+      }
+      let last = c.widths[c.widths.count - 1]
+      head = Affine("head", [c.headFactor * c.headFactor * 4, 3, 3, last])
+      headNorm = WeightReference("norm.weight", [last])
+      stages = Self.stages(c)
+    }
+
+    init(encoder c: StickerConfiguration.Autoencoder) {
+      linear = Affine("linear_in", [c.latentChannels, c.patch * c.patch * 4])
+      stem = Affine("stem", [c.widths[0], c.headFactor * c.headFactor * 4])
+      steps = (1..<max(c.widths.count, 1)).map {
+        Affine("stages.\($0).down", [c.widths[$0], 4 * c.widths[$0 - 1]])
+      }
+      let last = c.widths[c.widths.count - 1]
+      head = Affine("head", [c.latentChannels, last])
+      headNorm = WeightReference("norm.weight", [last])
+      stages = Self.stages(c)
+    }
+
+    private static func stages(_ c: StickerConfiguration.Autoencoder) -> [[ResidualBlock]] {
+      c.widths.indices.map { stage in
+        (0..<c.blocks[stage]).map {
+          ResidualBlock("stages.\(stage).blocks.\($0)", c.widths[stage])
+        }
+      }
+    }
+  }
+}
