@@ -27,6 +27,7 @@ let package = Package(
     library("Execution", ["Graph", "TensorTypes", "Weights"]),
     library("Models", ["Graph", "TensorTypes"]),
     test("Graph", ["Graph", "TensorTypes"]),
+    test("Models", ["Models", "Graph", "TensorTypes"]),
     test("Execution", ["Execution", "Graph", "TensorTypes", "Weights"]),
   ]
 )

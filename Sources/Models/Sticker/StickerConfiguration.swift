@@ -24,7 +24,7 @@ package struct StickerConfiguration: Decodable, Hashable, Sendable {
     package var keyValueHeads: Int
     package var hiddenWidth: Int
     package var textWidth: Int
-    package var sigmaFeatures: Int
+    package var sigmaChannels: Int
     package var ropeBase: Float
     package var normEpsilon: Float
 
@@ -83,7 +83,7 @@ extension StickerConfiguration.Denoiser {
   fileprivate func validate(textWidth expected: Int) throws(ConfigurationError) {
     let extents = [
       latentChannels, latentHeight, latentWidth, width, layers, heads, keyValueHeads, hiddenWidth,
-      sigmaFeatures,
+      sigmaChannels,
     ]
     try ConfigurationError.check(
       extents.allSatisfy(plausible.contains), "denoiser", "an extent is not in \(plausible)")
@@ -94,7 +94,7 @@ extension StickerConfiguration.Denoiser {
       heads % keyValueHeads == 0, "denoiser",
       "\(heads) query heads do not share \(keyValueHeads) key and value heads evenly")
     try ConfigurationError.check(
-      sigmaFeatures % 2 == 0, "denoiser", "sigmaFeatures \(sigmaFeatures) is odd")
+      sigmaChannels % 2 == 0, "denoiser", "sigmaChannels \(sigmaChannels) is odd")
     try ConfigurationError.check(
       textWidth == expected, "denoiser",
       "textWidth \(textWidth) is not the text encoder's width \(expected)")

@@ -61,7 +61,7 @@ struct StickerDenoiser {
 
   /// What the layers are modulated by: noise level and pooled text, `[batch, width]`.
   private func condition(_ g: GraphBuilder, sigma: Value, pooled: Value) -> Value {
-    let features = g.sinusoidal(sigma, width: configuration.sigmaFeatures, scale: 1000)
+    let features = g.sinusoidal(sigma, width: configuration.sigmaChannels, scale: 1000)
     let hidden = g.silu(g.linear(features, weights.sigma[0].weight, bias: weights.sigma[0].bias))
     let level = g.linear(hidden, weights.sigma[1].weight, bias: weights.sigma[1].bias)
     let text = g.linear(pooled, weights.pooled.weight, bias: weights.pooled.bias)

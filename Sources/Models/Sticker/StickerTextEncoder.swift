@@ -25,11 +25,12 @@ struct StickerTextEncoder {
     x = g.add(x, g.parameter(weights.types, rows: 1, as: [c.width]))
     x = norm(g, x, weights.embeddingNorm)
     for layer in weights.layers {
-      let q = g.linear(x, layer.query.weight, bias: layer.query.bias)
-      let k = g.linear(x, layer.key.weight, bias: layer.key.bias)
-      let v = g.linear(x, layer.value.weight, bias: layer.value.bias)
+      // [batch, token, width] three times
+      let qkv = g.split(
+        g.linear(x, layer.queryKeyValue.weight, bias: layer.queryKeyValue.bias), into: 3)
       let attended = g.attention(
-        q, [.init(keys: k, values: v, bias: bias)], heads: c.heads, keyValueHeads: c.heads)
+        qkv[0], [.init(keys: qkv[1], values: qkv[2], bias: bias)], heads: c.heads,
+        keyValueHeads: c.heads)
       let output = g.linear(attended, layer.output.weight, bias: layer.output.bias)
       x = norm(g, g.add(x, output), layer.attentionNorm)
       let hidden = g.gelu(g.linear(x, layer.up.weight, bias: layer.up.bias))  // [.., hidden]

@@ -21,7 +21,7 @@ enum StickerWeightMap {
   }
 
   struct TextEncoderLayer {
-    let query, key, value, output, up, down: Affine
+    let queryKeyValue, output, up, down: Affine
     let attentionNorm, outputNorm: Affine
   }
 
@@ -31,17 +31,15 @@ enum StickerWeightMap {
     let layers: [TextEncoderLayer]
 
     init(_ c: StickerConfiguration.TextEncoder) {
-      words = WeightReference("embeddings.word.weight", [c.vocabularySize, c.width])
-      positions = WeightReference("embeddings.position.weight", [c.maximumPositions, c.width])
-      types = WeightReference("embeddings.type.weight", [2, c.width])
-      embeddingNorm = Affine(norm: "embeddings.norm", c.width)
+      words = WeightReference("word_embedding.weight", [c.vocabularySize, c.width])
+      positions = WeightReference("position_embedding.weight", [c.maximumPositions, c.width])
+      types = WeightReference("token_type_embedding.weight", [2, c.width])
+      embeddingNorm = Affine(norm: "embedding_norm", c.width)
       layers = (0..<c.layers).map { layer in
         let stem = "layers.\(layer)"
         return TextEncoderLayer(
-          query: Affine("\(stem).query", [c.width, c.width]),
-          key: Affine("\(stem).key", [c.width, c.width]),
-          value: Affine("\(stem).value", [c.width, c.width]),
-          output: Affine("\(stem).attention_output", [c.width, c.width]),
+          queryKeyValue: Affine("\(stem).qkv", [3 * c.width, c.width]),
+          output: Affine("\(stem).attention_out", [c.width, c.width]),
           up: Affine("\(stem).up", [c.hiddenWidth, c.width]),
           down: Affine("\(stem).down", [c.width, c.hiddenWidth]),
           attentionNorm: Affine(norm: "\(stem).attention_norm", c.width),
@@ -78,7 +76,7 @@ enum StickerWeightMap {
     init(_ c: StickerConfiguration.Denoiser) {
       input = Affine("input", [c.width, c.latentChannels])
       sigma = [
-        Affine("sigma.0", [c.width, c.sigmaFeatures]), Affine("sigma.1", [c.width, c.width]),
+        Affine("sigma.0", [c.width, c.sigmaChannels]), Affine("sigma.2", [c.width, c.width]),
       ]
       pooled = Affine("pooled", [c.width, c.textWidth])
       modulation = Affine("modulation", [6 * c.width, c.width])

@@ -1,0 +1,80 @@
+import Testing
+
+@testable import Diffusion
+
+@Suite struct SamplingTests {
+  /// Known answers published with the generator (Random123's kat_vectors).
+  @Test func philoxGivesItsKnownAnswers() {
+    #expect(
+      Philox(seed: 0).block(counter: (0, 0, 0, 0))
+        == (0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8))
+    let ones = UInt32.max
+    #expect(
+      Philox(seed: .max).block(counter: (ones, ones, ones, ones))
+        == (0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd))
+  }
+
+  @Test func normalsHaveUnitVariance() {
+    let values = (0..<20_000).map { Double(Philox(seed: 3).normal(at: $0)) }
+    let mean = values.reduce(0, +) / 20_000
+    let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 20_000
+    #expect(abs(mean) < 0.03 && abs(variance - 1) < 0.04)
+    #expect(Philox(seed: 4).normal(at: 0) != Philox(seed: 3).normal(at: 0))
+  }
+
+  @Test func scheduleFallsFromOneToZero() {
+    for steps in [1, 2, 4, 50] {
+      let schedule = NoiseSchedule(steps: steps, shift: 3)
+      #expect(schedule.sigmas.count == steps + 1)
+      #expect(schedule.sigmas.first == 1 && schedule.sigmas.last == 0)
+      #expect(zip(schedule.sigmas, schedule.sigmas.dropFirst()).allSatisfy { $0 > $1 })
+    }
+    #expect(abs(NoiseSchedule(steps: 2, shift: 3).sigmas[1] - 0.75) < 1e-6)
+  }
+
+  /// On a straight path one step is exact, and so are many.
+  @Test func eulerFollowsAStraightPathExactly() {
+    let clean: [Float] = [0.5, -2, 3]
+    let noise: [Float] = [1, 1, -1]
+    for steps in [1, 4] {
+      var x = noise
+      let schedule = NoiseSchedule(steps: steps, shift: 3)
+      let velocity = zip(noise, clean).map { $0 - $1 }
+      for step in 0..<steps {
+        x.withUnsafeMutableBufferPointer { x in
+          velocity.withUnsafeBufferPointer {
+            EulerSampler.step(
+              x, velocity: $0, sigma: schedule.sigmas[step], nextSigma: schedule.sigmas[step + 1])
+          }
+        }
+      }
+      #expect(zip(x, clean).allSatisfy { abs($0 - $1) < 1e-5 })
+    }
+  }
+
+  @Test func guidanceOfEitherPredictionIsTheSame() {
+    let latents: [Float] = [1, 2]
+    let (conditional, unconditional): ([Float], [Float]) = ([0.2, 0.4], [-0.5, 1])
+    let sigma: Float = 0.7
+    func velocity(_ a: [Float], _ b: [Float], _ prediction: Prediction) -> [Float] {
+      var result: [Float] = [0, 0]
+      result.withUnsafeMutableBufferPointer { result in
+        latents.withUnsafeBufferPointer { latents in
+          a.withUnsafeBufferPointer { a in
+            b.withUnsafeBufferPointer { b in
+              Guidance.velocity(
+                into: result, latents: latents, conditional: a, unconditional: b, scale: 2.5,
+                sigma: sigma, prediction: prediction)
+            }
+          }
+        }
+      }
+      return result
+    }
+    let fromSample = velocity(conditional, unconditional, .sample)
+    let asVelocity = { (x: [Float]) in zip(latents, x).map { ($0 - $1) / sigma } }
+    let fromVelocity = velocity(
+      asVelocity(conditional), asVelocity(unconditional), .velocity)
+    #expect(zip(fromSample, fromVelocity).allSatisfy { abs($0 - $1) < 1e-5 })
+  }
+}

@@ -1,0 +1,70 @@
+import Graph
+import TensorTypes
+import Testing
+
+@testable import Models
+
+@Suite struct StickerTests {
+  /// The extents of the model that ships.
+  static let configuration = StickerConfiguration(
+    textEncoder: .init(
+      vocabularySize: 30522, width: 384, layers: 6, heads: 12, hiddenWidth: 1536,
+      maximumPositions: 512, normEpsilon: 1e-12),
+    denoiser: .init(
+      latentChannels: 128, latentHeight: 8, latentWidth: 8, width: 384, layers: 8, heads: 6,
+      keyValueHeads: 2, hiddenWidth: 1024, textWidth: 384, sigmaChannels: 256, ropeBase: 100,
+      normEpsilon: 1e-6),
+    decoder: .init(
+      latentChannels: 128, widths: [384, 256, 160, 64], blocks: [1, 2, 2, 1], headFactor: 8,
+      normEpsilon: 1e-6),
+    encoder: .init(
+      latentChannels: 128, widths: [64, 96, 160, 256], blocks: [1, 1, 1, 1], headFactor: 8,
+      normEpsilon: 1e-6))
+
+  @Test func networksFitTogether() throws {
+    let family = try Sticker(Self.configuration)
+    #expect(family.nativeSize == 512)
+    let denoiser = family.denoiser(batch: 2, tokens: 16)
+    #expect(denoiser.outputs[0].value.shape == [2, 64, 128])
+    #expect(family.decoder(batch: 1).outputs[0].value.shape == [1, 512, 512, 4])
+    #expect(family.encoder(batch: 1).outputs[0].value.shape == [1, 8, 8, 128])
+    let context = family.context(batch: 1, tokens: 16)
+    let keys = context.outputs.map { ($0.name, $0.value.shape) }
+    for (name, shape) in keys where name.hasPrefix("keys") || name.hasPrefix("values") {
+      let inputs = family.denoiser(batch: 1, tokens: 16).inputs
+      #expect(inputs.contains { $0.name == name && $0.value.shape == shape }, "\(name)")
+    }
+  }
+
+  /// The promise of the first model: a guided step and the decoder together within 15 GOP.
+  @Test func aStepAndTheDecoderStayWithinTheirCost() throws {
+    let family = try Sticker(Self.configuration)
+    let operations =
+      family.denoiser(batch: 2, tokens: 16).operationCount + family.decoder(batch: 1).operationCount
+    #expect(operations <= 15_000_000_000)
+    #expect(operations > 5_000_000_000)
+  }
+
+  @Test func fusionLeavesNoLooseEpilogue() throws {
+    let graph = try Sticker(Self.configuration).denoiser(batch: 2, tokens: 16).fusingEpilogues()
+    try graph.verify()
+    let loose = graph.nodes.filter { $0.op == .multiply }
+    #expect(loose.isEmpty, "\(graph.dump())")
+  }
+
+  @Test func extentsThatDoNotFitAreRefused() {
+    let paths: [WritableKeyPath<StickerConfiguration, Int>] = [
+      \.denoiser.keyValueHeads, \.denoiser.heads, \.denoiser.textWidth, \.textEncoder.heads,
+      \.decoder.headFactor, \.encoder.latentChannels,
+    ]
+    for path in paths {
+      for extent in [-1, 0, 5, Int.max] {
+        var configuration = Self.configuration
+        configuration[keyPath: path] = extent
+        #expect(throws: ConfigurationError.self, "\(path) = \(extent)") {
+          try Sticker(configuration)
+        }
+      }
+    }
+  }
+}
