@@ -1,0 +1,54 @@
+# `make generate PROMPT="a red apple"` draws a picture; `make test` runs the tests.
+
+PROMPT ?= a red apple
+OUT ?= out.png
+SWIFT ?= swift
+STYLE ?=
+# What .ci/run and packagers set to keep build products apart.
+BUILD_PATH ?= .build
+FLAGS := --scratch-path $(BUILD_PATH) --explicit-target-dependency-import-check error
+
+# Debian packages: libraries that are linked, and what the client tests run in.
+PACKAGES := libpng-dev pkg-config
+TEST_PACKAGES := python3 python3-venv
+
+.PHONY: generate build deps test test-deps clients-test lint bench sheet ci clean
+
+generate: build
+	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
+	  --models models $(if $(STYLE),--style $(STYLE)) --output "$(OUT)"
+
+build: deps
+	$(SWIFT) build -c release $(FLAGS) --product bananad
+	$(SWIFT) build -c release $(FLAGS) --product banana
+
+deps:
+	@scripts/install-packages $(PACKAGES)
+
+test-deps: deps
+	@scripts/install-packages $(TEST_PACKAGES)
+
+test: deps
+	$(SWIFT) test $(FLAGS)
+
+# The public OpenAI client, over the socket, against the release build.
+clients-test: test-deps build
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --requirement Tests/clients/requirements.txt
+	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && \
+	  .venv/bin/python Tests/clients/openai_client_test.py "$$bin/bananad" models
+
+lint:
+	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
+
+bench: deps
+	$(SWIFT) build -c release $(FLAGS) --product banana-bench
+	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana-bench" --models models
+
+# Everything that must hold before a change lands.
+ci: lint test clients-test
+	$(MAKE) generate OUT=$(BUILD_PATH)/ci.png
+	$(MAKE) bench
+
+clean:
+	rm -rf $(BUILD_PATH) .venv

@@ -1,0 +1,98 @@
+import Foundation
+import Testing
+
+/// Holds the house to its rules: who imports whom, and how long files and lines are.
+@Suite struct TidyTests {
+  static let root = URL(filePath: #filePath)
+    .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+  /// Who may import whom, of our own modules. Nothing else is allowed.
+  static let allowed: [String: Set<String>] = [
+    "TensorTypes": [], "CKernels": [], "CPNG": [], "Text": [], "BananaAPI": [],
+    "Imaging": ["CPNG"],
+    "Graph": ["TensorTypes"],
+    "Weights": ["TensorTypes"],
+    "Models": ["Graph", "TensorTypes"],
+    "Execution": ["Graph", "Weights", "TensorTypes"],
+    "CPUBackend": ["Execution", "CKernels", "Graph", "Weights", "TensorTypes"],
+    "Diffusion": [
+      "Models", "Execution", "Weights", "Text", "Imaging", "Graph", "TensorTypes",
+    ],
+    "BananaServer": [
+      "BananaAPI", "Diffusion", "Execution", "Weights", "Imaging", "TensorTypes", "CSystem",
+    ],
+    "BananaSDK": ["BananaAPI"],
+    "BananaCommands": ["BananaSDK", "BananaAPI"],
+    "bananad": ["BananaServer", "CPUBackend", "Diffusion", "Execution", "Weights", "TensorTypes"],
+    "banana": ["BananaCommands"],
+    "banana-bench": [
+      "BananaServer", "CPUBackend", "CKernels", "Diffusion", "Models", "Execution", "Weights",
+      "Graph", "TensorTypes",
+    ],
+  ]
+
+  static func swiftFiles(_ folder: String) -> [URL] {
+    let files = FileManager.default.enumerator(
+      at: root.appending(path: folder), includingPropertiesForKeys: nil)
+    return (files?.allObjects as? [URL] ?? []).filter { $0.pathExtension == "swift" }
+  }
+
+  @Test func modulesImportOnlyWhatTheTableAllows() throws {
+    let own = Set(Self.allowed.keys)
+    let sources = Self.root.appending(path: "Sources")
+    for module in try FileManager.default.contentsOfDirectory(atPath: sources.path) {
+      guard let allowed = Self.allowed[module] else {
+        Issue.record("Sources/\(module) is not in the import table of DESIGN's house")
+        continue
+      }
+      for file in Self.swiftFiles("Sources/\(module)") {
+        let text = try String(contentsOf: file, encoding: .utf8)
+        for line in text.split(separator: "\n") {
+          guard let imported = importedModule(line), own.contains(imported) else { continue }
+          #expect(
+            allowed.contains(imported), "\(module)/\(file.lastPathComponent) imports \(imported)")
+        }
+      }
+    }
+  }
+
+  private func importedModule(_ line: Substring) -> String? {
+    let words = line.split(separator: " ").map(String.init)
+    guard let keyword = words.firstIndex(of: "import"), keyword + 1 < words.count,
+      words[..<keyword].allSatisfy({ ["package", "public", "@testable", "@preconcurrency"].contains($0) })
+    else { return nil }
+    return words[keyword + 1].split(separator: ".").first.map(String.init)
+  }
+
+  @Test func filesAndLinesStayShort() throws {
+    for file in Self.swiftFiles("Sources") + Self.swiftFiles("Tests") {
+      let lines = try String(contentsOf: file, encoding: .utf8).split(
+        separator: "\n", omittingEmptySubsequences: false)
+      // Tables of data are not read by people.
+      if file.lastPathComponent.hasSuffix("+Data.swift") { continue }
+      #expect(lines.count <= 420, "\(file.lastPathComponent) has \(lines.count) lines")
+      for (number, line) in lines.enumerated() where line.count > 100 {
+        Issue.record("\(file.lastPathComponent):\(number + 1) is \(line.count) columns wide")
+      }
+    }
+  }
+
+  /// Inexact names hide what a thing is.
+  @Test func namesSayWhatThingsAre() throws {
+    let vague = ["Manager", "Helper", "Util", "Extras", "Misc"]
+    for file in Self.swiftFiles("Sources") {
+      let name = file.deletingPathExtension().lastPathComponent
+      #expect(!vague.contains { name.contains($0) }, "\(name)")
+    }
+  }
+
+  /// A switch on a model's name outside its own folder and the catalog is a defect.
+  @Test func onlyTheCatalogKnowsModelsByName() throws {
+    for file in Self.swiftFiles("Sources") {
+      let path = file.path
+      if path.contains("/Models/") { continue }
+      let text = try String(contentsOf: file, encoding: .utf8)
+      #expect(!text.contains("\"sticker"), "\(file.lastPathComponent)")
+    }
+  }
+}
