@@ -1,0 +1,117 @@
+import ArgumentParser
+import CPUBackend
+import Diffusion
+import Execution
+import TensorTypes
+
+/// Measures the resident model stage by stage, as a fraction of what this machine can do.
+@main
+struct BananaBench: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "banana-bench",
+    abstract: "Measure each stage of a model as a fraction of this machine's own peak.")
+
+  @Option(help: "The folder that holds the model packages.")
+  var models = "models"
+
+  @Option(help: "Worker threads; as many as there are processors if not given.")
+  var threads: Int?
+
+  @Option(help: "int8, or float32 for the exact mode.")
+  var activations: ActivationFormat = .int8
+
+  @Option(help: "Counted runs of each stage.")
+  var runs = 15
+
+  func validate() throws {
+    if runs < 1 { throw ValidationError("--runs must be at least 1") }
+    if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
+  }
+
+  func run() throws {
+    let backend = CPUBackend(threads: threads)
+    let start = ContinuousClock.now
+    let model = try LoadedModel(modelsDirectory: models)
+    let openMilliseconds = milliseconds(ContinuousClock.now - start)
+    let networks = BoundModel(
+      family: model.family, stores: model.stores, backend: backend, activations: activations)
+    let peak = MachinePeak.measure(threads: backend.threads)
+
+    print("\(backend.name), activations \(activations.rawValue)")
+    print(
+      "peak of \(backend.threads) threads: int8 \(rounded(peak.int8)) GOP/s, "
+        + "f32 \(rounded(peak.float32)) GFLOP/s")
+    print("model \(model.facts.name) \(model.facts.version): opened and checked in "
+        + "\(rounded(openMilliseconds)) ms, \(model.weightBytes >> 20) MiB mapped\n")
+    print(row("stage", "ms", "GOP", "GOP/s", "of peak", "peak MiB"))
+    for stage in Stage.all { try measure(stage, networks, peak: peak) }
+    print("\nbeside the mapped weights: \(networks.residentBytes >> 20) MiB")
+  }
+
+  private func measure(_ stage: Stage, _ networks: BoundModel, peak: MachinePeak) throws {
+    let session = try networks.session(stage.network, batch: stage.batch, tokens: stage.tokens)
+    stage.fill(session)
+    try session.run()
+    let times = try (0..<runs).map { _ in
+      let start = ContinuousClock.now
+      try session.run()
+      return milliseconds(ContinuousClock.now - start)
+    }
+    let median = times.sorted()[runs / 2]
+    let operations = Double(session.executable.plan.graph.operationCount) / 1e9
+    let rate = operations / median * 1e3
+    let ceiling = activations == .int8 ? peak.int8 : peak.float32
+    print(
+      row(
+        stage.name, rounded(median), rounded(operations), rounded(rate),
+        "\(Int((100 * rate / ceiling).rounded())) %", "\(session.peakBytes >> 20)"))
+  }
+
+  private func row(_ cells: String...) -> String {
+    let widths = [34, 9, 8, 8, 9, 9]
+    return zip(cells, widths).enumerated().map { index, cell in
+      let padding = String(repeating: " ", count: max(0, cell.1 - cell.0.count))
+      return index == 0 ? cell.0 + padding : padding + cell.0
+    }.joined()
+  }
+}
+
+/// One line of the table.
+private struct Stage {
+  let name: String
+  let network: BoundModel.Network
+  let batch: Int
+  let tokens: Int
+
+  static let all = [
+    Stage(name: "text encoder, 16 tokens", network: .textEncoder, batch: 1, tokens: 16),
+    Stage(name: "text keys and values", network: .context, batch: 1, tokens: 16),
+    Stage(name: "denoising step", network: .denoiser, batch: 1, tokens: 16),
+    Stage(name: "denoising step, guided", network: .denoiser, batch: 2, tokens: 16),
+    Stage(name: "decoder", network: .decoder, batch: 1, tokens: 0),
+    Stage(name: "encoder", network: .encoder, batch: 1, tokens: 0),
+  ]
+
+  /// Inputs of plausible size; speed does not depend on what they are.
+  func fill(_ session: Session) {
+    for input in session.executable.plan.graph.inputs where input.value.elementType == .float32 {
+      let target = session.input(input.name)
+      switch input.name {
+      case "mask": target.update(repeating: 1)
+      case "bias": target.update(repeating: 0)
+      case "sigma": target.update(repeating: 0.7)
+      default: Philox(seed: 1).fillNormal(target)
+      }
+    }
+  }
+}
+
+extension ActivationFormat: ExpressibleByArgument {}
+
+private func milliseconds(_ duration: Duration) -> Double { duration / .milliseconds(1) }
+
+private func rounded(_ x: Double) -> String {
+  let scale = x < 10 ? 100.0 : (x < 100 ? 10 : 1)
+  let value = (x * scale).rounded() / scale
+  return value == value.rounded() && x >= 100 ? "\(Int(value))" : "\(value)"
+}
