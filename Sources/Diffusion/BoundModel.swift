@@ -1,5 +1,5 @@
 package import Execution
-import Graph
+package import Graph
 package import Models
 package import TensorTypes
 package import Weights

@@ -1,11 +1,4 @@
-/// What a network's output stands for.
-package enum Prediction: String, Decodable, Hashable, Sendable {
-  /// The clean latents `x0`. Li and He 2025, "Back to Basics: Let Denoising Generative Models
-  /// Denoise".
-  case sample
-  /// The flow's velocity `noise - x0`.
-  case velocity
-}
+package import Models
 
 /// Classifier-free guidance: `v = unconditional + scale (conditional - unconditional)`.
 ///

@@ -1,8 +1,9 @@
 package import Execution
-import Imaging
+package import Imaging
 import Models
-import TensorTypes
+package import TensorTypes
 import Text
+import Weights
 
 /// What to draw.
 package struct GenerationRequest: Sendable, Equatable {
@@ -48,6 +49,7 @@ package enum GenerationError: Error, CustomStringConvertible {
   case unknownStyle(String, known: [String])
   case unknownSize(Int, known: [Int])
   case execution(ExecutionError)
+  case encoding(PNGError)
 
   package var description: String {
     switch self {
@@ -58,6 +60,7 @@ package enum GenerationError: Error, CustomStringConvertible {
       "this model draws pictures of \(known.map(String.init).joined(separator: ", ")) pixels,"
         + " not \(size)"
     case .execution(let error): "\(error)"
+    case .encoding(let error): "\(error)"
     }
   }
 }
@@ -73,10 +76,23 @@ package final class Pipeline {
     networks = BoundModel(
       family: model.family, stores: model.stores, backend: backend, activations: activations)
     conditioner = TextConditioner(
-      tokenizer: model.tokenizer, networks: networks, maximumTokens: model.maximumTokens)
+      tokenizer: model.tokenizer, networks: networks, maximumTokens: model.manifest.text.maximumTokens)
   }
 
+  /// Bytes of memory in use beside the mapped weights.
   package var residentBytes: Int { networks.residentBytes }
+
+  /// Compiles the plans of the usual request, so that the first picture takes no longer than the
+  /// next.
+  /// - Returns: Bytes that drawing takes at its peak beside the mapped weights.
+  package func prepare() throws(ExecutionError) -> Int {
+    let tokens = TextConditioner.lengths[0]
+    let isGuided = model.manifest.sampling.guidance != 1
+    _ = try conditioner.unconditional(length: tokens)
+    _ = try networks.session(.denoiser, batch: isGuided ? 2 : 1, tokens: tokens)
+    _ = try networks.session(.decoder, batch: 1)
+    return networks.residentBytes
+  }
 
   /// Draws the pictures of a request, one after another.
   /// - Parameters:
@@ -86,15 +102,15 @@ package final class Pipeline {
   package func generate(
     _ request: GenerationRequest,
     progress: (GenerationProgress) throws(GenerationError) -> Void,
-    finish: (_ picture: Int, _ pixels: Pixels) throws(GenerationError) -> Void
+    finish: (_ index: Int, _ picture: PremultipliedImage) throws(GenerationError) -> Void
   ) throws(GenerationError) -> (isTruncated: Bool, secondsByStage: [GenerationStage: Double]) {
     let prompt = try model.prompt(request.prompt, style: request.style)
-    guard model.sizes.contains(request.size) else {
-      throw .unknownSize(request.size, known: model.sizes)
+    guard model.manifest.sizes.contains(request.size) else {
+      throw .unknownSize(request.size, known: model.manifest.sizes)
     }
     var clock = StageClock()
     try progress(GenerationProgress(stage: .text, step: 0, steps: 1, picture: 0))
-    let guidance = request.guidance ?? model.guidance
+    let guidance = request.guidance ?? model.manifest.sampling.guidance
     let text = try clock.time(.text) { () throws(GenerationError) in
       try execution { () throws(ExecutionError) in
         let conditional = try conditioner.encode(prompt)
@@ -105,7 +121,7 @@ package final class Pipeline {
       }
     }
     try progress(GenerationProgress(stage: .text, step: 1, steps: 1, picture: 0))
-    let schedule = NoiseSchedule(steps: request.steps ?? model.steps, shift: model.sigmaShift)
+    let schedule = NoiseSchedule(steps: request.steps ?? model.manifest.sampling.steps, shift: Double(model.manifest.sampling.sigmaShift))
     for (picture, seed) in request.seeds.enumerated() {
       let latents = try clock.time(.denoise) { () throws(GenerationError) in
         try denoise(
@@ -161,7 +177,7 @@ package final class Pipeline {
         into: velocity.floats, latents: UnsafeBufferPointer(latents.floats),
         conditional: UnsafeBufferPointer(rebasing: prediction[..<count]),
         unconditional: texts.count > 1 ? UnsafeBufferPointer(rebasing: prediction[count...]) : nil,
-        scale: guidance, sigma: sigma, prediction: model.prediction)
+        scale: guidance, sigma: sigma, prediction: model.family.prediction)
       EulerSampler.step(
         latents.floats, velocity: UnsafeBufferPointer(velocity.floats), sigma: sigma,
         nextSigma: nextSigma)
@@ -171,19 +187,22 @@ package final class Pipeline {
   }
 
   /// Pixels of latents `[token, channel]` in the denoiser's scale.
-  private func decode(_ latents: [Float], size: Int) throws(GenerationError) -> Pixels {
+  private func decode(_ latents: [Float], size: Int) throws(GenerationError) -> PremultipliedImage {
     let session = try execution { () throws(ExecutionError) in
       try networks.session(.decoder, batch: 1)
     }
+    let statistics = model.manifest.latents
     let channels = model.family.latentShape.last
     let input = session.input("latents")
     for index in input.indices {
       let channel = index % channels
-      input[index] = latents[index] * model.latentDeviation[channel] + model.latentMean[channel]
+      input[index] = latents[index] * statistics.standardDeviation[channel]
+        + statistics.mean[channel]
     }
     try execution { () throws(ExecutionError) in try session.run() }
-    return Pixels(
-      premultiplied: session.output("pixels"), side: model.family.nativeSize, scaledTo: size)
+    let side = model.family.nativeSize
+    return PremultipliedImage(width: side, height: side, output: session.output("pixels"))
+      .boxAveraged(by: side / size)
   }
 }
 

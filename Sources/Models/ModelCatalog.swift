@@ -1,6 +1,15 @@
 package import Graph
 package import TensorTypes
 
+/// What a denoiser's output stands for.
+package enum Prediction: String, Decodable, Hashable, Sendable {
+  /// The clean latents `x0`. Li and He 2025, "Back to Basics: Let Denoising Generative Models
+  /// Denoise".
+  case sample
+  /// The flow's velocity `noise - x0`.
+  case velocity
+}
+
 /// The networks of one model family, traced for the shapes that are asked for.
 ///
 /// Batches are of pictures; with guidance a picture takes two places in the denoiser's batch.
@@ -11,6 +20,10 @@ package protocol ModelFamily: Sendable {
   var nativeSize: Int { get }
   /// Layers whose keys and values the context gives.
   var contextLayers: Int { get }
+  /// Tokens that the text encoder knows.
+  var vocabularySize: Int { get }
+  /// What the denoiser's output stands for.
+  var prediction: Prediction { get }
   /// The most tokens that a prompt can have.
   var maximumTokens: Int { get }
 

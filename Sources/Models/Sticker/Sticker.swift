@@ -17,6 +17,8 @@ package struct Sticker: ConfigurableFamily {
 
   package var nativeSize: Int { configuration.denoiser.latentHeight * configuration.decoder.patch }
   package var contextLayers: Int { configuration.denoiser.layers }
+  package var vocabularySize: Int { configuration.textEncoder.vocabularySize }
+  package var prediction: Prediction { configuration.denoiser.prediction }
   package var maximumTokens: Int { configuration.textEncoder.maximumPositions }
 
   package func textEncoder(batch: Int, tokens: Int) -> Graph {
@@ -32,9 +34,7 @@ package struct Sticker: ConfigurableFamily {
   }
 
   package func decoder(batch: Int) -> Graph {
-    StickerDecoder(configuration.decoder).decoder(
-      batch: batch, latentHeight: configuration.denoiser.latentHeight,
-      latentWidth: configuration.denoiser.latentWidth)
+    StickerDecoder(configuration.decoder).decoder(batch: batch)
   }
 
   package func encoder(batch: Int) -> Graph {

@@ -25,6 +25,7 @@ package struct StickerConfiguration: Decodable, Hashable, Sendable {
     package var hiddenWidth: Int
     package var textWidth: Int
     package var sigmaChannels: Int
+    package var prediction: Prediction
     package var ropeBase: Float
     package var normEpsilon: Float
 
@@ -33,9 +34,29 @@ package struct StickerConfiguration: Decodable, Hashable, Sendable {
     package var tokens: Int { latentHeight * latentWidth }
   }
 
-  /// One half of the autoencoder: stages of residual blocks from the finest to the coarsest
-  /// resolution (encoder) or back (decoder), beside one linear map over whole patches.
-  package struct Autoencoder: Decodable, Hashable, Sendable {
+  /// The autoencoder's second half: a transformer over latents that gives patches of pixels.
+  package struct Decoder: Decodable, Hashable, Sendable {
+    package var latentChannels: Int
+    /// Pixels on a side that one latent covers.
+    package var patch: Int
+    package var latentHeight: Int
+    package var latentWidth: Int
+    package var width: Int
+    package var layers: Int
+    package var heads: Int
+    package var keyValueHeads: Int
+    package var hiddenWidth: Int
+    package var ropeBase: Float
+    package var normEpsilon: Float
+
+    package var headWidth: Int { width / heads }
+    package var keyValueWidth: Int { headWidth * keyValueHeads }
+    package var tokens: Int { latentHeight * latentWidth }
+  }
+
+  /// The autoencoder's first half: stages of residual blocks from the finest to the coarsest
+  /// resolution, beside one linear map over whole patches.
+  package struct Encoder: Decodable, Hashable, Sendable {
     package var latentChannels: Int
     /// Channels of each stage, in the order in which data passes them.
     package var widths: [Int]
@@ -51,15 +72,15 @@ package struct StickerConfiguration: Decodable, Hashable, Sendable {
 
   package var textEncoder: TextEncoder
   package var denoiser: Denoiser
-  package var decoder: Autoencoder
-  package var encoder: Autoencoder
+  package var decoder: Decoder
+  package var encoder: Encoder
 
   /// Throws if the parts do not fit each other or are of no size that the ops can take.
   package func validate() throws(ConfigurationError) {
     try textEncoder.validate()
     try denoiser.validate(textWidth: textEncoder.width)
-    try decoder.validate("decoder", latentChannels: denoiser.latentChannels)
-    try encoder.validate("encoder", latentChannels: denoiser.latentChannels)
+    try decoder.validate(denoiser)
+    try encoder.validate(latentChannels: denoiser.latentChannels)
     try ConfigurationError.check(
       decoder.patch == encoder.patch, "autoencoder", "its halves differ in scale")
   }
@@ -87,12 +108,7 @@ extension StickerConfiguration.Denoiser {
     ]
     try ConfigurationError.check(
       extents.allSatisfy(plausible.contains), "denoiser", "an extent is not in \(plausible)")
-    try ConfigurationError.check(
-      width % heads == 0 && headWidth % 4 == 0, "denoiser",
-      "width \(width) does not split into \(heads) heads of a multiple of 4 channels")
-    try ConfigurationError.check(
-      heads % keyValueHeads == 0, "denoiser",
-      "\(heads) query heads do not share \(keyValueHeads) key and value heads evenly")
+    try checkHeads("denoiser", width: width, heads: heads, keyValueHeads: keyValueHeads)
     try ConfigurationError.check(
       sigmaChannels % 2 == 0, "denoiser", "sigmaChannels \(sigmaChannels) is odd")
     try ConfigurationError.check(
@@ -101,19 +117,44 @@ extension StickerConfiguration.Denoiser {
   }
 }
 
-extension StickerConfiguration.Autoencoder {
+extension StickerConfiguration.Decoder {
   fileprivate func validate(
-    _ name: String, latentChannels expected: Int
+    _ denoiser: StickerConfiguration.Denoiser
   ) throws(ConfigurationError) {
+    let extents = [width, layers, heads, keyValueHeads, hiddenWidth]
     try ConfigurationError.check(
-      (widths + [headFactor, latentChannels]).allSatisfy(plausible.contains), name,
+      extents.allSatisfy(plausible.contains) && (1...1024).contains(patch), "decoder",
+      "an extent is not in \(plausible)")
+    try checkHeads("decoder", width: width, heads: heads, keyValueHeads: keyValueHeads)
+    try ConfigurationError.check(
+      latentChannels == denoiser.latentChannels && latentHeight == denoiser.latentHeight
+        && latentWidth == denoiser.latentWidth,
+      "decoder", "its latents are not the denoiser's")
+  }
+}
+
+extension StickerConfiguration.Encoder {
+  fileprivate func validate(latentChannels expected: Int) throws(ConfigurationError) {
+    try ConfigurationError.check(
+      (widths + [headFactor, latentChannels]).allSatisfy(plausible.contains), "encoder",
       "an extent is not in \(plausible)")
     try ConfigurationError.check(
       (1...8).contains(widths.count) && blocks.count == widths.count
         && blocks.allSatisfy((0...64).contains) && headFactor <= 64,
-      name, "it needs 1 to 8 stages with a count of blocks each")
+      "encoder", "it needs 1 to 8 stages with a count of blocks each")
     try ConfigurationError.check(
-      latentChannels == expected, name,
+      latentChannels == expected, "encoder",
       "latentChannels \(latentChannels) is not the denoiser's \(expected)")
   }
+}
+
+private func checkHeads(
+  _ component: String, width: Int, heads: Int, keyValueHeads: Int
+) throws(ConfigurationError) {
+  try ConfigurationError.check(
+    width % heads == 0 && width / heads % 4 == 0, component,
+    "width \(width) does not split into \(heads) heads of a multiple of 4 channels")
+  try ConfigurationError.check(
+    heads % keyValueHeads == 0, component,
+    "\(heads) query heads do not share \(keyValueHeads) key and value heads evenly")
 }

@@ -78,18 +78,11 @@ struct StickerDenoiser {
     var x = input
 
     var h = g.modulatedRMSNorm(x, shift: m[0], scale: m[1], epsilon: c.normEpsilon)
-    let qkv = g.linear(h, layer.queryKeyValue)  // [batch, token, width + 2 kv]
-    let kvEnd = c.width + c.keyValueWidth
-    let grid = Rotary.Grid(height: c.latentHeight, width: c.latentWidth, base: c.ropeBase)
-    let q = g.rotary(
-      g.slice(qkv, 0..<c.width), heads: c.heads, weight: layer.queryNorm,
-      epsilon: c.normEpsilon, grid: grid)
-    let k = g.rotary(
-      g.slice(qkv, c.width..<kvEnd), heads: c.keyValueHeads, weight: layer.keyNorm,
-      epsilon: c.normEpsilon, grid: grid)
-    let v = g.slice(qkv, kvEnd..<kvEnd + c.keyValueWidth)
-    h = g.attention(
-      q, [text, .init(keys: k, values: v)], heads: c.heads, keyValueHeads: c.keyValueHeads)
+    h = selfAttention(
+      g, h, queryKeyValue: layer.queryKeyValue, queryNorm: layer.queryNorm,
+      keyNorm: layer.keyNorm, heads: c.heads, keyValueHeads: c.keyValueHeads,
+      grid: Rotary.Grid(height: c.latentHeight, width: c.latentWidth, base: c.ropeBase),
+      epsilon: c.normEpsilon, text: [text])
     x = g.add(x, g.multiply(g.linear(h, layer.attentionOutput), m[2]))
 
     h = g.modulatedRMSNorm(x, shift: m[3], scale: m[4], epsilon: c.normEpsilon)

@@ -99,26 +99,50 @@ enum StickerWeightMap {
     }
   }
 
-  struct Autoencoder {
+  struct DecoderLayer {
+    let norm1, norm2: WeightReference
+    let queryKeyValue, attentionOutput, gate, up, down: WeightReference
+    let queryNorm, keyNorm: WeightReference
+
+    init(_ c: StickerConfiguration.Decoder, _ layer: Int) {
+      func weight(_ name: String, _ shape: Shape) -> WeightReference {
+        WeightReference("layers.\(layer).\(name).weight", shape)
+      }
+      norm1 = weight("norm1", [c.width])
+      norm2 = weight("norm2", [c.width])
+      queryKeyValue = weight("qkv", [c.width + 2 * c.keyValueWidth, c.width])
+      attentionOutput = weight("out", [c.width, c.width])
+      gate = weight("gate", [c.hiddenWidth, c.width])
+      up = weight("up", [c.hiddenWidth, c.width])
+      down = weight("down", [c.width, c.hiddenWidth])
+      queryNorm = weight("q_norm", [c.headWidth])
+      keyNorm = weight("k_norm", [c.headWidth])
+    }
+  }
+
+  struct Decoder {
+    let linear, input: Affine
+    let head, norm: WeightReference
+    let layers: [DecoderLayer]
+
+    init(_ c: StickerConfiguration.Decoder) {
+      let pixels = c.patch * c.patch * 4
+      linear = Affine("linear_out", [pixels, c.latentChannels])
+      input = Affine("input", [c.width, c.latentChannels])
+      head = WeightReference("head.weight", [pixels, c.width])
+      norm = WeightReference("norm.weight", [c.width])
+      layers = (0..<c.layers).map { DecoderLayer(c, $0) }
+    }
+  }
+
+  struct Encoder {
     let linear, stem, head: Affine
     let headNorm: WeightReference
     let stages: [[ResidualBlock]]
     /// What leads from each stage to the next.
     let steps: [Affine]
 
-    init(decoder c: StickerConfiguration.Autoencoder) {
-      linear = Affine("linear_out", [c.patch * c.patch * 4, c.latentChannels])
-      stem = Affine("stem", [c.widths[0], c.latentChannels])
-      steps = (1..<max(c.widths.count, 1)).map {
-        Affine("stages.\($0).up", [4 * c.widths[$0], c.widths[$0 - 1]])
-      }
-      let last = c.widths[c.widths.count - 1]
-      head = Affine("head", [c.headFactor * c.headFactor * 4, 3, 3, last])
-      headNorm = WeightReference("norm.weight", [last])
-      stages = Self.stages(c)
-    }
-
-    init(encoder c: StickerConfiguration.Autoencoder) {
+    init(_ c: StickerConfiguration.Encoder) {
       linear = Affine("linear_in", [c.latentChannels, c.patch * c.patch * 4])
       stem = Affine("stem", [c.widths[0], c.headFactor * c.headFactor * 4])
       steps = (1..<max(c.widths.count, 1)).map {
@@ -127,11 +151,7 @@ enum StickerWeightMap {
       let last = c.widths[c.widths.count - 1]
       head = Affine("head", [c.latentChannels, last])
       headNorm = WeightReference("norm.weight", [last])
-      stages = Self.stages(c)
-    }
-
-    private static func stages(_ c: StickerConfiguration.Autoencoder) -> [[ResidualBlock]] {
-      c.widths.indices.map { stage in
+      stages = c.widths.indices.map { stage in
         (0..<c.blocks[stage]).map {
           ResidualBlock("stages.\(stage).blocks.\($0)", c.widths[stage])
         }

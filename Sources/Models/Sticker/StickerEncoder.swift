@@ -1,51 +1,18 @@
 import Graph
 import TensorTypes
 
-/// The second half of a deep-compression autoencoder over premultiplied RGBA: a linear code of whole patches, and
-/// convolutional stages that add what it cannot say.
+/// The first half of a deep-compression autoencoder over premultiplied RGBA: a linear code of
+/// whole patches, and convolutional stages that add what it cannot say.
 ///
 /// After Chen et al. 2024, "Deep Compression Autoencoder for Efficient High-Resolution Diffusion
 /// Models", section 3.1 (residual autoencoding).
-struct StickerDecoder {
-  let configuration: StickerConfiguration.Autoencoder
-  let weights: StickerWeightMap.Autoencoder
-
-  init(_ configuration: StickerConfiguration.Autoencoder) {
-    self.configuration = configuration
-    weights = StickerWeightMap.Autoencoder(decoder: configuration)
-  }
-
-  /// `[batch, y, x, latentChannels]` to `[batch, y * patch, x * patch, 4]`.
-  func decoder(batch: Int, latentHeight: Int, latentWidth: Int) -> Graph {
-    let c = configuration
-    let g = GraphBuilder("decoder")
-    let latents = g.input("latents", [batch, latentHeight, latentWidth, c.latentChannels])
-    let linear = g.linear(latents, weights.linear.weight, bias: weights.linear.bias)
-
-    var x = g.linear(latents, weights.stem.weight, bias: weights.stem.bias)
-    for stage in c.widths.indices {
-      for block in weights.stages[stage] { x = residualBlock(g, x, block, epsilon: c.normEpsilon) }
-      guard stage + 1 < c.widths.count else { break }
-      let step = weights.steps[stage]
-      x = g.linear(x, step.weight, bias: step.bias)  // [.., 4 * next width]
-      x = g.depthToSpace(x, factor: 2)
-    }
-    x = g.silu(g.rmsNorm(x, weight: weights.headNorm, epsilon: c.normEpsilon))
-    x = g.convolution(x, weights.head.weight, bias: weights.head.bias)
-    x = g.depthToSpace(x, factor: c.headFactor)
-    g.output("pixels", g.add(x, g.depthToSpace(linear, factor: c.patch)))
-    return g.build()
-  }
-}
-
-/// The first half of the same autoencoder.
 struct StickerEncoder {
-  let configuration: StickerConfiguration.Autoencoder
-  let weights: StickerWeightMap.Autoencoder
+  let configuration: StickerConfiguration.Encoder
+  let weights: StickerWeightMap.Encoder
 
-  init(_ configuration: StickerConfiguration.Autoencoder) {
+  init(_ configuration: StickerConfiguration.Encoder) {
     self.configuration = configuration
-    weights = StickerWeightMap.Autoencoder(encoder: configuration)
+    weights = StickerWeightMap.Encoder(configuration)
   }
 
   /// `[batch, y * patch, x * patch, 4]` to `[batch, y, x, latentChannels]`.

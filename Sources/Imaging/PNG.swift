@@ -1,0 +1,131 @@
+private import CPNG
+
+/// Why a PNG cannot be written or read.
+package enum PNGError: Error, Equatable, CustomStringConvertible {
+  case encodingFailed(reason: String)
+  case notPNG
+  case damaged(reason: String)
+  case tooLarge(width: Int, height: Int, maximumPixels: Int)
+  /// Keywords are 1 to 79 printable ASCII characters without outer spaces; texts have no NUL.
+  case invalidText(keyword: String)
+
+  package var description: String {
+    switch self {
+    case .encodingFailed(let reason):
+      "The picture could not be written as PNG (\(reason)). Try a smaller size."
+    case .notPNG: "This is not a PNG file. Give a PNG picture."
+    case .damaged(let reason): "The PNG file is damaged (\(reason)). Give an undamaged picture."
+    case .tooLarge(let width, let height, let maximumPixels):
+      "The picture has \(width)x\(height) pixels and at most \(maximumPixels) are allowed. "
+        + "Make it smaller."
+    case .invalidText(let keyword):
+      "The PNG text \"\(keyword)\" cannot be stored: a keyword is 1 to 79 printable ASCII "
+        + "characters without spaces around it, and a text has no NUL. Change it."
+    }
+  }
+}
+
+/// Pictures as PNG files (W3C Portable Network Graphics, third edition).
+///
+/// Only libpng's simplified interface is used: it catches its own longjmp, which must never cross
+/// a Swift frame.
+package enum PNG {
+  /// How much time goes into making the file smaller.
+  package enum Effort: Sendable {
+    /// One pass without filters.
+    case fast
+    /// libpng's default: all filters tried.
+    case small
+  }
+
+  /// A line of text in a file, stored as an uncompressed iTXt chunk.
+  package struct Text: Equatable, Sendable {
+    package let keyword: String
+    package let text: String
+
+    package init(keyword: String, text: String) {
+      self.keyword = keyword
+      self.text = text
+    }
+  }
+
+  // libpng composes these by macros that Swift does not import.
+  private static let version: UInt32 = 1
+  private static let formatRGBA: UInt32 = 3
+  private static let errorFlag: UInt32 = 2
+
+  /// The bytes of a PNG file of `pixels`, with `texts` before the picture.
+  /// - Throws: `PNGError.encodingFailed`, `PNGError.invalidText`.
+  package static func encode(
+    _ pixels: Pixels, effort: Effort = .fast, texts: [Text] = []
+  ) throws(PNGError) -> [UInt8] {
+    var image = png_image()
+    image.version = version
+    image.width = UInt32(pixels.width)
+    image.height = UInt32(pixels.height)
+    image.format = formatRGBA
+    image.flags = effort == .fast ? UInt32(PNG_IMAGE_FLAG_FAST) : 0
+    // Stored blocks cost 5 bytes in 16 KB at the worst, so one allocation always suffices.
+    let raw = pixels.height * (pixels.width * 4 + 1)
+    var file = [UInt8](repeating: 0, count: raw + raw / 64 + 4096)
+    var byteCount = file.count
+    let isWritten = file.withUnsafeMutableBytes { buffer in
+      pixels.bytes.withUnsafeBytes { source in
+        png_image_write_to_memory(
+          &image, buffer.baseAddress, &byteCount, 0, source.baseAddress, 0, nil)
+      }
+    }
+    if isWritten == 0 { throw .encodingFailed(reason: message(of: image)) }
+    file.removeSubrange(byteCount...)
+    // The signature has 8 bytes and IHDR 25.
+    try file.insert(contentsOf: chunks(of: texts), at: 33)
+    return file
+  }
+
+  /// The picture in a PNG file of any kind, converted to 8-bit sRGB with straight alpha.
+  /// - Parameter maximumPixels: Larger pictures are refused before memory is taken for them.
+  /// - Throws: `PNGError`.
+  package static func decode(
+    _ bytes: [UInt8], maximumPixels: Int = 4096 * 4096
+  ) throws(PNGError) -> Pixels {
+    guard bytes.starts(with: signature) else { throw .notPNG }
+    var image = png_image()
+    image.version = version
+    defer { png_image_free(&image) }
+    // The buffer has to stay in place from begin to finish, hence the result through the closure.
+    let result = bytes.withUnsafeBytes { source in
+      read(source, into: &image, maximumPixels: maximumPixels)
+    }
+    return try result.get()
+  }
+
+  private static func read(
+    _ source: UnsafeRawBufferPointer, into image: inout png_image, maximumPixels: Int
+  ) -> Result<Pixels, PNGError> {
+    guard png_image_begin_read_from_memory(&image, source.baseAddress, source.count) != 0 else {
+      return .failure(.damaged(reason: message(of: image)))
+    }
+    let width = Int(image.width)
+    let height = Int(image.height)
+    guard width > 0, height > 0, width <= maximumPixels / height else {
+      return .failure(.tooLarge(width: width, height: height, maximumPixels: maximumPixels))
+    }
+    image.format = formatRGBA
+    var pixels = [UInt8](repeating: 0, count: width * height * 4)
+    let isRead = pixels.withUnsafeMutableBytes {
+      png_image_finish_read(&image, nil, $0.baseAddress, 0, nil)
+    }
+    // A warning (a wrong checksum of an ancillary chunk) does not spoil the picture.
+    guard isRead != 0, image.warning_or_error & errorFlag == 0 else {
+      return .failure(.damaged(reason: message(of: image)))
+    }
+    return .success(Pixels(width: width, height: height, bytes: pixels))
+  }
+
+  private static func message(of image: png_image) -> String {
+    withUnsafeBytes(of: image.message) { bytes in
+      let text = String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      return text.isEmpty ? "no reason given" : text
+    }
+  }
+}

@@ -1,0 +1,67 @@
+/// The chunks that libpng's simplified interface does not write.
+extension PNG {
+  static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+
+  /// The iTXt chunks of `texts`, one behind the other (PNG, section 11.3.3.4).
+  static func chunks(of texts: [Text]) throws(PNGError) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for text in texts {
+      let keyword = Array(text.keyword.utf8)
+      let isPrintable = keyword.allSatisfy { 0x20...0x7E ~= $0 }
+      guard 1...79 ~= keyword.count, isPrintable, keyword.first != 0x20, keyword.last != 0x20,
+        !text.text.utf8.contains(0)
+      else { throw .invalidText(keyword: text.keyword) }
+      // Keyword, NUL, not compressed, method 0, no language, no translated keyword.
+      bytes += chunk("iTXt", keyword + [0, 0, 0, 0, 0] + Array(text.text.utf8))
+    }
+    return bytes
+  }
+
+  /// Length, type, data and checksum of one chunk.
+  static func chunk(_ type: String, _ data: [UInt8]) -> [UInt8] {
+    let body = Array(type.utf8) + data
+    return bigEndian(UInt32(data.count)) + body + bigEndian(checksum(body))
+  }
+
+  /// The uncompressed iTXt chunks of a PNG file; none where it is damaged.
+  package static func texts(in bytes: [UInt8]) -> [Text] {
+    var texts: [Text] = []
+    var position = signature.count
+    while position + 12 <= bytes.count {
+      let length = bytes[position..<position + 4].reduce(0) { $0 << 8 | Int($1) }
+      let next = position + 12 + length
+      if next > bytes.count { break }
+      let data = bytes[position + 8..<position + 8 + length]
+      if Array(bytes[position + 4..<position + 8]) == Array("iTXt".utf8), let text = text(data) {
+        texts.append(text)
+      }
+      position = next
+    }
+    return texts
+  }
+
+  private static func text(_ data: ArraySlice<UInt8>) -> Text? {
+    let fields = data.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)
+    guard fields.count == 2, fields[1].count >= 4, fields[1].first == 0 else { return nil }
+    let rest = fields[1].dropFirst(2).split(
+      separator: 0, maxSplits: 2, omittingEmptySubsequences: false)
+    guard rest.count == 3 else { return nil }
+    return Text(
+      keyword: String(decoding: fields[0], as: UTF8.self),
+      text: String(decoding: rest[2], as: UTF8.self))
+  }
+
+  private static func bigEndian(_ value: UInt32) -> [UInt8] {
+    [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
+  }
+
+  /// CRC-32 of ISO 3309, as PNG wants it (annex D).
+  static func checksum(_ bytes: [UInt8]) -> UInt32 {
+    var value: UInt32 = 0xFFFF_FFFF
+    for byte in bytes {
+      value ^= UInt32(byte)
+      for _ in 0..<8 { value = value & 1 == 1 ? value >> 1 ^ 0xEDB8_8320 : value >> 1 }
+    }
+    return ~value
+  }
+}

@@ -1,0 +1,169 @@
+import Crypto
+package import FoundationEssentials
+
+/// A model's folder: `model.json` and the files that it lists, mapped and checked.
+///
+/// The files stay mapped as they were checked, whatever happens to their names later.
+package struct ModelPackage: Sendable {
+  /// How far files are compared with what `model.json` says of them.
+  package enum Verification: Sendable {
+    /// Name, length and sha256.
+    case checksums
+    /// Name and length only.
+    case lengths
+  }
+
+  package static let maximumManifestBytes = 4 << 20
+
+  /// The folder.
+  package let path: String
+  package let manifest: ModelManifest
+  /// The value of `configuration`, which the model's family understands.
+  package let configurationJSON: Data
+  private let files: [String: MappedFile]
+
+  /// Opens the package in the folder `path`.
+  /// - Throws: `ModelPackageError`.
+  package init(
+    path: String, verification: Verification = .checksums
+  ) throws(ModelPackageError) {
+    let manifestPath = path + "/model.json"
+    let (manifest, configuration) = try Self.manifest(in: Self.map(manifestPath))
+    var files: [String: MappedFile] = [:]
+    for (name, record) in manifest.files.sorted(by: { $0.key < $1.key }) {
+      if !Self.isPlainName(name) { throw .unsafeFileName(path: manifestPath, name: name) }
+      let file = try Self.map(path + "/" + name)
+      guard file.bytes.count == record.bytes else {
+        throw .wrongLength(
+          path: file.path, expectedBytes: record.bytes, actualBytes: file.bytes.count)
+      }
+      if verification == .checksums {
+        let actual = Self.checksum(of: file.bytes)
+        guard actual == record.sha256 else {
+          throw .wrongChecksum(path: file.path, expected: record.sha256, actual: actual)
+        }
+      }
+      files[name] = file
+    }
+    self.path = path
+    self.manifest = manifest
+    self.files = files
+    configurationJSON = configuration
+  }
+
+  /// The configuration as the type that the model's family has for it.
+  /// - Throws: `ModelPackageError.invalidManifest`.
+  package func configuration<Configuration: Decodable>(
+    as type: Configuration.Type
+  ) throws(ModelPackageError) -> Configuration {
+    do {
+      return try JSONDecoder().decode(type, from: configurationJSON)
+    } catch {
+      throw .invalidManifest(
+        path: path + "/model.json", reason: "\"configuration\": \(Self.reason(for: error))")
+    }
+  }
+
+  /// A file that `model.json` lists.
+  package func file(named name: String) throws(ModelPackageError) -> MappedFile {
+    guard let file = files[name] else {
+      throw .unlistedFile(path: path + "/model.json", name: name)
+    }
+    return file
+  }
+
+  /// The bytes of the tokenizer's vocabulary.
+  package var vocabulary: [UInt8] { Array(files[manifest.text.vocabulary]!.bytes) }
+
+  /// The weights in one or several of the package's .safetensors files.
+  package func weights(in names: [String]) throws(ModelPackageError) -> WeightStore {
+    var opened: [SafetensorsFile] = []
+    for name in names {
+      let file = try self.file(named: name)
+      do throws(SafetensorsError) {
+        opened.append(try SafetensorsFile(file: file))
+      } catch {
+        throw .safetensors(error)
+      }
+    }
+    do throws(WeightError) { return try WeightStore(files: opened) } catch { throw .weight(error) }
+  }
+
+  private static func map(_ path: String) throws(ModelPackageError) -> MappedFile {
+    do throws(FileError) {
+      return try MappedFile(path: path)
+    } catch {
+      throw error.isMissing ? .missingFile(path: path) : .file(error)
+    }
+  }
+
+  /// Reads and checks a `model.json`.
+  static func manifest(
+    in file: MappedFile
+  ) throws(ModelPackageError) -> (ModelManifest, configuration: Data) {
+    let bytes = file.bytes
+    guard bytes.count <= maximumManifestBytes else {
+      throw .manifestTooLong(
+        path: file.path, bytes: bytes.count, maximumBytes: maximumManifestBytes)
+    }
+    var members: [String: Range<Int>] = [:]
+    do throws(JSONError) {
+      var scanner = JSONScanner(bytes)
+      try scanner.object { (scanner, key) throws(JSONError) in members[key] = try scanner.value() }
+      try scanner.expectEnd()
+    } catch {
+      throw .invalidManifest(path: file.path, reason: "byte \(error.offset): \(error.reason)")
+    }
+    // The version first: another one may have other members.
+    guard let version = members["formatVersion"] else {
+      throw .invalidManifest(path: file.path, reason: "\"formatVersion\" is missing")
+    }
+    let found = String(decoding: bytes[version], as: UTF8.self)
+    guard found == String(ModelManifest.supportedVersion) else {
+      throw .unsupportedVersion(
+        path: file.path, found: String(found.prefix(40)), supported: ModelManifest.supportedVersion)
+    }
+    guard let configuration = members["configuration"] else {
+      throw .invalidManifest(path: file.path, reason: "\"configuration\" is missing")
+    }
+    let manifest: ModelManifest
+    do {
+      manifest = try JSONDecoder().decode(ModelManifest.self, from: Data(bytes))
+    } catch {
+      throw .invalidManifest(path: file.path, reason: reason(for: error))
+    }
+    if let problem = manifest.problem { throw .invalidManifest(path: file.path, reason: problem) }
+    return (manifest, Data(bytes[configuration]))
+  }
+
+  private static func isPlainName(_ name: String) -> Bool {
+    let isPlain = name.utf8.allSatisfy { byte in
+      0x30...0x39 ~= byte || 0x41...0x5A ~= byte || 0x61...0x7A ~= byte
+        || byte == 0x2D || byte == 0x2E || byte == 0x5F
+    }
+    return isPlain && 1...255 ~= name.utf8.count && name.utf8.first != 0x2E
+  }
+
+  static func checksum(of bytes: UnsafeRawBufferPointer) -> String {
+    var hash = SHA256()
+    hash.update(bufferPointer: bytes)
+    return hash.finalize().map { byte in
+      (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }.joined()
+  }
+
+  private static func reason(for error: any Error) -> String {
+    func place(_ path: [any CodingKey]) -> String {
+      path.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }.joined(separator: ".")
+    }
+    switch error as? DecodingError {
+    case .keyNotFound(let key, let context):
+      return "\"\(place(context.codingPath + [key]))\" is missing"
+    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+      return "\"\(place(context.codingPath))\" is not of type \(type)"
+    case .dataCorrupted(let context):
+      return "\"\(place(context.codingPath))\": \(context.debugDescription)"
+    default: return "\(error)"
+    }
+  }
+}

@@ -1,0 +1,106 @@
+import Testing
+
+@testable import Imaging
+
+/// Steele et al. 2014, "Fast Splittable Pseudorandom Number Generators".
+struct SplitMix64: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
+
+/// A picture of random pixels, black where it is clear.
+func randomPixels(width: Int, height: Int, using random: inout SplitMix64) -> Pixels {
+  var bytes = (0..<width * height * 4).map { _ in UInt8.random(in: 0...255, using: &random) }
+  for base in stride(from: 0, to: bytes.count, by: 4) {
+    if bytes[base] < 60 { bytes[base + 3] = bytes[base] < 30 ? 0 : 255 }
+    if bytes[base + 3] == 0 { bytes.replaceSubrange(base..<base + 3, with: [0, 0, 0]) }
+  }
+  return Pixels(width: width, height: height, bytes: bytes)
+}
+
+func premultiplied(width: Int, _ values: [Float]) -> PremultipliedImage {
+  values.withUnsafeBufferPointer {
+    PremultipliedImage(width: width, height: values.count / 4 / width, output: $0)
+  }
+}
+
+@Suite struct PremultipliedImageTests {
+  @Test func outputIsClampedAndUnpremultiplied() {
+    let image = premultiplied(width: 2, [
+      0.25, 0.5, 0, 0.5, /**/ 0.7, 0.7, 0.7, 0,
+      -1, 2, .nan, 1.5, /**/ .infinity, -.infinity, 0.2, .nan,
+    ])
+    #expect(image.values == [0.25, 0.5, 0, 0.5, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0])
+    let pixels = image.pixels()
+    #expect(pixels[0, 0] == Color(red: 128, green: 255, blue: 0, alpha: 128))
+    #expect(pixels[1, 0] == .clear)
+    #expect(pixels[0, 1] == Color(red: 0, green: 255, blue: 0))
+    #expect(pixels[1, 1] == .clear)
+  }
+
+  @Test func faintAlphaLeavesNoColour() {
+    #expect(premultiplied(width: 1, [0.001, 0.001, 0, 0.001]).pixels()[0, 0] == .clear)
+    let faint = premultiplied(width: 1, [0.004, 0.002, 0, 0.004]).pixels()[0, 0]
+    #expect(faint == Color(red: 255, green: 128, blue: 0, alpha: 1))
+  }
+
+  @Test func pixelsSurviveTheRoundTrip() {
+    var random = SplitMix64(state: 3)
+    let pixels = randomPixels(width: 31, height: 17, using: &random)
+    #expect(PremultipliedImage(pixels).pixels() == pixels)
+  }
+
+  @Test func averagingIgnoresTheColourOfClearPixels() {
+    let image = premultiplied(width: 2, [
+      1, 0, 0, 1, /**/ 0, 0, 0, 0, /**/ 0, 0, 0, 0, /**/ 1, 0, 0, 1,
+    ])
+    #expect(image.boxAveraged(by: 2).values == [0.5, 0, 0, 0.5])
+    #expect(image.boxAveraged(by: 2).pixels()[0, 0] == Color(red: 255, green: 0, blue: 0, alpha: 128))
+    #expect(image.boxAveraged(by: 1) == image)
+  }
+
+  @Test func averagingMatchesTheDefinition() {
+    var random = SplitMix64(state: 4)
+    let image = PremultipliedImage(randomPixels(width: 12, height: 6, using: &random))
+    let small = image.boxAveraged(by: 3)
+    for y in 0..<2 {
+      for x in 0..<4 {
+        for channel in 0..<4 {
+          var sum = 0.0
+          for v in 0..<3 {
+            for u in 0..<3 {
+              sum += Double(image.values[((y * 3 + v) * 12 + x * 3 + u) * 4 + channel])
+            }
+          }
+          let got = Double(small.values[(y * 4 + x) * 4 + channel])
+          #expect(abs(got - sum / 9) < 1e-6)
+        }
+      }
+    }
+  }
+
+  @Test func compositingOnWhite() {
+    let image = premultiplied(width: 3, [0, 0, 0, 0, /**/ 0.5, 0, 0, 0.5, /**/ 0, 0, 1, 1])
+    let flat = image.composited(on: .white).pixels()
+    #expect(flat[0, 0] == .white)
+    #expect(flat[1, 0] == Color(red: 255, green: 128, blue: 128))
+    #expect(flat[2, 0] == Color(red: 0, green: 0, blue: 255))
+  }
+
+  @Test func contactSheetPlacesItsCells() {
+    let red = Pixels(width: 4, height: 3, filledWith: Color(red: 255, green: 0, blue: 0))
+    let clear = Pixels(width: 2, height: 2, filledWith: .clear)
+    let sheet = Pixels.contactSheet(columns: 2, cells: [red, clear, red], spacing: 1)
+    #expect(sheet.width == 11 && sheet.height == 9)
+    #expect(sheet[0, 0] == .white && sheet[1, 1] == red[0, 0] && sheet[4, 3] == red[0, 0])
+    #expect(sheet[5, 1] == .white && sheet[6, 1] == .white && sheet[1, 5] == red[0, 0])
+    #expect(sheet[6, 5] == .white)
+  }
+}
