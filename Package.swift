@@ -22,13 +22,34 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .testTarget(name: name + "Tests", dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+func product(_ name: String, _ package: String) -> Target.Dependency {
+  .product(name: name, package: package)
+}
+
+let argumentParser = product("ArgumentParser", "swift-argument-parser")
+let logging = product("Logging", "swift-log")
+let unixSignals = product("UnixSignals", "swift-service-lifecycle")
+let lifecycle = product("ServiceLifecycle", "swift-service-lifecycle")
+let nio = ["NIOCore", "NIOPosix", "NIOHTTP1"].map { product($0, "swift-nio") }
 
 let package = Package(
   name: "Banana",
+  products: [
+    .executable(name: "bananad", targets: ["bananad"]),
+    .executable(name: "banana", targets: ["banana"]),
+    .executable(name: "banana-bench", targets: ["banana-bench"]),
+    .library(name: "BananaSDK", targets: ["BananaSDK"]),
+  ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
+    .package(
+      url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
   ],
   targets: [
     // Leaves.
@@ -40,20 +61,65 @@ let package = Package(
     // The engine.
     library("Graph", ["TensorTypes"]),
     library("Models", ["Graph", "TensorTypes"]),
-    library("Weights", ["TensorTypes", .product(name: "Crypto", package: "swift-crypto")]),
+    library("Weights", ["TensorTypes", product("Crypto", "swift-crypto")]),
     library("Execution", ["Graph", "TensorTypes", "Weights"]),
+    .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"], .when(configuration: .debug))]),
+    library("CPUBackend", ["CKernels", "Execution", "Graph", "TensorTypes", "Weights"]),
     library(
       "Diffusion", ["Execution", "Graph", "Imaging", "Models", "TensorTypes", "Text", "Weights"]),
 
+    // The daemon and its clients.
+    library("BananaAPI"),
+    library(
+      "BananaServer",
+      [
+        "BananaAPI", "Diffusion", "Execution", "Imaging", "TensorTypes", "Weights", logging,
+        lifecycle, unixSignals, product("Hummingbird", "hummingbird"),
+        product("HummingbirdCore", "hummingbird"), product("HTTPTypes", "swift-http-types"),
+        product("NIOExtras", "swift-nio-extras"), product("NIOHTTPTypes", "swift-nio-extras"),
+      ] + nio),
+    library("BananaSDK", ["BananaAPI"] + nio),
+    library("BananaCommands", ["BananaAPI", "BananaSDK", argumentParser, unixSignals]),
+    program(
+      "bananad",
+      [
+        "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "TensorTypes",
+        argumentParser, logging, lifecycle, unixSignals, product("NIOPosix", "swift-nio"),
+      ]),
+    program("banana", ["BananaCommands", argumentParser]),
+    program(
+      "banana-bench",
+      ["CPUBackend", "Diffusion", "Execution", "Graph", "TensorTypes", "Weights", argumentParser]),
+
+    // Tests.
     tests("Text", ["Text"]),
     tests("Imaging", ["Imaging"]),
     tests("Graph", ["Graph", "TensorTypes"]),
     tests("Models", ["Models", "Graph", "TensorTypes"]),
-//     tests("Weights", ["Weights", "TensorTypes"]),
+    tests("Weights", ["Weights", "TensorTypes"]),
     tests("Execution", ["Execution", "Graph", "TensorTypes", "Weights"]),
+    .target(name: "CKernelsChecks", dependencies: ["CKernels"], path: "Tests/CKernelsChecks"),
+    .testTarget(
+      name: "CKernelsTests", dependencies: ["CKernels", "CKernelsChecks"],
+      exclude: ["qemu_main.c"], swiftSettings: swiftSettings),
+    tests(
+      "CPUBackend",
+      ["CPUBackend", "CKernelsChecks", "Execution", "Graph", "TensorTypes", "Weights"]),
     tests(
       "Diffusion",
-      ["Diffusion", "Execution", "Imaging", "Models", "TensorTypes", "Text", "Weights"]),
+      [
+        "CPUBackend", "Diffusion", "Execution", "Imaging", "Models", "TensorTypes", "Text",
+        "Weights",
+      ]),
+    .target(
+      name: "BananaTesting",
+      dependencies: [
+        "BananaServer", logging, lifecycle,
+      ], path: "Tests/BananaTesting", swiftSettings: swiftSettings),
+    tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
+    tests("BananaServer", ["BananaAPI", "BananaServer", "BananaTesting", logging, lifecycle]),
+    tests("BananaSDK", ["BananaAPI", "BananaSDK", "BananaServer", "BananaTesting"]),
+    tests("BananaCommands", ["BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting"]),
     .testTarget(name: "TidyTests", swiftSettings: swiftSettings),
   ]
 )

@@ -110,3 +110,19 @@ package struct PremultipliedImage: Equatable, Sendable {
     return Pixels(width: width, height: height, bytes: bytes)
   }
 }
+
+extension Pixels {
+  /// A decoder's square picture, averaged down to `scaledTo` pixels a side.
+  /// - Parameter premultiplied: `[side, side, 4]` f32, premultiplied RGBA, nominally in `0...1`.
+  /// - Precondition: `scaledTo` divides `side`.
+  package init(premultiplied: UnsafeBufferPointer<Float>, side: Int, scaledTo: Int) {
+    precondition(scaledTo > 0 && side % scaledTo == 0, "\(scaledTo) does not divide \(side)")
+    let image = PremultipliedImage(width: side, height: side, output: premultiplied)
+    self = image.boxAveraged(by: side / scaledTo).pixels()
+  }
+
+  /// The picture laid over an opaque `background`.
+  package func composited(on background: Color) -> Pixels {
+    PremultipliedImage(self).composited(on: background).pixels()
+  }
+}

@@ -82,7 +82,8 @@ package struct ModelManifest: Decodable, Equatable, Sendable {
     }
     if !(2...65_536 ~= text.maximumTokens) { return "\"maximumTokens\" is not in 2...65536" }
     if !text.styles.contains(text.defaultStyle) { return "\"defaultStyle\" is not in \"styles\"" }
-    if text.promptTemplate.split(separator: "{prompt}", omittingEmptySubsequences: false).count != 2 {
+    if text.promptTemplate.split(separator: "{prompt}", omittingEmptySubsequences: false).count != 2
+    {
       return "\"promptTemplate\" does not have {prompt} once"
     }
     return nil

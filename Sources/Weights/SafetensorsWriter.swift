@@ -26,7 +26,9 @@ package enum SafetensorsWriter {
       tensors.filter { $0.bytes.count % 64 == 0 } + tensors.filter { $0.bytes.count % 64 != 0 }
     var members: [String] = []
     if !metadata.isEmpty {
-      let pairs = metadata.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\(quoted($0.value))" }
+      let pairs = metadata.sorted { $0.key < $1.key }.map {
+        "\(quoted($0.key)):\(quoted($0.value))"
+      }
       members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
     }
     var offset = 0
@@ -56,7 +58,9 @@ package enum SafetensorsWriter {
   static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
     let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw FileError(path: temporary, operation: "create", code: errno) }
+    guard descriptor >= 0 else {
+      throw FileError(path: temporary, operation: "create", code: errno)
+    }
     var written = 0
     var code: Int32 = 0
     while code == 0, written < bytes.count {

@@ -29,6 +29,40 @@ package struct WeightStore: Sendable {
     }
   }
 
+  /// A store of tensors that are in no file, under the rules of one.
+  package init(inMemory tensors: [SafetensorsWriter.Tensor]) throws(WeightError) {
+    let contents = MappedFile(contents: SafetensorsWriter.bytes(tensors), path: "memory")
+    let file: SafetensorsFile
+    do throws(SafetensorsError) {
+      file = try SafetensorsFile(file: contents)
+    } catch {
+      preconditionFailure("a file as written cannot be read: \(error)")
+    }
+    try self.init(files: [file])
+  }
+
+  /// The bytes of all tensors.
+  package var byteCount: Int { locations.values.reduce(0) { $0 + $1.tensor.bytes.count } }
+
+  /// The numbers in all tensors, the padding of blocks included, scales not.
+  package var parameterCount: Int {
+    locations.reduce(0) { sum, entry in
+      let (name, tensor) = (entry.key, entry.value.tensor)
+      if name.hasSuffix(".scale"), quantizedName(name) != nil { return sum }
+      switch Self.forms.first(where: { name.hasSuffix($0.suffix) })?.format {
+      case .int4(let group): return sum + tensor.shape.rows * group * BlockLayout.outputs
+      case .int4Rows(let group): return sum + tensor.shape.rows * group
+      default: return sum + tensor.shape.count
+      }
+    }
+  }
+
+  /// The int8 tensor that `scaleName` belongs to.
+  private func quantizedName(_ scaleName: String) -> String? {
+    let name = scaleName.dropLast(".scale".count)
+    return [".int8", ".int8rows"].map { name + $0 }.first { locations[$0] != nil }
+  }
+
   /// The names of all tensors, sorted.
   package var tensorNames: [String] { locations.keys.sorted() }
 

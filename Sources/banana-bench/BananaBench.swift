@@ -2,7 +2,15 @@ import ArgumentParser
 import CPUBackend
 import Diffusion
 import Execution
+import Graph
 import TensorTypes
+import Weights
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 
 /// Measures the resident model stage by stage, as a fraction of what this machine can do.
 @main
@@ -29,26 +37,27 @@ struct BananaBench: ParsableCommand {
   }
 
   func run() throws {
-    let backend = CPUBackend(threads: threads)
+    let backend = CPUBackend(
+      threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let start = ContinuousClock.now
     let model = try LoadedModel(modelsDirectory: models)
     let openMilliseconds = milliseconds(ContinuousClock.now - start)
     let networks = BoundModel(
       family: model.family, stores: model.stores, backend: backend, activations: activations)
-    let peak = MachinePeak.measure(threads: backend.threads)
+    let peak = backend.measurePeak()
 
     print("\(backend.name), activations \(activations.rawValue)")
     print(
-      "peak of \(backend.threads) threads: int8 \(rounded(peak.int8)) GOP/s, "
-        + "f32 \(rounded(peak.float32)) GFLOP/s")
-    print("model \(model.facts.name) \(model.facts.version): opened and checked in "
+      "measured peak: int8 \(rounded(peak.int8 / 1e9)) GOP/s, "
+        + "f32 \(rounded(peak.float32 / 1e9)) GFLOP/s")
+    print("model \(model.manifest.name) \(model.manifest.version): opened and checked in "
         + "\(rounded(openMilliseconds)) ms, \(model.weightBytes >> 20) MiB mapped\n")
     print(row("stage", "ms", "GOP", "GOP/s", "of peak", "peak MiB"))
     for stage in Stage.all { try measure(stage, networks, peak: peak) }
     print("\nbeside the mapped weights: \(networks.residentBytes >> 20) MiB")
   }
 
-  private func measure(_ stage: Stage, _ networks: BoundModel, peak: MachinePeak) throws {
+  private func measure(_ stage: Stage, _ networks: BoundModel, peak: (int8: Double, float32: Double)) throws {
     let session = try networks.session(stage.network, batch: stage.batch, tokens: stage.tokens)
     stage.fill(session)
     try session.run()
@@ -64,7 +73,7 @@ struct BananaBench: ParsableCommand {
     print(
       row(
         stage.name, rounded(median), rounded(operations), rounded(rate),
-        "\(Int((100 * rate / ceiling).rounded())) %", "\(session.peakBytes >> 20)"))
+        "\(Int((1e11 * rate / ceiling).rounded())) %", "\(session.peakBytes >> 20)"))
   }
 
   private func row(_ cells: String...) -> String {

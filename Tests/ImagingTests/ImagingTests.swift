@@ -33,10 +33,12 @@ func premultiplied(width: Int, _ values: [Float]) -> PremultipliedImage {
 
 @Suite struct PremultipliedImageTests {
   @Test func outputIsClampedAndUnpremultiplied() {
-    let image = premultiplied(width: 2, [
-      0.25, 0.5, 0, 0.5, /**/ 0.7, 0.7, 0.7, 0,
-      -1, 2, .nan, 1.5, /**/ .infinity, -.infinity, 0.2, .nan,
-    ])
+    let image = premultiplied(
+      width: 2,
+      [
+        0.25, 0.5, 0, 0.5, 0.7, 0.7, 0.7, 0,
+        -1, 2, .nan, 1.5, .infinity, -.infinity, 0.2, .nan,
+      ])
     #expect(image.values == [0.25, 0.5, 0, 0.5, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0])
     let pixels = image.pixels()
     #expect(pixels[0, 0] == Color(red: 128, green: 255, blue: 0, alpha: 128))
@@ -58,11 +60,14 @@ func premultiplied(width: Int, _ values: [Float]) -> PremultipliedImage {
   }
 
   @Test func averagingIgnoresTheColourOfClearPixels() {
-    let image = premultiplied(width: 2, [
-      1, 0, 0, 1, /**/ 0, 0, 0, 0, /**/ 0, 0, 0, 0, /**/ 1, 0, 0, 1,
-    ])
+    let image = premultiplied(
+      width: 2,
+      [
+        1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1,
+      ])
     #expect(image.boxAveraged(by: 2).values == [0.5, 0, 0, 0.5])
-    #expect(image.boxAveraged(by: 2).pixels()[0, 0] == Color(red: 255, green: 0, blue: 0, alpha: 128))
+    #expect(
+      image.boxAveraged(by: 2).pixels()[0, 0] == Color(red: 255, green: 0, blue: 0, alpha: 128))
     #expect(image.boxAveraged(by: 1) == image)
   }
 
@@ -87,7 +92,7 @@ func premultiplied(width: Int, _ values: [Float]) -> PremultipliedImage {
   }
 
   @Test func compositingOnWhite() {
-    let image = premultiplied(width: 3, [0, 0, 0, 0, /**/ 0.5, 0, 0, 0.5, /**/ 0, 0, 1, 1])
+    let image = premultiplied(width: 3, [0, 0, 0, 0, 0.5, 0, 0, 0.5, 0, 0, 1, 1])
     let flat = image.composited(on: .white).pixels()
     #expect(flat[0, 0] == .white)
     #expect(flat[1, 0] == Color(red: 255, green: 128, blue: 128))

@@ -41,7 +41,8 @@ import Testing
     let size: [UInt8] = [0, 15, 0, 0]
     var file = PNG.signature + PNG.chunk("IHDR", size + size + [8, 6, 0, 0, 0])
     file += PNG.chunk("IDAT", [0x78, 0x9C, 0x03, 0, 0, 0, 0, 1]) + PNG.chunk("IEND", [])
-    #expect(throws: PNGError.tooLarge(width: 983_040, height: 983_040, maximumPixels: 4096 * 4096)) {
+    #expect(throws: PNGError.tooLarge(width: 983_040, height: 983_040, maximumPixels: 4096 * 4096))
+    {
       try PNG.decode(file)
     }
     let pixels = Pixels(width: 4, height: 4, filledWith: .white)

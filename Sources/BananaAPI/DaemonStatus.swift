@@ -1,0 +1,102 @@
+/// The answer to `GET /v1/status`.
+public struct DaemonStatus: Codable, Sendable, Equatable {
+  /// The model that requests are served with.
+  public struct Model: Codable, Sendable, Equatable {
+    /// Nil when no model could be opened.
+    public var id: String?
+    public var status: ModelStatus
+    /// Why it is not available.
+    public var reason: String?
+
+    public init(id: String?, status: ModelStatus, reason: String?) {
+      self.id = id
+      self.status = status
+      self.reason = reason
+    }
+  }
+
+  /// The job that is being drawn.
+  public struct RunningJob: Codable, Sendable, Equatable {
+    public var id: Int
+    public var elapsedSeconds: Double
+    /// Nil until the engine has spoken.
+    public var progress: GenerationProgress?
+
+    public init(id: Int, elapsedSeconds: Double, progress: GenerationProgress?) {
+      self.id = id
+      self.elapsedSeconds = elapsedSeconds
+      self.progress = progress
+    }
+
+    private enum CodingKeys: String, CodingKey {
+      case id, progress
+      case elapsedSeconds = "elapsed_seconds"
+    }
+  }
+
+  public struct Memory: Codable, Sendable, Equatable {
+    /// Of the daemon's process; nil where the system does not tell.
+    public var residentBytes: Int?
+    /// Free for new work on the machine; nil where the system does not tell.
+    public var availableBytes: Int?
+
+    public init(residentBytes: Int?, availableBytes: Int?) {
+      self.residentBytes = residentBytes
+      self.availableBytes = availableBytes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+      case residentBytes = "resident_bytes"
+      case availableBytes = "available_bytes"
+    }
+  }
+
+  public var version: String
+  public var pid: Int
+  public var uptimeSeconds: Double
+  public var socket: String
+  public var model: Model
+  /// What computes; nil without a model.
+  public var backend: String?
+  /// Jobs that wait.
+  public var queueDepth: Int
+  /// Jobs that may wait.
+  public var queueCapacity: Int
+  public var running: RunningJob?
+  /// Jobs that ended with pictures since the daemon started.
+  public var finishedJobs: Int
+  public var connections: Int
+  public var memory: Memory
+
+  public init(
+    version: String, pid: Int, uptimeSeconds: Double, socket: String, model: Model,
+    backend: String?, queueDepth: Int, queueCapacity: Int, running: RunningJob?,
+    finishedJobs: Int, connections: Int, memory: Memory
+  ) {
+    self.version = version
+    self.pid = pid
+    self.uptimeSeconds = uptimeSeconds
+    self.socket = socket
+    self.model = model
+    self.backend = backend
+    self.queueDepth = queueDepth
+    self.queueCapacity = queueCapacity
+    self.running = running
+    self.finishedJobs = finishedJobs
+    self.connections = connections
+    self.memory = memory
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case version, pid, socket, model, backend, running, connections, memory
+    case uptimeSeconds = "uptime_seconds"
+    case queueDepth = "queue_depth"
+    case queueCapacity = "queue_capacity"
+    case finishedJobs = "finished_jobs"
+  }
+}
+
+/// The version of daemon and client.
+public enum BananaVersion {
+  public static let current = "0.1.0"
+}

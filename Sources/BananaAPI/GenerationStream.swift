@@ -1,0 +1,103 @@
+#if canImport(FoundationEssentials)
+  public import FoundationEssentials
+#else
+  public import Foundation
+#endif
+
+/// The names of the server-sent events that answer a request with `"stream": true`.
+public enum StreamEventName {
+  /// `GenerationProgress`; Banana's own.
+  public static let progress = "banana.progress"
+  /// `ImageCompleted`; one a picture.
+  public static let completed = "image_generation.completed"
+  /// `ErrorBody`; the last event when a job fails after its stream began.
+  public static let error = "error"
+}
+
+/// Where a job stands: `step` of `of` are done in `stage`.
+public struct GenerationProgress: Codable, Sendable, Equatable {
+  /// The stages that a job goes through, in order.
+  public enum Stage: String, Codable, Sendable, CaseIterable {
+    case queued, text, denoise, decode, encode
+  }
+
+  public var type = StreamEventName.progress
+  public var stage: Stage
+  /// Steps of the stage that are done; jobs that are ahead when queued.
+  public var step: Int
+  /// Steps that the stage has.
+  public var of: Int
+  /// Index of the picture that is being drawn, from 0.
+  public var picture: Int
+  public var pictures: Int
+  /// An estimate for the whole job; nil when nothing is known yet.
+  public var secondsLeft: Double?
+
+  public init(
+    stage: Stage, step: Int, of: Int, picture: Int, pictures: Int, secondsLeft: Double?
+  ) {
+    self.stage = stage
+    self.step = step
+    self.of = of
+    self.picture = picture
+    self.pictures = pictures
+    self.secondsLeft = secondsLeft
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case type, stage, step, of, picture, pictures
+    case secondsLeft = "seconds_left"
+  }
+}
+
+/// OpenAI's event for a finished picture, with the facts that the plain answer has.
+public struct ImageCompleted: Codable, Sendable, Equatable {
+  public var type = StreamEventName.completed
+  /// A whole PNG file; base64 on the wire.
+  public var png: Data
+  /// Seconds since 1970.
+  public var createdAt: Int
+  public var size: String
+  public var quality: String
+  public var background: String
+  public var outputFormat: String
+  public var seed: UInt64
+  /// Index of this picture, from 0.
+  public var index: Int
+  public var model: String
+  public var timings: Timings
+  public var warnings: [String]
+
+  public init(image: GeneratedImage, index: Int, of response: ImageGenerationResponse) {
+    self.png = image.png
+    self.createdAt = response.created
+    self.size = response.size
+    self.quality = response.quality
+    self.background = response.background
+    self.outputFormat = response.outputFormat
+    self.seed = image.seed
+    self.index = index
+    self.model = response.model
+    self.timings = response.timings
+    self.warnings = response.warnings
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case type, size, quality, background, seed, index, model, timings, warnings
+    case png = "b64_json"
+    case createdAt = "created_at"
+    case outputFormat = "output_format"
+  }
+}
+
+extension ImageGenerationResponse {
+  /// The plain answer that says what the events of a stream said; nil without a picture.
+  public init?(events: [ImageCompleted]) {
+    guard let last = events.last else { return nil }
+    self.init(
+      created: last.createdAt,
+      data: events.sorted { $0.index < $1.index }.map { .init(png: $0.png, seed: $0.seed) },
+      background: last.background, outputFormat: last.outputFormat, size: last.size,
+      quality: last.quality, model: last.model, timings: last.timings, warnings: last.warnings)
+  }
+}

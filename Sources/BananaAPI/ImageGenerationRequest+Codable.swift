@@ -1,0 +1,107 @@
+extension ImageGenerationRequest: Codable {
+  private enum CodingKeys: String, CodingKey, CaseIterable {
+    case prompt, model, size, background, style, seed, steps, guidance, stream, quality
+    case moderation, user
+    case count = "n"
+    case partialImages = "partial_images"
+    case responseFormat = "response_format"
+    case outputFormat = "output_format"
+    case outputCompression = "output_compression"
+  }
+
+  /// - Throws: `APIError` that names the field when one is unknown, missing or of a wrong type.
+  public init(from decoder: any Decoder) throws {
+    let fields = try Self.knownFields(of: decoder)
+    guard let prompt = try fields.value(String.self, .prompt, "a string of valid Unicode") else {
+      throw APIError(
+        .invalidRequest, "prompt is missing. Say what to draw, for example \"a red apple\".",
+        param: "prompt")
+    }
+    self.init(prompt: prompt)
+    model = try fields.value(String.self, .model, "a string of valid Unicode")
+    count = try fields.value(Int.self, .count, "an integer")
+    size = try fields.value(String.self, .size, "a string such as \"512x512\"")
+    let backgrounds = Background.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    background = try fields.value(Background.self, .background, "one of \(backgrounds)")
+    style = try fields.value(String.self, .style, "a string of valid Unicode")
+    seed = try fields.value(UInt64.self, .seed, "an integer between 0 and 18446744073709551615")
+    steps = try fields.value(Int.self, .steps, "an integer")
+    guidance = try fields.value(Double.self, .guidance, "a number")
+    stream = try fields.value(Bool.self, .stream, "true or false")
+    partialImages = try fields.value(Int.self, .partialImages, "an integer")
+    responseFormat = try fields.value(String.self, .responseFormat, "a string of valid Unicode")
+    outputFormat = try fields.value(String.self, .outputFormat, "a string of valid Unicode")
+    quality = try fields.value(String.self, .quality, "a string of valid Unicode")
+    outputCompression = try fields.value(Int.self, .outputCompression, "an integer")
+    moderation = try fields.value(String.self, .moderation, "a string of valid Unicode")
+    user = try fields.value(String.self, .user, "a string of valid Unicode")
+  }
+
+  private static func knownFields(
+    of decoder: any Decoder
+  ) throws -> KeyedDecodingContainer<CodingKeys> {
+    let all: KeyedDecodingContainer<AnyKey>
+    do {
+      all = try decoder.container(keyedBy: AnyKey.self)
+    } catch {
+      throw APIError(.invalidRequest, "The body must be a JSON object, {\"prompt\": \"…\"}.")
+    }
+    let known = Set(CodingKeys.allCases.map(\.rawValue))
+    if let unknown = all.allKeys.map(\.stringValue).filter({ !known.contains($0) }).min() {
+      throw APIError(
+        .invalidRequest,
+        "Unknown field \"\(unknown.prefix(64))\". The fields are: "
+          + known.sorted().joined(separator: ", ") + ".", param: String(unknown.prefix(64)))
+    }
+    return try decoder.container(keyedBy: CodingKeys.self)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var fields = encoder.container(keyedBy: CodingKeys.self)
+    try fields.encode(prompt, forKey: .prompt)
+    try fields.encodeIfPresent(model, forKey: .model)
+    try fields.encodeIfPresent(count, forKey: .count)
+    try fields.encodeIfPresent(size, forKey: .size)
+    try fields.encodeIfPresent(background, forKey: .background)
+    try fields.encodeIfPresent(style, forKey: .style)
+    try fields.encodeIfPresent(seed, forKey: .seed)
+    try fields.encodeIfPresent(steps, forKey: .steps)
+    try fields.encodeIfPresent(guidance, forKey: .guidance)
+    try fields.encodeIfPresent(stream, forKey: .stream)
+    try fields.encodeIfPresent(partialImages, forKey: .partialImages)
+    try fields.encodeIfPresent(responseFormat, forKey: .responseFormat)
+    try fields.encodeIfPresent(outputFormat, forKey: .outputFormat)
+    try fields.encodeIfPresent(quality, forKey: .quality)
+    try fields.encodeIfPresent(outputCompression, forKey: .outputCompression)
+    try fields.encodeIfPresent(moderation, forKey: .moderation)
+    try fields.encodeIfPresent(user, forKey: .user)
+  }
+}
+
+/// Any key of a JSON object, for finding those that are unknown.
+private struct AnyKey: CodingKey {
+  var stringValue: String
+  var intValue: Int? { nil }
+
+  init(stringValue: String) {
+    self.stringValue = stringValue
+  }
+
+  init?(intValue: Int) {
+    nil
+  }
+}
+
+extension KeyedDecodingContainer {
+  /// The value at `key`, or nil when it is absent or null.
+  fileprivate func value<Value: Decodable>(
+    _ type: Value.Type, _ key: Key, _ expected: String
+  ) throws -> Value? {
+    do {
+      return try decodeIfPresent(type, forKey: key)
+    } catch {
+      throw APIError(
+        .invalidRequest, "\(key.stringValue) must be \(expected).", param: key.stringValue)
+    }
+  }
+}

@@ -1,0 +1,126 @@
+/// The body of `POST /v1/images/generations`: OpenAI's fields and Banana's own.
+///
+/// Decoding is strict: a field that neither API has, or that has a wrong type, is refused by name.
+public struct ImageGenerationRequest: Sendable, Equatable {
+  /// What is behind the object in the picture.
+  public enum Background: String, Codable, Sendable, CaseIterable {
+    case transparent, opaque
+    /// The daemon chooses; it chooses transparent.
+    case auto
+  }
+
+  /// What to draw: any Unicode, 1 to 4,000 characters (Unicode scalars), not blank.
+  public var prompt: String
+  /// A model's name; nil is the model that is loaded.
+  public var model: String?
+  /// How many pictures, 1...10; `n` on the wire; nil is 1.
+  public var count: Int?
+  /// `"256x256"`, `"512x512"` or another of the model's sizes, or `"auto"`; nil is auto.
+  public var size: String?
+  public var background: Background?
+  /// One of the model's styles; nil is its default.
+  public var style: String?
+  /// Seed of the first picture; picture `i` uses `seed + i`; nil is a random one.
+  public var seed: UInt64?
+  /// Denoising steps, 1...50; nil is the model's default.
+  public var steps: Int?
+  /// Strength of classifier-free guidance, 0...30; nil is the model's default.
+  public var guidance: Double?
+  /// Answer with server-sent events.
+  public var stream: Bool?
+  /// Previews to send while streaming: only 0 is served.
+  public var partialImages: Int?
+  /// Only `"b64_json"` is served.
+  public var responseFormat: String?
+  /// Only `"png"` is served.
+  public var outputFormat: String?
+  /// OpenAI's; accepted and given back, without effect.
+  public var quality: String?
+  /// OpenAI's; accepted without effect.
+  public var outputCompression: Int?
+  /// OpenAI's; accepted without effect.
+  public var moderation: String?
+  /// OpenAI's; accepted without effect.
+  public var user: String?
+
+  public init(
+    prompt: String, model: String? = nil, count: Int? = nil, size: String? = nil,
+    background: Background? = nil, style: String? = nil, seed: UInt64? = nil, steps: Int? = nil,
+    guidance: Double? = nil, stream: Bool? = nil
+  ) {
+    self.prompt = prompt
+    self.model = model
+    self.count = count
+    self.size = size
+    self.background = background
+    self.style = style
+    self.seed = seed
+    self.steps = steps
+    self.guidance = guidance
+    self.stream = stream
+  }
+}
+
+extension ImageGenerationRequest {
+  /// What holds for every model.
+  public enum Limits {
+    public static let promptCharacters = 4000
+    public static let count = 1...10
+    public static let steps = 1...50
+    public static let guidance = 0.0...30.0
+    /// Bytes of the JSON body.
+    public static let bodyBytes = 1 << 20
+  }
+
+  /// Checks everything that does not depend on the model.
+  public func validate() throws(APIError) {
+    if prompt.unicodeScalars.count > Limits.promptCharacters {
+      throw APIError(
+        .requestTooLarge,
+        "The prompt has \(prompt.unicodeScalars.count) characters; at most "
+          + "\(Limits.promptCharacters) are accepted. Shorten it.", param: "prompt")
+    }
+    if prompt.unicodeScalars.allSatisfy(\.isBlank) {
+      throw APIError(
+        .invalidRequest, "The prompt is empty. Say what to draw, for example \"a red apple\".",
+        param: "prompt")
+    }
+    try require(count, in: Limits.count, "n")
+    try require(steps, in: Limits.steps, "steps")
+    try require(guidance, in: Limits.guidance, "guidance")
+    try require(outputCompression, in: 0...100, "output_compression")
+    if let responseFormat, responseFormat != "b64_json" {
+      throw APIError(
+        .invalidRequest,
+        "response_format \"\(responseFormat)\" is not served: pictures come inside the answer. "
+          + "Use \"b64_json\".", param: "response_format")
+    }
+    if let outputFormat, outputFormat != "png" {
+      throw APIError(
+        .invalidRequest, "output_format \"\(outputFormat)\" is not served. Use \"png\".",
+        param: "output_format")
+    }
+    if let partialImages, partialImages != 0 {
+      throw APIError(
+        .invalidRequest, "partial_images \(partialImages) is not served yet. Use 0.",
+        param: "partial_images")
+    }
+  }
+
+  private func require<Number: Comparable>(
+    _ value: Number?, in range: ClosedRange<Number>, _ param: String
+  ) throws(APIError) {
+    guard let value, !range.contains(value) else { return }
+    throw APIError(
+      .invalidRequest,
+      "\(param) is \(value); it must be between \(range.lowerBound) and \(range.upperBound).",
+      param: param)
+  }
+}
+
+extension Unicode.Scalar {
+  /// True for what draws nothing by itself: white space and control characters.
+  package var isBlank: Bool {
+    properties.isWhitespace || properties.generalCategory == .control
+  }
+}

@@ -1,0 +1,99 @@
+#if canImport(FoundationEssentials)
+  public import FoundationEssentials
+#else
+  public import Foundation
+#endif
+
+/// The answer to `POST /v1/images/generations`, as OpenAI's, with `seed`, `timings` and `warnings`.
+public struct ImageGenerationResponse: Codable, Sendable, Equatable {
+  /// Seconds since 1970.
+  public var created: Int
+  public var data: [GeneratedImage]
+  /// `"transparent"` or `"opaque"`.
+  public var background: String
+  /// Always `"png"`.
+  public var outputFormat: String
+  /// `"512x512"`.
+  public var size: String
+  /// The request's, without effect.
+  public var quality: String
+  /// The model that drew.
+  public var model: String
+  public var timings: Timings
+  /// What a person should know about the pictures, for example that the prompt was cut.
+  public var warnings: [String]
+
+  public init(
+    created: Int, data: [GeneratedImage], background: String, outputFormat: String = "png",
+    size: String, quality: String, model: String, timings: Timings, warnings: [String]
+  ) {
+    self.created = created
+    self.data = data
+    self.background = background
+    self.outputFormat = outputFormat
+    self.size = size
+    self.quality = quality
+    self.model = model
+    self.timings = timings
+    self.warnings = warnings
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case created, data, background, size, quality, model, timings, warnings
+    case outputFormat = "output_format"
+  }
+}
+
+/// One picture.
+public struct GeneratedImage: Codable, Sendable, Equatable {
+  /// A whole PNG file; base64 on the wire.
+  public var png: Data
+  /// The seed that draws this picture again when it is asked for alone.
+  public var seed: UInt64
+
+  public init(png: Data, seed: UInt64) {
+    self.png = png
+    self.seed = seed
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case png = "b64_json"
+    case seed
+  }
+}
+
+/// Where the time of a request went, in seconds, summed over its pictures.
+public struct Timings: Codable, Sendable, Equatable {
+  /// Waiting for the jobs before it.
+  public var queueSeconds: Double
+  /// Tokenizer and text encoder.
+  public var textSeconds: Double
+  public var denoiseSeconds: Double
+  /// Latents to pixels.
+  public var decodeSeconds: Double
+  /// Pixels to PNG.
+  public var encodeSeconds: Double
+  /// From the request's arrival to the last picture.
+  public var totalSeconds: Double
+
+  public init(
+    queueSeconds: Double, textSeconds: Double, denoiseSeconds: Double, decodeSeconds: Double,
+    encodeSeconds: Double, totalSeconds: Double
+  ) {
+    self.queueSeconds = queueSeconds
+    self.textSeconds = textSeconds
+    self.denoiseSeconds = denoiseSeconds
+    self.decodeSeconds = decodeSeconds
+    self.encodeSeconds = encodeSeconds
+    self.totalSeconds = totalSeconds
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case queueSeconds = "queue_seconds"
+    case textSeconds = "text_seconds"
+    case denoiseSeconds = "denoise_seconds"
+    case decodeSeconds = "decode_seconds"
+    case encodeSeconds = "encode_seconds"
+    case totalSeconds = "total_seconds"
+  }
+}

@@ -1,0 +1,38 @@
+import BananaSDK
+import FoundationEssentials
+
+/// The files that pictures are written to.
+enum PictureFiles {
+  /// `out.png` for one picture, `out-1.png`, `out-2.png`, … for several.
+  static func paths(for output: String, count: Int) -> [String] {
+    guard count > 1 else { return [output] }
+    let slash = output.lastIndex(of: "/").map(output.index(after:)) ?? output.startIndex
+    let dot = output[slash...].lastIndex(of: ".").flatMap { $0 > slash ? $0 : nil }
+    let stem = output[..<(dot ?? output.endIndex)]
+    let suffix = dot.map { output[$0...] } ?? ""
+    return (1...count).map { "\(stem)-\($0)\(suffix)" }
+  }
+
+  /// Writes beside `path` and renames, so that nobody ever sees half a picture.
+  static func write(_ png: Data, to path: String) throws {
+    do {
+      try png.write(to: URL(filePath: path), options: .atomic)
+    } catch {
+      let folder = URL(filePath: path).deletingLastPathComponent().path
+      throw Failure(
+        code: .other,
+        message: "\(path) cannot be written (\(Self.reason(error))). Check that \(folder) exists, "
+          + "is yours and has room, or choose another file with -o.")
+    }
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    switch (error as? CocoaError)?.code {
+    case .fileNoSuchFile: "no such folder"
+    case .fileWriteNoPermission: "no permission"
+    case .fileWriteOutOfSpace: "no space left"
+    case .fileWriteVolumeReadOnly: "read-only file system"
+    default: "\(error)"
+    }
+  }
+}

@@ -1,0 +1,46 @@
+public import BananaAPI
+
+/// Why a call to the daemon failed.
+public enum BananaError: Error, Sendable, Equatable {
+  /// Nothing answers on the socket.
+  case daemonNotRunning(socketPath: String)
+  /// The socket is there and this user may not connect to it.
+  case permissionDenied(socketPath: String)
+  /// The daemon answered with an error.
+  case refused(APIError)
+  /// The connection ended before the answer did.
+  case connectionLost(reason: String)
+  /// What answered does not speak this API.
+  case unexpectedAnswer(httpStatus: Int, reason: String)
+  /// The calling task was cancelled.
+  case cancelled
+
+  /// Seconds after which the same call can succeed; nil when trying again cannot help.
+  public var retryAfterSeconds: Int? {
+    switch self {
+    case .refused(let error): error.retryAfterSeconds
+    case .connectionLost: 1
+    case .daemonNotRunning, .permissionDenied, .unexpectedAnswer, .cancelled: nil
+    }
+  }
+}
+
+extension BananaError: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .daemonNotRunning(let socketPath):
+      "No bananad is serving on \(socketPath). Start it with: bananad --socket \(socketPath)"
+    case .permissionDenied(let socketPath):
+      "You may not connect to \(socketPath). Join its group (\"banana\" for the system's daemon), "
+        + "or start a bananad of your own."
+    case .refused(let error):
+      error.message
+    case .connectionLost(let reason):
+      "The connection to bananad was lost: \(reason). Look into its log and try again."
+    case .unexpectedAnswer(let httpStatus, let reason):
+      "The answer (HTTP \(httpStatus)) is not bananad's: \(reason). Check the socket's path."
+    case .cancelled:
+      "Cancelled."
+    }
+  }
+}

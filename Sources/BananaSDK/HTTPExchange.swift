@@ -1,0 +1,110 @@
+import FoundationEssentials
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+
+/// One request and its answer over a connection of its own.
+struct HTTPExchange: Sendable {
+  private typealias Connection = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
+
+  let socketPath: String
+
+  /// Sends a request and hands the answer's head and stream of bytes to `read`.
+  func send<Result: Sendable>(
+    _ method: HTTPMethod, _ path: String, body: ByteBuffer?,
+    read: @Sendable (inout HTTPAnswer) async throws -> Result
+  ) async throws(BananaError) -> Result {
+    do {
+      return try await connect().executeThenClose { inbound, outbound in
+        try await outbound.write(contentsOf: parts(method, path, body))
+        var answer = try await HTTPAnswer(inbound.makeAsyncIterator())
+        return try await read(&answer)
+      }
+    } catch {
+      throw failure(for: error)
+    }
+  }
+
+  private func connect() async throws -> Connection {
+    try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+      .connect(unixDomainSocketPath: socketPath) { channel in
+        channel.eventLoop.makeCompletedFuture {
+          try channel.pipeline.syncOperations.addHTTPClientHandlers()
+          return try Connection(wrappingChannelSynchronously: channel)
+        }
+      }
+  }
+
+  private func parts(
+    _ method: HTTPMethod, _ path: String, _ body: ByteBuffer?
+  ) -> [HTTPClientRequestPart] {
+    var headers = HTTPHeaders([("host", "localhost"), ("connection", "close")])
+    guard let body else {
+      return [
+        .head(.init(version: .http1_1, method: method, uri: path, headers: headers)), .end(nil),
+      ]
+    }
+    headers.add(name: "content-type", value: "application/json")
+    headers.add(name: "content-length", value: "\(body.readableBytes)")
+    return [
+      .head(.init(version: .http1_1, method: method, uri: path, headers: headers)),
+      .body(.byteBuffer(body)), .end(nil),
+    ]
+  }
+
+  private func failure(for error: any Error) -> BananaError {
+    if let error = error as? BananaError { return error }
+    if error is CancellationError || Task.isCancelled { return .cancelled }
+    switch (error as? IOError)?.errnoCode {
+    case ENOENT, ECONNREFUSED: return .daemonNotRunning(socketPath: socketPath)
+    case EACCES, EPERM: return .permissionDenied(socketPath: socketPath)
+    default: return .connectionLost(reason: "\(error)")
+    }
+  }
+}
+
+/// The answer to one request: its head, then its bytes or its events.
+struct HTTPAnswer {
+  private var parts: NIOAsyncChannelInboundStream<HTTPClientResponsePart>.AsyncIterator
+  private let head: HTTPResponseHead
+  private var events = ServerSentEventParser()
+  private var pending: [ServerSentEvent] = []
+
+  init(_ parts: NIOAsyncChannelInboundStream<HTTPClientResponsePart>.AsyncIterator) async throws {
+    self.parts = parts
+    guard case .head(let head) = try await self.parts.next(isolation: #isolation) else {
+      throw BananaError.connectionLost(reason: "it ended before an answer came")
+    }
+    self.head = head
+  }
+
+  var status: Int { Int(head.status.code) }
+
+  var isEventStream: Bool {
+    head.status == .ok && head.headers.first(name: "content-type") == "text/event-stream"
+  }
+
+  /// The whole body.
+  mutating func body() async throws -> ByteBuffer {
+    var body = ByteBuffer()
+    while var chunk = try await nextChunk() { body.writeBuffer(&chunk) }
+    return body
+  }
+
+  /// The next event of a stream; nil at its end.
+  mutating func nextEvent() async throws -> ServerSentEvent? {
+    while pending.isEmpty {
+      guard let chunk = try await nextChunk() else { return nil }
+      pending = events.append(chunk.readableBytesView)
+    }
+    return pending.removeFirst()
+  }
+
+  private mutating func nextChunk() async throws -> ByteBuffer? {
+    switch try await parts.next(isolation: #isolation) {
+    case .body(let chunk): return chunk
+    case .end: return nil
+    case .head, nil: throw BananaError.connectionLost(reason: "it ended in the middle of an answer")
+    }
+  }
+}

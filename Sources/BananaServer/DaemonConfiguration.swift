@@ -1,0 +1,21 @@
+/// What can be set on a daemon.
+package struct DaemonConfiguration: Sendable {
+  /// Jobs that may wait beside the one that runs; one more is answered with `busy`.
+  package var waitingJobs: Int
+  /// How long connections may stay open after the last job when the daemon stops.
+  package var closingGrace: Duration
+  /// How long a connection may stay open without a request, or in the middle of sending one.
+  package var idleTimeout: Duration
+  /// A model that could not be opened is tried again at most this often.
+  package var modelRetryInterval: Duration
+
+  package init(
+    waitingJobs: Int = 32, closingGrace: Duration = .seconds(5),
+    idleTimeout: Duration = .seconds(120), modelRetryInterval: Duration = .seconds(5)
+  ) {
+    self.waitingJobs = waitingJobs
+    self.closingGrace = closingGrace
+    self.idleTimeout = idleTimeout
+    self.modelRetryInterval = modelRetryInterval
+  }
+}

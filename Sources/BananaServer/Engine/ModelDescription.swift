@@ -1,0 +1,76 @@
+/// What clients are told about the resident model, and what requests are checked against.
+package struct ModelDescription: Sendable, Equatable {
+  /// A part of the model or of its training data, and under which licence it is used.
+  package struct License: Sendable, Equatable {
+    package var what: String
+    /// An SPDX identifier.
+    package var license: String
+    package var source: String
+
+    package init(what: String, license: String, source: String) {
+      self.what = what
+      self.license = license
+      self.source = source
+    }
+  }
+
+  /// A picture size that the model draws.
+  package struct Size: Sendable, Equatable {
+    /// Pixels.
+    package var width: Int
+    /// Pixels.
+    package var height: Int
+    /// Bytes that drawing one picture needs beside the weights, from the plan.
+    package var peakBytes: Int
+
+    package init(width: Int, height: Int, peakBytes: Int) {
+      self.width = width
+      self.height = height
+      self.peakBytes = peakBytes
+    }
+  }
+
+  package var name: String
+  package var family: String
+  package var version: String
+  package var description: String
+  package var licenses: [License]
+  /// Empty when the model knows no styles.
+  package var styles: [String]
+  package var defaultStyle: String?
+  /// Never empty.
+  package var sizes: [Size]
+  /// The size that `"auto"` stands for; one of `sizes`.
+  package var nativeSize: Size
+  package var defaultSteps: Int
+  package var defaultGuidance: Double
+  package var parameterCount: Int
+  /// Bytes of the mapped weight files.
+  package var weightBytes: Int
+  /// What computes, as a person reads it: "cpu (avx512vnni, 2 threads)".
+  package var backend: String
+
+  package init(
+    name: String, family: String, version: String, description: String,
+    licenses: [License] = [], styles: [String] = [], defaultStyle: String? = nil,
+    sizes: [Size], nativeSize: Size, defaultSteps: Int, defaultGuidance: Double,
+    parameterCount: Int, weightBytes: Int, backend: String
+  ) {
+    precondition(!sizes.isEmpty && sizes.contains(nativeSize))
+    precondition(defaultStyle.map(styles.contains) ?? true)
+    self.name = name
+    self.family = family
+    self.version = version
+    self.description = description
+    self.licenses = licenses
+    self.styles = styles
+    self.defaultStyle = defaultStyle
+    self.sizes = sizes
+    self.nativeSize = nativeSize
+    self.defaultSteps = defaultSteps
+    self.defaultGuidance = defaultGuidance
+    self.parameterCount = parameterCount
+    self.weightBytes = weightBytes
+    self.backend = backend
+  }
+}

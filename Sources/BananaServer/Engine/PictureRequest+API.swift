@@ -1,0 +1,84 @@
+package import BananaAPI
+
+extension PictureRequest {
+  /// Completes a wire request with the model's facts.
+  /// - Parameters:
+  ///   - wire: Already validated.
+  ///   - randomSeed: Used when the request names no seed.
+  /// - Throws: `APIError` for a model, size or style that is not `model`'s.
+  package init(
+    _ wire: ImageGenerationRequest, model: ModelDescription, randomSeed: UInt64
+  ) throws(APIError) {
+    if let name = wire.model, name != model.name {
+      throw APIError(
+        .modelNotFound,
+        "The model \"\(name.prefix(64))\" is not installed. Installed: \(model.name).",
+        param: "model")
+    }
+    let size = try model.size(named: wire.size)
+    self.init(
+      prompt: Self.printable(wire.prompt), style: try model.style(named: wire.style),
+      width: size.width, height: size.height, steps: wire.steps, guidance: wire.guidance,
+      seed: wire.seed ?? randomSeed, count: wire.count ?? 1,
+      background: wire.background == .opaque ? .opaque : .transparent)
+  }
+
+  /// The prompt with control characters, NUL among them, replaced by spaces.
+  private static func printable(_ prompt: String) -> String {
+    guard prompt.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+    else { return prompt }
+    var scalars = String.UnicodeScalarView()
+    for scalar in prompt.unicodeScalars {
+      scalars.append(scalar.properties.generalCategory == .control ? " " : scalar)
+    }
+    return String(scalars)
+  }
+}
+
+extension ModelDescription {
+  /// OpenAI's own styles, which its clients may send: they mean nothing here and are ignored.
+  package static let ignoredStyles: Set<String> = ["vivid", "natural"]
+
+  fileprivate func size(named name: String?) throws(APIError) -> Size {
+    guard let name, name != "auto" else { return nativeSize }
+    if let size = sizes.first(where: { $0.name == name }) { return size }
+    let known = sizes.map { "\"\($0.name)\"" }.joined(separator: ", ")
+    throw APIError(
+      .invalidRequest,
+      "size \"\(name.prefix(64))\" is not drawn by \(self.name). Use \(known) or \"auto\".",
+      param: "size")
+  }
+
+  fileprivate func style(named name: String?) throws(APIError) -> String? {
+    guard let name else { return nil }
+    if styles.contains(name) { return name }
+    if Self.ignoredStyles.contains(name) { return nil }
+    let known = styles.map { "\"\($0)\"" }.joined(separator: ", ")
+    throw APIError(
+      .invalidRequest,
+      styles.isEmpty
+        ? "The model \(self.name) has no styles. Leave style out."
+        : "style \"\(name.prefix(64))\" is not known to \(self.name). Use \(known).",
+      param: "style")
+  }
+}
+
+extension ModelDescription.Size {
+  /// As in the API: `"512x512"`.
+  package var name: String { "\(width)x\(height)" }
+}
+
+extension ModelInfo {
+  package init(_ model: ModelDescription, created: Int) {
+    self.init(
+      id: model.name, created: created, status: .available, family: model.family,
+      version: model.version, description: model.description,
+      licenses: model.licenses.map {
+        License(what: $0.what, license: $0.license, source: $0.source)
+      },
+      styles: model.styles, defaultStyle: model.defaultStyle, sizes: model.sizes.map(\.name),
+      nativeSize: model.nativeSize.name, defaultSteps: model.defaultSteps,
+      defaultGuidance: model.defaultGuidance, parameterCount: model.parameterCount,
+      weightBytes: model.weightBytes, peakBytes: model.nativeSize.peakBytes)
+  }
+}

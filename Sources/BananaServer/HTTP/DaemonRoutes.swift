@@ -1,0 +1,79 @@
+import BananaAPI
+import HTTPTypes
+import Hummingbird
+import Logging
+
+/// What the routes answer from.
+struct DaemonRoutes: Sendable {
+  let model: ResidentModel
+  let scheduler: JobScheduler
+  let connections: ConnectionRegistry
+  let socketPath: String
+  let started: ContinuousClock.Instant
+  let logger: Logger
+
+  func makeResponder() -> some HTTPResponder<DaemonRequestContext> {
+    let router = Router(context: DaemonRequestContext.self)
+    router.add(
+      middleware: ErrorMiddleware(methods: [
+        Route.imageGenerations: .post, Route.models: .get, Route.status: .get,
+        Route.health: .get, Route.ready: .get,
+      ]))
+    router.post(RouterPath(Route.imageGenerations)) { request, context in
+      try await generateImages(request, context)
+    }
+    router.get(RouterPath(Route.models)) { _, _ in try await Response.json(ModelList(data: models))
+    }
+    router.get(RouterPath(Route.models + "/:id")) { _, context in
+      try await model(named: context.parameters.get("id") ?? "")
+    }
+    router.get(RouterPath(Route.status)) { _, _ in try await Response.json(status) }
+    router.get(RouterPath(Route.health)) { _, _ in try Response.json(["status": "ok"]) }
+    router.get(RouterPath(Route.ready)) { _, _ in try await ready() }
+    return router.buildResponder()
+  }
+
+  private var models: [ModelInfo] {
+    get async {
+      guard case .available(let engine, let created) = await model.state else { return [] }
+      return [ModelInfo(engine.model, created: created)]
+    }
+  }
+
+  private func model(named id: String) async throws -> Response {
+    let installed = await models
+    if let info = installed.first(where: { $0.id == id }) { return try .json(info) }
+    throw APIError(
+      .modelNotFound,
+      "The model \"\(id.prefix(64))\" is not installed. Installed: "
+        + (installed.isEmpty ? "none" : installed.map(\.id).joined(separator: ", ")) + ".",
+      param: "model")
+  }
+
+  private func ready() async throws -> Response {
+    if await scheduler.snapshot.isDraining { throw APIError(JobError.shuttingDown) }
+    _ = try await model.engine()
+    return try .json(["status": "ready"])
+  }
+
+  private var status: DaemonStatus {
+    get async {
+      let jobs = await scheduler.snapshot
+      var facts = DaemonStatus.Model(id: nil, status: .unavailable, reason: nil)
+      var backend: String?
+      switch await model.state {
+      case .opening: facts.reason = "The model is being opened."
+      case .unavailable(let reason): facts.reason = reason
+      case .available(let engine, _):
+        facts = .init(id: engine.model.name, status: .available, reason: nil)
+        backend = engine.model.backend
+      }
+      return DaemonStatus(
+        version: BananaVersion.current, pid: ProcessFacts.pid,
+        uptimeSeconds: (ContinuousClock.now - started).seconds, socket: socketPath, model: facts,
+        backend: backend, queueDepth: jobs.waitingJobs, queueCapacity: jobs.capacity,
+        running: jobs.running, finishedJobs: jobs.finishedJobs, connections: connections.count,
+        memory: ProcessFacts.memory)
+    }
+  }
+}

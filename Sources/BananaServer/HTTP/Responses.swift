@@ -1,0 +1,99 @@
+import BananaAPI
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+
+/// The context of one request: Hummingbird's own storage and the connection that it came on.
+struct DaemonRequestContext: RequestContext {
+  var coreContext: CoreRequestContextStorage
+  let channel: any Channel
+
+  init(source: ApplicationRequestContextSource) {
+    coreContext = .init(source: source)
+    channel = source.channel
+  }
+}
+
+extension Response {
+  /// A JSON answer.
+  static func json(
+    _ value: some Encodable, status: HTTPResponse.Status = .ok, headers: HTTPFields = [:]
+  ) throws -> Response {
+    var headers = headers
+    headers[.contentType] = "application/json"
+    return Response(
+      status: status, headers: headers, body: .init(byteBuffer: try WireJSON.encode(value)))
+  }
+
+  /// The API's error answer, with Retry-After where trying again can help.
+  static func error(_ error: APIError) throws -> Response {
+    var headers = HTTPFields()
+    headers[HTTPField.Name("x-should-retry")!] = error.retryAfterSeconds == nil ? "false" : "true"
+    if let seconds = error.retryAfterSeconds { headers[.retryAfter] = "\(seconds)" }
+    return try .json(
+      ErrorBody(error), status: .init(code: error.code.httpStatus), headers: headers)
+  }
+}
+
+/// JSON as the API speaks it.
+enum WireJSON {
+  static func encode(_ value: some Encodable) throws -> ByteBuffer {
+    let encoder = JSONEncoder()
+    // Escaped slashes would lengthen base64 by a sixty-fourth.
+    encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+    return ByteBuffer(bytes: try encoder.encode(value))
+  }
+
+  /// - Throws: `APIError` that says what is wrong with the body.
+  static func decode<Value: Decodable>(_ type: Value.Type, from body: ByteBuffer) throws -> Value {
+    do {
+      return try JSONDecoder().decode(type, from: Data(body.readableBytesView))
+    } catch let error as APIError {
+      throw error
+    } catch {
+      throw APIError(.invalidRequest, "The body is not valid JSON. Send {\"prompt\": \"…\"}.")
+    }
+  }
+}
+
+/// Turns whatever a route throws into the API's error answer.
+struct ErrorMiddleware: RouterMiddleware {
+  typealias Context = DaemonRequestContext
+
+  /// The methods of each path, to tell a wrong method from a wrong path.
+  let methods: [String: HTTPRequest.Method]
+
+  @concurrent
+  func handle(
+    _ request: Request, context: Context,
+    next: @concurrent (Request, Context) async throws -> Response
+  ) async throws -> Response {
+    do {
+      return try await next(request, context)
+    } catch let error as APIError {
+      return try .error(error)
+    } catch let error as HTTPError where error.status == .notFound {
+      return try .error(unrouted(request))
+    } catch {
+      context.logger.error(
+        "request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+      return try .error(APIError(.internalError, "bananad failed: \(error)."))
+    }
+  }
+
+  private func unrouted(_ request: Request) -> APIError {
+    let path = request.uri.path
+    if let method = methods[path], method != request.method {
+      return APIError(
+        .methodNotAllowed,
+        "\(path) is served with \(method.rawValue), not "
+          + "\(request.method.rawValue).")
+    }
+    return APIError(
+      .notFound,
+      "There is no \(path.prefix(128)). The paths are: "
+        + methods.keys.sorted().joined(separator: ", ") + ".")
+  }
+}

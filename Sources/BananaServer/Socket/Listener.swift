@@ -1,0 +1,137 @@
+import FoundationEssentials
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A listening Unix socket, made here or handed over by systemd.
+///
+/// A socket made here has mode 0660, belongs to the group `banana` when root makes it and that
+/// group exists, replaces one that a dead daemon left behind, and is removed at the end.
+package struct Listener: Sendable {
+  /// Who may connect: the owner and its group.
+  static let mode: mode_t = 0o660
+  /// The kernel lowers it to net.core.somaxconn.
+  static let backlog: Int32 = 4096
+
+  /// Owned by whoever serves on it.
+  package let descriptor: Int32
+  package let path: String
+  /// Identifies the file, so that only our own is removed; nil when systemd owns it.
+  private let identity: String?
+
+  /// Adopts systemd's socket when there is one, otherwise makes one at `path`.
+  package static func open(
+    path: String, environment: [String: String]
+  ) throws(ListenerError) -> Listener {
+    if let activated = try SocketActivation.adopt(environment: environment) {
+      return Listener(descriptor: activated.descriptor, path: activated.path, identity: nil)
+    }
+    return try bind(path: path)
+  }
+
+  /// Makes a listening socket at `path`.
+  package static func bind(path: String) throws(ListenerError) -> Listener {
+    let bytes = path.utf8.count
+    guard bytes <= UnixSocket.maximumPathBytes else {
+      throw .pathTooLong(
+        path: path, actualBytes: bytes, maximumBytes: UnixSocket.maximumPathBytes)
+    }
+    let directory = try makeDirectory(of: path)
+    // Two daemons that start together must not both take the same dead socket away.
+    let lock = DirectoryLock(directory)
+    defer { lock.release() }
+    try removeStale(path)
+    let descriptor = try UnixSocket.make()
+    do throws(ListenerError) {
+      try check(UnixSocket.withAddress(of: path) { systemBind(descriptor, $0, $1) }, "bind", path)
+      // Nobody can connect before listen(), so there is no moment with a wider mode.
+      try check(chmod(path, mode), "chmod", path)
+      giveToGroup(path)
+      try check(listen(descriptor, backlog), "listen", path)
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    return Listener(descriptor: descriptor, path: path, identity: identity(of: path))
+  }
+
+  /// Removes the socket's file, unless it is systemd's or another daemon's by now.
+  package func removeFile() {
+    guard let identity, identity == Self.identity(of: path) else { return }
+    unlink(path)
+  }
+
+  private static func removeStale(_ path: String) throws(ListenerError) {
+    guard let facts = try? FileManager.default.attributesOfItem(atPath: path) else { return }
+    guard facts[.type] as? FileAttributeType == .typeSocket else { throw .notASocket(path: path) }
+    switch try UnixSocket.probe(path) {
+    case .live: throw .alreadyServed(path: path)
+    case .nothing: return
+    case .stale: try check(unlink(path), "unlink", path)
+    case .failed(let error): throw .system(call: "connect", errno: error, path: path)
+    }
+  }
+
+  /// Makes the directory that holds the socket: for everybody's eyes when root does it.
+  private static func makeDirectory(of path: String) throws(ListenerError) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    let directory = slash == path.startIndex ? "/" : String(path[..<slash])
+    if mkdir(directory, geteuid() == 0 ? 0o755 : 0o700) != 0, errno != EEXIST {
+      throw .system(call: "mkdir", errno: errno, path: path)
+    }
+    return directory
+  }
+
+  private static func giveToGroup(_ path: String) {
+    guard geteuid() == 0, let group = getgrnam("banana") else { return }
+    _ = chown(path, 0, group.pointee.gr_gid)
+  }
+
+  private static func identity(of path: String) -> String? {
+    guard let facts = try? FileManager.default.attributesOfItem(atPath: path),
+      let device = facts[.systemNumber], let inode = facts[.systemFileNumber]
+    else { return nil }
+    // As text: the numbers are Swift's or NSNumber, as Foundation is linked or not.
+    return "\(device):\(inode)"
+  }
+
+  private static func check(
+    _ result: Int32, _ call: String, _ path: String
+  ) throws(ListenerError) {
+    if result != 0 { throw .system(call: call, errno: errno, path: path) }
+  }
+}
+
+/// An advisory lock on a directory, held for the moment in which a socket is replaced.
+private struct DirectoryLock {
+  private let descriptor: Int32
+
+  /// Waits up to two seconds; a lock that somebody else sits on does not keep the daemon down.
+  init(_ directory: String) {
+    descriptor = systemOpen(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    for _ in 0..<40 {
+      if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return }
+      usleep(50_000)
+    }
+  }
+
+  func release() {
+    if descriptor >= 0 { close(descriptor) }
+  }
+}
+
+/// `bind(2)`, under a name that the type's own `bind` does not hide.
+private func systemBind(
+  _ descriptor: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t
+) -> Int32 {
+  bind(descriptor, address, length)
+}
+
+/// `open(2)`, likewise.
+private func systemOpen(_ path: String, _ flags: Int32) -> Int32 {
+  open(path, flags)
+}

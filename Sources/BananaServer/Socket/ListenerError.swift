@@ -1,0 +1,37 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Why the daemon's socket could not be made.
+package enum ListenerError: Error, Equatable {
+  case pathTooLong(path: String, actualBytes: Int, maximumBytes: Int)
+  /// A live process answers on the path.
+  case alreadyServed(path: String)
+  /// Something that is no socket is in the way.
+  case notASocket(path: String)
+  /// `LISTEN_FDS` names something else than one listening Unix socket.
+  case badActivation(reason: String)
+  case system(call: String, errno: Int32, path: String)
+}
+
+extension ListenerError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .pathTooLong(let path, let actualBytes, let maximumBytes):
+      "The socket path \(path) has \(actualBytes) bytes and Linux takes at most \(maximumBytes). "
+        + "Choose a shorter one with --socket or BANANA_SOCKET."
+    case .alreadyServed(let path):
+      "Another bananad is serving on \(path). Stop it, or choose another path with --socket."
+    case .notASocket(let path):
+      "\(path) exists and is not a socket. Remove it, or choose another path with --socket."
+    case .badActivation(let reason):
+      "Socket activation failed: \(reason). The .socket unit must have exactly one "
+        + "ListenStream= with the path of a Unix socket."
+    case .system(let call, let errno, let path):
+      "\(call) failed for the socket \(path): \(String(cString: strerror(errno))). "
+        + "Check that its directory exists and belongs to you, or choose another with --socket."
+    }
+  }
+}

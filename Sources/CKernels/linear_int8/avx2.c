@@ -1,0 +1,16 @@
+// vpmaddubsw multiplies unsigned by signed: |a| * (w with a's sign). Two products of at most
+// 127 * 127 fit in 16 bits, so the sums are exact.
+#include "../common/targets.h"
+#if BANANA_X86
+BANANA_TARGET_AVX2
+#define BANANA_SET avx2
+#include "../common/epilogue.h"
+#define TILE_ROWS 4
+INLINE __m256i multiply_quads(__m256i acc, __m256i activations, __m256i weights) {
+  const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(activations),
+                                             _mm256_sign_epi8(weights, activations));
+  return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+#include "avx2_tile.h"
+BANANA_TARGET_END
+#endif

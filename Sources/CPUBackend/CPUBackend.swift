@@ -1,0 +1,72 @@
+import CKernels
+package import Execution
+package import TensorTypes
+package import Weights
+
+/// Runs plans on the processor with the kernels of the best instruction set that it has.
+package final class CPUBackend: Backend {
+  /// An instruction set that has kernels of its own.
+  package enum Level: Int, Sendable, CaseIterable {
+    case portable, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm
+
+    /// The levels that this processor can run.
+    package static var available: [Level] { allCases.filter { banana_level_available($0.code) } }
+    package static var best: Level {
+      Level(rawValue: Int(banana_level_best().rawValue)) ?? .portable
+    }
+
+    var code: banana_level { banana_level(rawValue: UInt32(rawValue)) }
+  }
+
+  package let level: Level
+  /// A constant table in C.
+  nonisolated(unsafe) let kernels: UnsafePointer<banana_kernels>
+  let pool: WorkerPool
+
+  /// - Parameters:
+  ///   - threadCount: Threads that compute, the caller's included.
+  ///   - level: The best if nil.
+  /// - Precondition: The processor has the level.
+  package init(threadCount: Int, level: Level? = nil) {
+    self.level = level ?? .best
+    guard let kernels = banana_kernels_for(self.level.code) else {
+      preconditionFailure("this processor cannot run \(self.level)")
+    }
+    self.kernels = kernels
+    pool = WorkerPool(threadCount: threadCount)
+  }
+
+  package var threadCount: Int { pool.threadCount }
+
+  package var name: String {
+    let threads = threadCount == 1 ? "1 thread" : "\(threadCount) threads"
+    return "cpu (\(String(cString: kernels.pointee.name)), \(threads))"
+  }
+
+  /// Lets only the first `count` threads compute from the next step on. Any thread may call it.
+  package func limitThreads(to count: Int) { pool.limitThreads(to: count) }
+
+  package func bind(
+    _ weights: WeightStore, activations: ActivationFormat
+  ) -> any BoundWeights {
+    CPUWeights(weights, activations: activations, backend: self)
+  }
+
+  /// What one thread does at best, measured with multiply-adds in registers only.
+  /// - Returns: Operations a second (a multiply-add counts 2) on int8 and on f32.
+  package func measurePeak() -> (int8: Double, float32: Double) {
+    var (int8Sink, floatSink) = (Int32(3), Float(0.5))
+    let int8 = bestRate { banana_peak_int8(level.code, 200_000, &int8Sink) }
+    let float32 = bestRate { banana_peak_f32(level.code, 200_000, &floatSink) }
+    return (int8, float32)
+  }
+}
+
+private func bestRate(_ operations: () -> Double) -> Double {
+  let clock = ContinuousClock()
+  return (0..<10).map { _ in
+    let start = clock.now
+    let count = operations()
+    return count / (start.duration(to: clock.now) / .seconds(1))
+  }.max() ?? 0
+}

@@ -1,0 +1,177 @@
+import CKernels
+import Execution
+import Graph
+import TensorTypes
+import Weights
+
+/// A matrix as a kernel takes it.
+enum BoundMatrix {
+  /// `[ceil(n/16)][k][16]` f32.
+  case float32(UnsafePointer<Float>)
+  /// n16k4 blocks in the mapping, a scale an output, and what the accumulators start from.
+  case int8(
+    UnsafePointer<Int8>, scales: UnsafePointer<Float>, initial: UnsafePointer<Int32>)
+  /// Records in the mapping.
+  case int4(UnsafePointer<UInt8>, group: Int)
+}
+
+/// An embedding table as a kernel takes it.
+enum BoundTable {
+  case plain(UnsafeRawPointer, banana_storage)
+  case int8(UnsafePointer<Int8>, scales: UnsafePointer<Float>)
+  case int4(UnsafePointer<UInt8>, group: Int)
+}
+
+/// The tensors of one network. Quantized ones are read in place; what is packed or widened is
+/// made once, when the first plan asks for it.
+final class CPUWeights: BoundWeights {
+  let backend: CPUBackend
+  let activations: ActivationFormat
+  private let store: WeightStore
+  private var matrices: [WeightReference: BoundMatrix] = [:]
+  private var vectors: [WeightReference: UnsafePointer<Float>] = [:]
+  private var buffers: [HostBuffer] = []
+  /// What keeps the stored bytes in memory.
+  private var owners: [any AnyObject & Sendable] = []
+
+  init(_ store: WeightStore, activations: ActivationFormat, backend: CPUBackend) {
+    self.store = store
+    self.activations = activations
+    self.backend = backend
+  }
+
+  var residentBytes: Int { buffers.reduce(0) { $0 + $1.bytes.count } }
+
+  func compile(_ plan: Plan) throws(ExecutionError) -> any Executable {
+    try CPUExecutable(plan: plan, weights: self)
+  }
+
+  /// A linear's `[out, in]` or a convolution's `[out, kernelHeight, kernelWidth, in]` weight.
+  func matrix(_ reference: WeightReference) throws(ExecutionError) -> BoundMatrix {
+    if let bound = matrices[reference] { return bound }
+    let stored = try weight(reference)
+    let n = reference.shape[0]
+    let k = reference.shape.count / n
+    let bound: BoundMatrix
+    switch (stored.format, activations) {
+    case (.int8, .int8): bound = try int8(stored, reference, n, k)
+    case (.int4(let group), .int8):
+      bound = .int4(try bytes(stored, reference).assumingMemoryBound(to: UInt8.self), group: group)
+    default: bound = .float32(try packed(stored, reference, n, k))
+    }
+    matrices[reference] = bound
+    return bound
+  }
+
+  /// A bias, a norm's weight or any other tensor of which plain f32 elements are wanted.
+  func vector(_ reference: WeightReference) throws(ExecutionError) -> UnsafePointer<Float> {
+    if let bound = vectors[reference] { return bound }
+    let stored = try weight(reference)
+    let buffer = makeBuffer(floats: reference.shape.count)
+    if let storage = plainStorage(stored.format) {
+      banana_widen(try bytes(stored, reference), storage, reference.shape.count, buffer)
+    } else {
+      buffer.update(from: stored.dequantized(), count: reference.shape.count)
+    }
+    vectors[reference] = UnsafePointer(buffer)
+    return UnsafePointer(buffer)
+  }
+
+  /// An embedding table `[rows, width]`, in place.
+  func table(_ reference: WeightReference) throws(ExecutionError) -> BoundTable {
+    let stored = try weight(reference)
+    let data = try bytes(stored, reference)
+    switch stored.format {
+    case .int8Rows:
+      return .int8(
+        data.assumingMemoryBound(to: Int8.self), scales: try scales(stored, reference))
+    case .int4Rows(let group):
+      return .int4(data.assumingMemoryBound(to: UInt8.self), group: group)
+    default:
+      guard let storage = plainStorage(stored.format) else {
+        throw unsupported("embedding", reference, stored.format)
+      }
+      return .plain(data, storage)
+    }
+  }
+
+  private func weight(_ reference: WeightReference) throws(ExecutionError) -> StoredWeight {
+    do throws(WeightError) {
+      let stored = try store.weight(named: reference.name, logicalShape: reference.shape)
+      owners += stored.owners
+      return stored
+    } catch { throw .weight(error) }
+  }
+
+  private func int8(
+    _ stored: StoredWeight, _ reference: WeightReference, _ n: Int, _ k: Int
+  ) throws(ExecutionError) -> BoundMatrix {
+    let w = try bytes(stored, reference).assumingMemoryBound(to: Int8.self)
+    let buffer = makeBuffer(floats: BlockLayout.blocks(of: n) * BlockLayout.outputs)
+    let initial = UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: Int32.self)
+    backend.kernels.pointee.linear_int8_initial(w, Int32(n), Int32(k), initial)
+    return .int8(w, scales: try scales(stored, reference), initial: initial)
+  }
+
+  private func packed(
+    _ stored: StoredWeight, _ reference: WeightReference, _ n: Int, _ k: Int
+  ) throws(ExecutionError) -> UnsafePointer<Float> {
+    let data = try bytes(stored, reference)
+    let buffer = makeBuffer(floats: BlockLayout.blocks(of: n) * BlockLayout.outputs * k)
+    switch stored.format {
+    case .int8:
+      banana_pack_int8(
+        data.assumingMemoryBound(to: Int8.self), try scales(stored, reference), Int32(n), Int32(k),
+        buffer)
+    case .int4(let group):
+      banana_pack_int4(
+        data.assumingMemoryBound(to: UInt8.self), Int32(group), Int32(n), Int32(k), buffer)
+    default:
+      guard let storage = plainStorage(stored.format) else {
+        throw unsupported("matrix product", reference, stored.format)
+      }
+      banana_pack_f32(data, storage, Int32(n), Int32(k), buffer)
+    }
+    return UnsafePointer(buffer)
+  }
+
+  private func bytes(
+    _ stored: StoredWeight, _ reference: WeightReference
+  ) throws(ExecutionError) -> UnsafeRawPointer {
+    guard let base = stored.data.baseAddress else {
+      throw .unsupported(op: "weight", reason: "\(reference.name) is empty")
+    }
+    return base
+  }
+
+  private func scales(
+    _ stored: StoredWeight, _ reference: WeightReference
+  ) throws(ExecutionError) -> UnsafePointer<Float> {
+    guard let base = stored.scales?.baseAddress else {
+      throw .unsupported(op: "weight", reason: "\(reference.name) has no scales")
+    }
+    return base
+  }
+
+  private func makeBuffer(floats: Int) -> UnsafeMutablePointer<Float> {
+    let buffer = HostBuffer(byteCount: floats * 4)
+    buffers.append(buffer)
+    guard let base = buffer.floats.baseAddress else { preconditionFailure("no memory") }
+    return base
+  }
+
+  private func plainStorage(_ format: StorageFormat) -> banana_storage? {
+    switch format {
+    case .float32: BANANA_STORAGE_F32
+    case .float16: BANANA_STORAGE_F16
+    case .bfloat16: BANANA_STORAGE_BF16
+    case .int8, .int4, .int8Rows, .int4Rows: nil
+    }
+  }
+
+  private func unsupported(
+    _ op: String, _ reference: WeightReference, _ format: StorageFormat
+  ) -> ExecutionError {
+    .unsupported(op: op, reason: "\(reference.name) is stored as \(format)")
+  }
+}

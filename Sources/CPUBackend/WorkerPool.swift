@@ -1,0 +1,206 @@
+import CKernels
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A fixed set of threads that share out the tasks of one step at a time.
+///
+/// The caller works too. Waiting threads spin for tens of microseconds, which bridges the gaps
+/// between the steps of a run, and then sleep, so that an idle or a crowded machine is left alone.
+/// Nothing is allocated by a run.
+package final class WorkerPool: Sendable {
+  /// Threads, the caller's included.
+  package let threadCount: Int
+  private let state: PoolState
+  private let threads: [pthread_t]
+
+  /// - Parameter threadCount: At least 1; 1 starts no thread.
+  package init(threadCount: Int) {
+    precondition(threadCount >= 1, "a pool needs a thread")
+    self.threadCount = threadCount
+    let state = PoolState(activeThreads: threadCount)
+    self.state = state
+    threads = (1..<max(threadCount, 1)).map { startThread(state, index: $0) }
+  }
+
+  deinit {
+    state.stop()
+    for thread in threads { pthread_join(thread, nil) }
+  }
+
+  /// Lets only the first `count` threads take tasks from the next step on; the others sleep.
+  package func limitThreads(to count: Int) {
+    state.activeThreads.store(max(1, min(count, threadCount)), ordering: .relaxed)
+  }
+
+  /// Performs every task of a step and returns when all are done. One caller at a time.
+  func run(_ step: Step) {
+    if threadCount == 1 || step.taskCount == 1 {
+      for task in 0..<step.taskCount { step.perform(task: task, worker: 0) }
+    } else if step.taskCount > 0 {
+      state.run(step)
+    }
+  }
+}
+
+private func startThread(_ state: PoolState, index: Int) -> pthread_t {
+  let start = ThreadStart(state: state, index: index)
+  var thread = pthread_t()
+  let code = pthread_create(
+    &thread, nil,
+    { raw in
+      let start = Unmanaged<ThreadStart>.fromOpaque(raw!).takeRetainedValue()
+      _ = banana_flush_denormals()
+      start.state.work(as: start.index)
+      return nil
+    }, Unmanaged.passRetained(start).toOpaque())
+  precondition(code == 0, "cannot start a thread: error \(code)")
+  return thread
+}
+
+private final class ThreadStart {
+  let state: PoolState
+  let index: Int
+
+  init(state: PoolState, index: Int) {
+    self.state = state
+    self.index = index
+  }
+}
+
+/// What the threads share. Unchecked: `step` is written only while no task is open, and read only
+/// by holders of a task.
+private final class PoolState: @unchecked Sendable {
+  /// The open step: `generation << 40 | tasks << 20 | next task`. One word, so that a task is
+  /// claimed only from the very step that was looked at.
+  private let ticket = Atomic<UInt64>(0)
+  private let finishedTasks = Atomic<Int>(0)
+  private let sleepers = Atomic<Int>(0)
+  private let callerSleeps = Atomic<Bool>(false)
+  private let isStopping = Atomic<Bool>(false)
+  let activeThreads: Atomic<Int>
+  private var step: Unmanaged<Step>?
+
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let workArrived = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let workFinished = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+  private static let fieldBits: UInt64 = 20
+  private static let fieldMask: UInt64 = 1 << fieldBits - 1
+  /// About 40 microseconds of pauses.
+  private static let spins = 2_000
+
+  init(activeThreads: Int) {
+    self.activeThreads = Atomic(activeThreads)
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(workArrived, nil)
+    pthread_cond_init(workFinished, nil)
+  }
+
+  deinit {
+    pthread_mutex_destroy(mutex)
+    pthread_cond_destroy(workArrived)
+    pthread_cond_destroy(workFinished)
+    mutex.deallocate()
+    workArrived.deallocate()
+    workFinished.deallocate()
+  }
+
+  func stop() {
+    isStopping.store(true, ordering: .sequentiallyConsistent)
+    wakeWorkers()
+  }
+
+  func run(_ step: Step) {
+    let count = UInt64(step.taskCount)
+    precondition(count <= Self.fieldMask, "\(step.taskCount) tasks are too many")
+    self.step = Unmanaged.passUnretained(step)
+    finishedTasks.store(0, ordering: .relaxed)
+    let generation = ticket.load(ordering: .relaxed) >> (2 * Self.fieldBits) &+ 1
+    ticket.store(
+      generation << (2 * Self.fieldBits) | count << Self.fieldBits,
+      ordering: .sequentiallyConsistent)
+    if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeWorkers() }
+    while performTask(as: 0) {}
+    waitForWorkers(count: Int(count))
+  }
+
+  func work(as index: Int) {
+    while !isStopping.load(ordering: .relaxed) {
+      if performTask(as: index) { continue }
+      if !spin(until: { self.hasTask(for: index) }) { sleep(as: index) }
+    }
+  }
+
+  /// Performs one open task, if there is one.
+  private func performTask(as index: Int) -> Bool {
+    guard index < activeThreads.load(ordering: .relaxed) else { return false }
+    var seen = ticket.load(ordering: .acquiring)
+    while true {
+      let (next, count) = (seen & Self.fieldMask, seen >> Self.fieldBits & Self.fieldMask)
+      guard next < count else { return false }
+      let (exchanged, original) = ticket.compareExchange(
+        expected: seen, desired: seen + 1, ordering: .acquiringAndReleasing)
+      guard exchanged else {
+        seen = original
+        continue
+      }
+      step?._withUnsafeGuaranteedRef { $0.perform(task: Int(next), worker: index) }
+      finishTask(of: Int(count))
+      return true
+    }
+  }
+
+  private func finishTask(of count: Int) {
+    let finished = finishedTasks.add(1, ordering: .sequentiallyConsistent).newValue
+    guard finished == count, callerSleeps.load(ordering: .sequentiallyConsistent) else { return }
+    pthread_mutex_lock(mutex)
+    pthread_cond_signal(workFinished)
+    pthread_mutex_unlock(mutex)
+  }
+
+  private func waitForWorkers(count: Int) {
+    if spin(until: { self.finishedTasks.load(ordering: .acquiring) == count }) { return }
+    pthread_mutex_lock(mutex)
+    callerSleeps.store(true, ordering: .sequentiallyConsistent)
+    while finishedTasks.load(ordering: .sequentiallyConsistent) != count {
+      pthread_cond_wait(workFinished, mutex)
+    }
+    callerSleeps.store(false, ordering: .relaxed)
+    pthread_mutex_unlock(mutex)
+  }
+
+  private func hasTask(for index: Int) -> Bool {
+    let seen = ticket.load(ordering: .sequentiallyConsistent)
+    return seen & Self.fieldMask < seen >> Self.fieldBits & Self.fieldMask
+      && index < activeThreads.load(ordering: .relaxed)
+  }
+
+  private func spin(until condition: () -> Bool) -> Bool {
+    for _ in 0..<Self.spins {
+      if condition() { return true }
+      banana_spin_hint()
+    }
+    return false
+  }
+
+  private func sleep(as index: Int) {
+    pthread_mutex_lock(mutex)
+    sleepers.add(1, ordering: .sequentiallyConsistent)
+    while !hasTask(for: index), !isStopping.load(ordering: .sequentiallyConsistent) {
+      pthread_cond_wait(workArrived, mutex)
+    }
+    sleepers.subtract(1, ordering: .relaxed)
+    pthread_mutex_unlock(mutex)
+  }
+
+  private func wakeWorkers() {
+    pthread_mutex_lock(mutex)
+    pthread_cond_broadcast(workArrived)
+    pthread_mutex_unlock(mutex)
+  }
+}

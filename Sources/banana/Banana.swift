@@ -1,0 +1,10 @@
+import ArgumentParser
+import BananaCommands
+
+/// Parses and runs.
+@main
+enum Banana {
+  static func main() async {
+    await BananaCommand.main()
+  }
+}

@@ -1,0 +1,110 @@
+import BananaAPI
+import BananaTesting
+import FoundationEssentials
+import Testing
+
+@Suite struct ImageGenerationRequestTests {
+  @Test func keepsEveryFieldOverTheWire() throws {
+    var request = ImageGenerationRequest(
+      prompt: "a \u{1F34C} and \"quotes\"", model: "m", count: 3, size: "256x256",
+      background: .opaque, style: "flat", seed: .max, steps: 7, guidance: 1.5, stream: true)
+    request.partialImages = 0
+    request.responseFormat = "b64_json"
+    request.outputFormat = "png"
+    request.quality = "high"
+    request.outputCompression = 90
+    request.moderation = "low"
+    request.user = "u"
+    let json = try JSONEncoder().encode(request)
+    #expect(try JSONDecoder().decode(ImageGenerationRequest.self, from: json) == request)
+    #expect(String(decoding: json, as: UTF8.self).contains(#""n":3"#))
+  }
+
+  @Test func takesNullForAbsent() throws {
+    let request = try decode(#"{"prompt":"p","n":null,"size":null,"stream":null,"seed":null}"#)
+    #expect(request == ImageGenerationRequest(prompt: "p"))
+  }
+
+  @Test(arguments: [
+    ("prompt", "5"), ("n", "\"two\""), ("n", "1.5"), ("size", "512"), ("background", "\"red\""),
+    ("style", "[]"), ("seed", "-1"), ("seed", "18446744073709551616"), ("seed", "0.5"),
+    ("steps", "{}"), ("guidance", "\"high\""), ("stream", "1"), ("partial_images", "\"0\""),
+    ("response_format", "true"), ("output_format", "1"), ("quality", "1"), ("user", "{}"),
+    ("moderation", "0"), ("output_compression", "\"1\""), ("surprise", "1"),
+  ])
+  func namesTheFieldThatIsWrong(_ field: String, _ value: String) throws {
+    let prompt = field == "prompt" ? "" : #""prompt":"p","#
+    let error = #expect(throws: APIError.self) { try decode("{\(prompt)\"\(field)\":\(value)}") }
+    #expect(error?.code == .invalidRequest)
+    #expect(error?.param == field)
+    #expect(error?.message.contains(field) == true)
+  }
+
+  @Test func checksRanges() throws {
+    try check(nil) { _ in }
+    try check("n") { $0.count = 0 }
+    try check("n") { $0.count = 11 }
+    try check("steps") { $0.steps = 0 }
+    try check("steps") { $0.steps = 51 }
+    try check("guidance") { $0.guidance = -0.1 }
+    try check("guidance") { $0.guidance = .nan }
+    try check("output_compression") { $0.outputCompression = 101 }
+    try check("response_format") { $0.responseFormat = "url" }
+    try check("output_format") { $0.outputFormat = "webp" }
+    try check("partial_images") { $0.partialImages = 2 }
+    for blank in ["", " ", "\n\t ", "\u{0}", "\u{3000}\u{A0}\u{7F}"] {
+      try check("prompt") { $0.prompt = blank }
+    }
+    try check(nil) { $0.prompt = String(repeating: "é", count: 4000) }
+    try check("prompt", .requestTooLarge) { $0.prompt = String(repeating: "x", count: 4001) }
+    // One grapheme, but as much work as its scalars.
+    try check("prompt", .requestTooLarge) {
+      $0.prompt = "e" + String(repeating: "\u{301}", count: 4000)
+    }
+  }
+
+  /// Whatever the bytes are, decoding gives a request or an error that can be sent.
+  @Test(arguments: 0..<8 as Range<UInt64>)
+  func survivesDamage(_ seed: UInt64) throws {
+    let original = #"{"prompt":"a red apple","n":2,"size":"512x512","seed":7,"guidance":2.5}"#
+    var mutator = Mutator(seed: seed, tokens: Self.tokens)
+    var valid = 0
+    for _ in 0..<400 {
+      do {
+        let bytes = Data(mutator.mutate(Array(original.utf8)))
+        try JSONDecoder().decode(ImageGenerationRequest.self, from: bytes).validate()
+        valid += 1
+      } catch let error as APIError {
+        #expect(!error.message.isEmpty)
+      } catch is DecodingError {
+        continue
+      }
+    }
+    #expect(valid < 400)
+  }
+
+  static let tokens = [
+    "null", "{", "}", "[", "]", "\"", "\\", "\\ud800", "\\u0000", "1e999", "-", "NaN", ",", ":",
+    "\"n\":", "\"prompt\":", "99999999999999999999", "\u{FEFF}", "true",
+  ]
+
+  private func decode(_ text: String) throws -> ImageGenerationRequest {
+    try JSONDecoder().decode(ImageGenerationRequest.self, from: Data(text.utf8))
+  }
+
+  private func check(
+    _ param: String?, _ code: ErrorCode = .invalidRequest,
+    sourceLocation: SourceLocation = #_sourceLocation,
+    _ change: (inout ImageGenerationRequest) -> Void
+  ) throws {
+    var request = ImageGenerationRequest(prompt: "a red apple")
+    change(&request)
+    do {
+      try request.validate()
+      #expect(param == nil, sourceLocation: sourceLocation)
+    } catch {
+      #expect(error.param == param, sourceLocation: sourceLocation)
+      #expect(error.code == code, sourceLocation: sourceLocation)
+    }
+  }
+}

@@ -1,0 +1,60 @@
+import BananaAPI
+import BananaSDK
+import FoundationEssentials
+import Testing
+
+@testable import BananaCommands
+
+@Suite struct TextTests {
+  @Test func namesSeveralFiles() {
+    #expect(PictureFiles.paths(for: "out.png", count: 1) == ["out.png"])
+    #expect(PictureFiles.paths(for: "a.b/out.png", count: 2) == ["a.b/out-1.png", "a.b/out-2.png"])
+    #expect(PictureFiles.paths(for: "a.b/out", count: 2) == ["a.b/out-1", "a.b/out-2"])
+    #expect(PictureFiles.paths(for: ".png", count: 2) == [".png-1", ".png-2"])
+  }
+
+  @Test func drawsTheBar() {
+    func line(_ stage: GenerationProgress.Stage, _ step: Int, _ of: Int, _ left: Double?) -> String
+    {
+      ProgressBar.line(
+        GenerationProgress(
+          stage: stage, step: step, of: of, picture: 0, pictures: 1, secondsLeft: left))
+    }
+    #expect(line(.denoise, 6, 12, 1.24) == "denoise [############............] 6/12  1.2 s left")
+    #expect(line(.text, 0, 0, nil) == "text    [........................] 0/0")
+    #expect(line(.queued, 1, 1, nil) == "waiting for 1 job")
+    #expect(ProgressBar.seconds(0.04) == "0.0 s")
+    #expect(ProgressBar.seconds(59.4) == "59 s")
+    #expect(ProgressBar.seconds(125) == "2 min 5 s")
+  }
+
+  @Test func reportsTheTimeOfEachStage() {
+    let answer = ImageGenerationResponse(
+      created: 0, data: [GeneratedImage(png: Data(count: 2048), seed: 7)],
+      background: "transparent", size: "512x512", quality: "auto", model: "m",
+      timings: Timings(
+        queueSeconds: 0, textSeconds: 0.0126, denoiseSeconds: 1.5, decodeSeconds: 0.2,
+        encodeSeconds: 0.03, totalSeconds: 1.75),
+      warnings: [])
+    #expect(
+      GenerationReport(answer, paths: ["out.png"]).text == """
+        out.png  512x512, seed 7, 2 KiB
+        queue 0 ms, text 13 ms, denoise 1500 ms, decode 200 ms, png 30 ms; 1750 ms in all
+        """)
+  }
+
+  @Test func mapsErrorsToExitCodes() {
+    func code(_ error: ErrorCode) -> FailureCode {
+      Failure(BananaError.refused(.init(error, ""))).code
+    }
+    #expect(code(.busy) == .temporary)
+    #expect(code(.modelUnavailable) == .unavailable)
+    #expect(code(.invalidRequest) == .usage)
+    #expect(code(.internalError) == .other)
+    #expect(Failure(BananaError.cancelled).code == .interrupted)
+    let missing = Failure(BananaError.daemonNotRunning(socketPath: "/run/x"))
+    #expect(missing.code == .unavailable)
+    #expect(missing.message.contains("bananad --socket /run/x"))
+    #expect(missing.message.contains("--local"))
+  }
+}

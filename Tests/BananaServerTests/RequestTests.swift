@@ -1,0 +1,199 @@
+import BananaAPI
+import BananaServer
+import BananaTesting
+import FoundationEssentials
+import Testing
+
+/// What goes in at the socket, right and wrong.
+@Suite(.timeLimit(.minutes(1))) struct RequestTests {
+  struct Bad: Sendable, CustomTestStringConvertible {
+    var body: String
+    var status: Int
+    var code: String
+    var param: String?
+    var testDescription: String { String(body.prefix(40)) }
+
+    init(_ body: String, _ status: Int, _ code: String, _ param: String? = nil) {
+      (self.body, self.status, self.code, self.param) = (body, status, code, param)
+    }
+  }
+
+  static let bad: [Bad] = [
+    Bad(#"{"prompt":"p","surprise":1}"#, 400, "invalid_request", "surprise"),
+    Bad(#"{"prompt":"p","Seed":1}"#, 400, "invalid_request", "Seed"),
+    Bad(#"{"prompt":"p","size":"1024x1024"}"#, 400, "invalid_request", "size"),
+    Bad(#"{"prompt":"p","size":"512"}"#, 400, "invalid_request", "size"),
+    Bad(#"{"prompt":"p","size":"256x512"}"#, 400, "invalid_request", "size"),
+    Bad(#"{"prompt":"p","size":""}"#, 400, "invalid_request", "size"),
+    Bad(#"{"prompt":"p","size":"-256x-256"}"#, 400, "invalid_request", "size"),
+    Bad(#"{"prompt":"p","style":"cubist"}"#, 400, "invalid_request", "style"),
+    Bad(#"{"prompt":"p","n":0}"#, 400, "invalid_request", "n"),
+    Bad(#"{"prompt":"p","n":11}"#, 400, "invalid_request", "n"),
+    Bad(#"{"prompt":"p","steps":51}"#, 400, "invalid_request", "steps"),
+    Bad(#"{"prompt":"p","guidance":31}"#, 400, "invalid_request", "guidance"),
+    Bad(#"{"prompt":"p","seed":-1}"#, 400, "invalid_request", "seed"),
+    Bad(#"{"prompt":"p","response_format":"url"}"#, 400, "invalid_request", "response_format"),
+    Bad(#"{"prompt":"p","output_format":"jpeg"}"#, 400, "invalid_request", "output_format"),
+    Bad(
+      #"{"prompt":"p","stream":true,"partial_images":1}"#, 400, "invalid_request",
+      "partial_images"),
+    Bad(#"{"prompt":"p","model":"dall-e-3"}"#, 404, "model_not_found", "model"),
+    Bad(#"{"prompt":""}"#, 400, "invalid_request", "prompt"),
+    Bad(#"{"prompt":" \n\u0000"}"#, 400, "invalid_request", "prompt"),
+    Bad(#"{"prompt":null}"#, 400, "invalid_request", "prompt"),
+    Bad(#"{"prompt":["p"]}"#, 400, "invalid_request", "prompt"),
+    Bad("{}", 400, "invalid_request", "prompt"),
+    Bad("", 400, "invalid_request"), Bad("[]", 400, "invalid_request"),
+    Bad("null", 400, "invalid_request"), Bad("{\"prompt\":\"p\"", 400, "invalid_request"),
+    Bad(#"{"prompt":"\ud800"}"#, 400, "invalid_request"),
+    Bad(String(repeating: "[", count: 100_000), 400, "invalid_request"),
+    Bad(
+      #"{"prompt":"\#(String(repeating: "x", count: 4001))"}"#, 413, "request_too_large", "prompt"),
+    Bad(#"{"prompt":"\#(String(repeating: "x", count: 1 << 20))"}"#, 413, "request_too_large"),
+  ]
+
+  @Test func refusesWhatIsWrongAndLives() async throws {
+    let engine = FakeEngine()
+    try await TestDaemon.serving(engine) { daemon async throws in
+      for bad in Self.bad {
+        let answer = try await post(bad.body, to: daemon)
+        let name = Comment(rawValue: String(bad.body.prefix(60)))
+        #expect(answer.status == bad.status, name)
+        let body = try JSONDecoder().decode(WireError.self, from: Data(answer.body.utf8))
+        #expect(body.error.code == bad.code, name)
+        if let param = bad.param { #expect(body.error.param == param, name) }
+        #expect(body.error.message.count > 10, name)
+        #expect(answer.headers["content-type"] == "application/json", name)
+      }
+      #expect(engine.record.requests.isEmpty)
+      #expect(try await daemon.isAlive)
+    }
+  }
+
+  @Test func refusesInvalidUTF8AndEndlessBodies() async throws {
+    try await TestDaemon.serving { daemon async throws in
+      let broken = Array(#"{"prompt":""#.utf8) + [0xFF, 0xC0] + Array(#""}"#.utf8)
+      let answer = try await RawConnection(daemon.socketPath)
+        .exchange("POST", Route.imageGenerations, body: broken)
+      #expect(answer.status == 400)
+
+      let chunked = try RawConnection(daemon.socketPath)
+      try await chunked.send(
+        "POST \(Route.imageGenerations) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+          + "Transfer-Encoding: chunked\r\n\r\n")
+      let chunk = String(repeating: "x", count: 0x10000)
+      for _ in 0..<17 { try await chunked.send("10000\r\n\(chunk)\r\n") }
+      try await chunked.send("0\r\n\r\n")
+      #expect(RawConnection.parse(try await chunked.receiveAll()).status == 413)
+    }
+  }
+
+  @Test(arguments: [
+    "a red apple", "ein Apfel, süß", "红苹果", "تفاحة حمراء", "\u{1F468}\u{200D}\u{1F680}",
+    "e\u{301}\u{301}\u{301}", "\u{202E}elppa", "\u{FFFF}\u{10FFFF}", "a\\\"/\u{2028}b",
+    "\u{1F1E9}\u{1F1EA}", "  padded  ",
+  ])
+  func takesAnyUnicode(_ prompt: String) async throws {
+    let engine = FakeEngine()
+    try await TestDaemon.serving(engine) { daemon async throws in
+      let body = try JSONEncoder().encode(ImageGenerationRequest(prompt: prompt))
+      let answer = try await RawConnection(daemon.socketPath)
+        .exchange("POST", Route.imageGenerations, body: Array(body))
+      #expect(answer.status == 200)
+      #expect(engine.record.requests.map { Array($0.prompt.utf8) } == [Array(prompt.utf8)])
+    }
+  }
+
+  @Test func replacesControlCharacters() async throws {
+    let engine = FakeEngine()
+    try await TestDaemon.serving(engine) { daemon async throws in
+      _ = try await post(#"{"prompt":"a\u0000red\u001bapple\n"}"#, to: daemon)
+      #expect(engine.record.requests.first?.prompt == "a red apple ")
+    }
+  }
+
+  @Test func completesTheRequest() async throws {
+    let engine = FakeEngine()
+    try await TestDaemon.serving(engine) { daemon async throws in
+      let everything = #"""
+        {"prompt":"p","model":"fake","n":2,"size":"256x256","background":"opaque","style":"flat",
+         "seed":18446744073709551615,"steps":9,"guidance":0,"response_format":"b64_json",
+         "output_format":"png","quality":"hd","output_compression":100,"moderation":"auto",
+         "user":"me","partial_images":0,"stream":false}
+        """#
+      let answer = try await BananaServerTests.answer(to: everything, from: daemon)
+      #expect(answer.data.map(\.seed) == [.max, 0])
+      #expect(answer.data.allSatisfy { Array($0.png.prefix(8)) == TestPattern.signature })
+      #expect(answer.size == "256x256")
+      #expect(answer.background == "opaque")
+      #expect(answer.quality == "hd")
+      #expect(answer.outputFormat == "png")
+      #expect(answer.model == "fake")
+      #expect(answer.timings.denoiseSeconds == 0.01)
+      #expect(answer.timings.totalSeconds > 0)
+
+      let defaults = try await BananaServerTests.answer(
+        to: #"{"prompt":"p","style":"vivid"}"#, from: daemon)
+      #expect(defaults.size == "512x512")
+      #expect(defaults.background == "transparent")
+      #expect(defaults.data.count == 1)
+      #expect(defaults.warnings.count == 1)
+
+      let requests = engine.record.requests
+      #expect(
+        requests.first
+          == PictureRequest(
+            prompt: "p", style: "flat", width: 256, height: 256, steps: 9, guidance: 0,
+            seed: .max, count: 2, background: .opaque))
+      #expect(requests.last?.style == nil)
+      #expect(requests.last?.seed == defaults.data[0].seed)
+    }
+  }
+
+  @Test func warnsOfACutPrompt() async throws {
+    try await TestDaemon.serving(FakeEngine(isTruncating: true)) { daemon async throws in
+      let answer = try await BananaServerTests.answer(to: #"{"prompt":"p"}"#, from: daemon)
+      #expect(answer.warnings.first?.contains("longer") == true)
+    }
+  }
+
+  @Test func tellsPathsAndMethodsApart() async throws {
+    try await TestDaemon.serving { daemon async throws in
+      func status(_ method: String, _ path: String) async throws -> Int {
+        try await RawConnection(daemon.socketPath).exchange(method, path).status
+      }
+      #expect(try await status("GET", "/v1/models") == 200)
+      #expect(try await status("GET", "/v1/models/fake") == 200)
+      #expect(try await status("GET", "/v1/models/other") == 404)
+      #expect(try await status("GET", "/readyz") == 200)
+      #expect(try await status("GET", "/") == 404)
+      #expect(try await status("GET", "/v1/images/edits") == 404)
+      #expect(try await status("DELETE", "/v1/status") == 405)
+      #expect(try await status("GET", Route.imageGenerations) == 405)
+    }
+  }
+}
+
+/// An error as a stranger's client reads it.
+struct WireError: Decodable {
+  struct Body: Decodable {
+    var code: String
+    var message: String
+    var type: String
+    var param: String?
+  }
+
+  var error: Body
+}
+
+func post(_ body: String, to daemon: TestDaemon) async throws -> RawConnection.Answer {
+  try await RawConnection(daemon.socketPath)
+    .exchange("POST", Route.imageGenerations, body: Array(body.utf8))
+}
+
+/// The picture answer to a request that is right.
+func answer(to body: String, from daemon: TestDaemon) async throws -> ImageGenerationResponse {
+  let answer = try await post(body, to: daemon)
+  try #require(answer.status == 200, "\(answer.body)")
+  return try JSONDecoder().decode(ImageGenerationResponse.self, from: Data(answer.body.utf8))
+}

@@ -1,0 +1,94 @@
+package import BananaServer
+import FoundationEssentials
+import Logging
+import ServiceLifecycle
+
+/// A daemon in this process, on a socket in a folder of its own.
+package struct TestDaemon: Sendable {
+  package let socketPath: String
+  private let services: ServiceGroup
+  private let running: Task<Void, any Error>
+
+  /// Runs a daemon around `body` and stops it gracefully.
+  package static func serving<Result: Sendable>(
+    _ engine: FakeEngine = FakeEngine(),
+    configuration: DaemonConfiguration = .init(),
+    body: (TestDaemon) async throws -> Result
+  ) async throws -> Result {
+    try await serving(configuration: configuration, makeEngine: { engine }, body: body)
+  }
+
+  /// Likewise with a factory.
+  package static func serving<Result: Sendable>(
+    configuration: DaemonConfiguration = .init(), makeEngine: @escaping EngineFactory,
+    body: (TestDaemon) async throws -> Result
+  ) async throws -> Result {
+    try await TemporaryFolder.with { folder in
+      let daemon = try TestDaemon(
+        socketPath: folder + "/b.sock", configuration: configuration, makeEngine: makeEngine)
+      do {
+        let result = try await body(daemon)
+        try await daemon.stop()
+        return result
+      } catch {
+        try await daemon.stop()
+        throw error
+      }
+    }
+  }
+
+  /// Whether the daemon answers.
+  package var isAlive: Bool {
+    get async throws {
+      try await RawConnection(socketPath).exchange("GET", "/healthz").status == 200
+    }
+  }
+
+  package init(
+    socketPath: String, configuration: DaemonConfiguration = .init(),
+    makeEngine: @escaping EngineFactory
+  ) throws {
+    self.socketPath = socketPath
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let daemon = Daemon(
+      configuration: configuration, listener: try Listener.bind(path: socketPath), logger: logger,
+      makeEngine: makeEngine)
+    let services = ServiceGroup(configuration: .init(services: [daemon], logger: logger))
+    self.services = services
+    running = Task { try await services.run() }
+  }
+
+  /// What SIGTERM does.
+  package func beginStopping() async {
+    await services.triggerGracefulShutdown()
+  }
+
+  /// Stops and waits for the end.
+  package func stop() async throws {
+    await beginStopping()
+    try await running.value
+  }
+}
+
+/// Folders for tests.
+package enum TemporaryFolder {
+  /// Makes a folder with a short path, and removes it after `body`.
+  package static func with<Result: Sendable>(
+    _ body: (String) async throws -> Result
+  ) async throws -> Result {
+    let folder = "/tmp/banana-test-\(UInt32.random(in: 0...UInt32.max))"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    return try await body(folder)
+  }
+}
+
+/// Waits until `condition` holds; false after ten seconds.
+package func eventually(_ condition: () async throws -> Bool) async rethrows -> Bool {
+  let deadline = ContinuousClock.now + .seconds(10)
+  while ContinuousClock.now < deadline {
+    if try await condition() { return true }
+    try? await Task.sleep(for: .milliseconds(3))
+  }
+  return false
+}

@@ -1,0 +1,210 @@
+#include "random.h"
+
+double banana_check_quantize(banana_level level, int m, int k) {
+  const banana_kernels *kernels = banana_kernels_for(level);
+  uint64_t seed = (uint64_t)m * 1009 + k;
+  const int stride = (k + 3) / 4 * 4;
+  float *x = random_floats((size_t)m * k, &seed), *scales = allocate(m * sizeof(float));
+  uint8_t *q = allocate((size_t)m * stride), *whole = allocate(k);
+  for (int r = 0; r < m; r++) {
+    for (int i = 0; i < k; i++) {
+      float *v = &x[(size_t)r * k + i];
+      if (r % 7 == 1) *v = 0;
+      if (r % 7 == 2) *v *= 1e-42f;  // denormals: too small to scale
+      if (r % 7 == 3) *v *= 3e38f;
+      if (r % 7 == 4) *v = (float)(i % 255 - 127) / 2;  // halves: ties
+      if (r % 7 == 5) *v *= 1e-30f;
+    }
+  }
+  kernels->quantize_rows(x, k, m, k, 0x80, q, stride, scales);
+  double worst = 0;
+  for (int r = 0; r < m; r++) {
+    float absmax = 0;
+    for (int i = 0; i < k; i++) absmax = fmaxf(absmax, fabsf(x[(size_t)r * k + i]));
+    const bool tiny = isinf(127.0f / absmax);
+    const float scale = tiny ? 1 : absmax / 127.0f, inverse = tiny ? 0 : 127.0f / absmax;
+    worst = larger(worst, exact(scales[r], scale));
+    worst = larger(worst, exact(kernels->absolute_maximum(x + (size_t)r * k, k), absmax));
+    kernels->quantize(x + (size_t)r * k, k, absmax, 0, whole);
+    for (int i = 0; i < stride; i++) {
+      const float product = i < k ? x[(size_t)r * k + i] * inverse : 0;
+      const float expected = fminf(fmaxf(rintf(product), -127), 127);
+      worst = larger(worst, exact((int8_t)(q[(size_t)r * stride + i] ^ 0x80), expected));
+      if (i < k) worst = larger(worst, exact((int8_t)whole[i], expected));
+    }
+  }
+  free(x), free(scales), free(q), free(whole);
+  return worst;
+}
+
+double banana_check_norm(banana_level level, int m, int n, bool subtract_mean, bool modulated) {
+  const banana_kernels *kernels = banana_kernels_for(level);
+  uint64_t seed = (uint64_t)m * 1009 + n;
+  float *x = random_floats((size_t)m * n, &seed), *y = allocate((size_t)m * n * sizeof(float));
+  float *weight = random_floats(n, &seed), *bias = random_floats(n, &seed);
+  float *scale = random_floats((size_t)m * n, &seed), *shift = random_floats((size_t)m * n, &seed);
+  const int rows = 3;
+  const banana_norm p = {.x = x, .x_stride = n, .y = y, .y_stride = n, .n = n, .epsilon = 1e-6f,
+                         .subtract_mean = subtract_mean, .weight = modulated ? NULL : weight,
+                         .bias = modulated ? NULL : bias, .scale = modulated ? scale : NULL,
+                         .shift = modulated ? shift : NULL, .scale_stride = n, .shift_stride = n,
+                         .modulation_rows = rows,
+                         .activation = modulated ? BANANA_ACTIVATION_NONE : BANANA_ACTIVATION_SILU};
+  kernels->norm(&p, 0, m / 2);
+  kernels->norm(&p, m / 2, m);
+  double worst = 0;
+  for (int r = 0; r < m; r++) {
+    double mean = 0, variance = 0;
+    for (int i = 0; i < n && subtract_mean; i++) mean += x[(size_t)r * n + i] / (double)n;
+    for (int i = 0; i < n; i++) variance += pow(x[(size_t)r * n + i] - mean, 2) / n;
+    for (int i = 0; i < n; i++) {
+      double v = (x[(size_t)r * n + i] - mean) / sqrt(variance + 1e-6f);
+      if (modulated) {
+        v = v * (1 + scale[(size_t)(r / rows) * n + i]) + shift[(size_t)(r / rows) * n + i];
+      } else {
+        v = naive_activation(v * weight[i] + bias[i], BANANA_ACTIVATION_SILU);
+      }
+      worst = larger(worst, excess(y[(size_t)r * n + i], v, 4e-6));
+    }
+  }
+  free(x), free(y), free(weight), free(bias), free(scale), free(shift);
+  return worst;
+}
+
+double banana_check_rope(banana_level level, int tokens, int heads, int width, int stretch) {
+  const banana_kernels *kernels = banana_kernels_for(level);
+  uint64_t seed = (uint64_t)tokens * 1009 + width;
+  const int rows = 2 * tokens, n = heads * width;
+  float *x = random_floats((size_t)rows * n, &seed);
+  float *y = allocate((size_t)rows * n * sizeof(float));
+  float *weight = random_floats(width, &seed);
+  float *cosine = random_floats((size_t)tokens * width / 2, &seed);
+  float *sine = random_floats((size_t)tokens * width / 2, &seed);
+  const banana_rope p = {.x = x, .x_stride = n, .y = y, .y_stride = n, .heads = heads,
+                         .width = width, .weight = weight, .epsilon = 1e-6f, .cosine = cosine,
+                         .sine = sine, .positions = tokens, .stretch = stretch};
+  kernels->rope(&p, 0, rows);
+  double worst = 0;
+  for (int r = 0; r < rows; r++) {
+    for (int h = 0; h < heads; h++) {
+      const float *head = x + (size_t)r * n + h * width;
+      double sum = 0;
+      for (int i = 0; i < width; i++) sum += (double)head[i] * head[i];
+      const double inverse = 1 / sqrt(sum / width + 1e-6f);
+      for (int i = 0; i < width; i++) {
+        const int within = i % stretch, start = i - within, half = stretch / 2;
+        const int other = start + (within + half) % stretch;
+        const size_t t = (size_t)(r % tokens) * width / 2 + start / 2 + within % half;
+        const double v = head[i] * inverse * weight[i], o = head[other] * inverse * weight[other];
+        const double expected = v * cosine[t] + (within < half ? -1 : 1) * o * sine[t];
+        worst = larger(worst, excess(y[(size_t)r * n + h * width + i], expected, 2e-6));
+      }
+    }
+  }
+  free(x), free(y), free(weight), free(cosine), free(sine);
+  return worst;
+}
+
+double banana_check_attention(banana_level level, int queries, int text, int latents, int heads,
+                              int kv_heads, int width) {
+  const banana_kernels *kernels = banana_kernels_for(level);
+  uint64_t seed = (uint64_t)queries * 1009 + text * 31 + latents;
+  const int items = 2, n = heads * width, kn = kv_heads * width, keys = text + latents;
+  float *q = random_floats((size_t)items * queries * n, &seed);
+  float *out = allocate((size_t)items * queries * n * sizeof(float));
+  float *k[2], *v[2], *bias = random_floats((size_t)items * text, &seed);
+  const int tokens[2] = {text, latents};
+  for (int s = 0; s < 2; s++) {
+    k[s] = random_floats((size_t)items * tokens[s] * kn, &seed);
+    v[s] = random_floats((size_t)items * tokens[s] * kn, &seed);
+  }
+  // The last third of the text is padding.
+  for (int i = 0; i < items * text; i++) {
+    if (i % text > text * 2 / 3) bias[i] = -INFINITY;
+  }
+  banana_attention_segment segments[2];
+  for (int s = 0; s < 2; s++) {
+    segments[s] = (banana_attention_segment){
+        .k = k[s], .v = v[s], .k_stride = kn, .v_stride = kn,
+        .k_item_stride = (ptrdiff_t)tokens[s] * kn, .v_item_stride = (ptrdiff_t)tokens[s] * kn,
+        .tokens = tokens[s], .bias = s ? NULL : bias, .bias_item_stride = text};
+  }
+  const banana_attention p = {
+      .q = q, .q_stride = n, .q_item_stride = (ptrdiff_t)queries * n, .out = out, .out_stride = n,
+      .out_item_stride = (ptrdiff_t)queries * n, .heads = heads, .kv_heads = kv_heads,
+      .width = width, .scale = 3, .segment_count = 2, .segments = segments};
+  float *scratch = allocate(banana_attention_scratch(width, keys) * sizeof(float));
+  for (int item = 0; item < items; item++) {
+    for (int h = 0; h < kv_heads; h++) {
+      kernels->attention(&p, item, h, 0, queries / 2, scratch);
+      kernels->attention(&p, item, h, queries / 2, queries, scratch);
+    }
+  }
+  double worst = 0, *weights = allocate(keys * sizeof(double));
+  for (int item = 0; item < items; item++) {
+    for (int r = 0; r < queries; r++) {
+      for (int h = 0; h < heads; h++) {
+        const float *query = q + ((size_t)item * queries + r) * n + h * width;
+        const int kh = h / (heads / kv_heads);
+        double top = -INFINITY, sum = 0;
+        for (int t = 0; t < keys; t++) {
+          const int s = t >= text, token = s ? t - text : t;
+          const float *key = k[s] + ((size_t)item * tokens[s] + token) * kn + kh * width;
+          double dot = 0;
+          for (int i = 0; i < width; i++) dot += (double)query[i] * key[i];
+          weights[t] = dot * 3 + (s ? 0 : bias[item * text + token]);
+          top = fmax(top, weights[t]);
+        }
+        for (int t = 0; t < keys; t++) sum += weights[t] = exp(weights[t] - top);
+        for (int i = 0; i < width; i++) {
+          double expected = 0;
+          for (int t = 0; t < keys; t++) {
+            const int s = t >= text, token = s ? t - text : t;
+            expected += weights[t] / sum *
+                        v[s][((size_t)item * tokens[s] + token) * kn + kh * width + i];
+          }
+          const float found = out[((size_t)item * queries + r) * n + h * width + i];
+          worst = larger(worst, excess(found, expected, 1e-5));
+        }
+      }
+    }
+  }
+  free(q), free(out), free(bias), free(scratch), free(weights);
+  for (int s = 0; s < 2; s++) free(k[s]), free(v[s]);
+  return worst;
+}
+
+double banana_check_activation(banana_level level, int activation) {
+  const banana_kernels *kernels = banana_kernels_for(level);
+  enum { COUNT = 20003 };
+  float *x = allocate(COUNT * sizeof(float)), *y = allocate(COUNT * sizeof(float));
+  for (int i = 0; i < COUNT; i++) x[i] = (float)(i - COUNT / 2) * 1.3e-3f;
+  const float special[] = {0, -0.0f, 1e-42f, -1e-42f, 80, -80, 1e4f, -1e4f, 3e38f, -3e38f};
+  memcpy(x, special, sizeof special);
+  kernels->activation(x, COUNT, activation, y);
+  double worst = 0;
+  for (int i = 0; i < COUNT; i++) {
+    const double expected = naive_activation(x[i], activation);
+    worst = larger(worst, excess(y[i], expected, 5e-7 * fabs(expected) + 2e-7));
+  }
+  free(x), free(y);
+  return worst;
+}
+
+double banana_check_elementwise(banana_level level, int count) {
+  const banana_kernels *kernels = banana_kernels_for(level);
+  uint64_t seed = count;
+  float *a = random_floats(count, &seed), *b = random_floats(count, &seed);
+  float *y = allocate((count + 1) * sizeof(float));
+  double worst = 0;
+  y[count] = 7;
+  kernels->add(a, b, count, y);
+  for (int i = 0; i < count; i++) worst = larger(worst, exact(y[i], a[i] + b[i]));
+  kernels->multiply(a, b, count, y);
+  for (int i = 0; i < count; i++) worst = larger(worst, exact(y[i], a[i] * b[i]));
+  kernels->scale(a, count, 2, 0.5f, y);
+  for (int i = 0; i < count; i++) worst = larger(worst, exact(y[i], a[i] * 2 + 0.5f));
+  worst = larger(worst, exact(y[count], 7));
+  free(a), free(b), free(y);
+  return worst;
+}

@@ -1,0 +1,85 @@
+import CKernels
+import CKernelsChecks
+import Testing
+
+@Suite struct RowwiseTests {
+  static let widths = [1, 3, 15, 16, 17, 31, 32, 33, 67] as [Int32]
+
+  @Test(arguments: levels) func quantizationIsBitExact(level: banana_level) {
+    for k in Self.widths { #expect(banana_check_quantize(level, 15, k) == 0, "k \(k)") }
+  }
+
+  @Test(arguments: levels, [false, true])
+  func norms(level: banana_level, modulated: Bool) {
+    for n in Self.widths.dropFirst() {
+      for subtractMean in [false, true] {
+        let error = banana_check_norm(level, 7, n, subtractMean, modulated)
+        #expect(error <= 1, "n \(n), mean \(subtractMean)")
+      }
+    }
+  }
+
+  @Test(arguments: levels) func rope(level: banana_level) {
+    for (width, stretch) in [(4, 2), (12, 6), (32, 32), (64, 32), (100, 50)] as [(Int32, Int32)] {
+      #expect(banana_check_rope(level, 5, 3, width, stretch) <= 1, "\(width)/\(stretch)")
+    }
+  }
+
+  @Test(arguments: levels) func attention(level: banana_level) {
+    for queries in [1, 5, 8, 9, 19] as [Int32] {
+      for width in [4, 16, 20, 64, 128] as [Int32] {
+        let error = banana_check_attention(level, queries, 7, 30, 6, 2, width)
+        #expect(error <= 1, "\(queries) queries of \(width)")
+      }
+    }
+    #expect(banana_check_attention(level, 3, 16, 1, 2, 2, 16) <= 1)
+    #expect(banana_check_attention(level, 3, 64, 500, 1, 1, 32) <= 1)
+  }
+
+  @Test(arguments: levels, [0, 1, 2, 3] as [Int32])
+  func activations(level: banana_level, activation: Int32) {
+    #expect(banana_check_activation(level, activation) <= 1)
+  }
+
+  @Test(arguments: levels) func elementwise(level: banana_level) {
+    for count in Self.widths { #expect(banana_check_elementwise(level, count) == 0) }
+  }
+}
+
+@Suite struct LayoutTests {
+  @Test func packing() {
+    for (n, k) in [(1, 1), (15, 3), (16, 4), (17, 5), (35, 67)] as [(Int32, Int32)] {
+      #expect(banana_check_pack(n, k) == 0, "\(n) x \(k)")
+    }
+  }
+
+  @Test func embeddings() { #expect(banana_check_embedding(5, 64) == 0) }
+
+  @Test func pixels() {
+    for factor in [1, 2, 4, 8] as [Int32] { #expect(banana_check_pixels(4, 3, 5, factor) == 0) }
+  }
+
+  @Test func patches() {
+    for (h, w, k) in [(1, 1, 3), (2, 1, 3), (5, 4, 3), (5, 4, 1), (3, 3, 5)]
+      as [(Int32, Int32, Int32)]
+    {
+      #expect(banana_check_patches(h, w, 3, k, k) == 0, "\(h) x \(w), kernel \(k)")
+    }
+    #expect(banana_check_patches(4, 5, 2, 1, 3) == 0)
+  }
+}
+
+@Suite struct DispatchTests {
+  @Test func theBestLevelIsAvailable() {
+    #expect(banana_level_available(banana_level_best()))
+    #expect(banana_kernels_for(BANANA_LEVEL_PORTABLE) != nil)
+    #expect(banana_kernels_for(banana_level(rawValue: 99)) == nil)
+  }
+
+  @Test(arguments: levels) func peakLoopsCount(level: banana_level) {
+    var sink: Int32 = 1
+    var floatSink: Float = 0.5
+    #expect(banana_peak_int8(level, 10, &sink) > 0)
+    #expect(banana_peak_f32(level, 10, &floatSink) > 0)
+  }
+}

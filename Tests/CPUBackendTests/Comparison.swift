@@ -1,0 +1,61 @@
+import CPUBackend
+import Execution
+import Graph
+import TensorTypes
+import Testing
+import Weights
+
+/// Runs a graph on random inputs and returns its outputs, one after another.
+/// - Parameter ids: int32 inputs are filled with indices below it.
+func run(
+  _ graph: Graph, _ weights: WeightStore, on backend: any Backend,
+  _ activations: ActivationFormat = .float32, ids: Int = 1, runs: Int = 1
+) throws -> [[Float]] {
+  let bound = backend.bind(weights, activations: activations)
+  let session = Session(try bound.compile(Planner.plan(graph)))
+  var generator = SeededGenerator(state: 7)
+  for input in graph.inputs {
+    if input.value.elementType == .int32 {
+      let target = session.indices(input.name)
+      for i in target.indices { target[i] = Int32.random(in: 0..<Int32(ids), using: &generator) }
+    } else if input.name.hasPrefix("mask") {
+      let target = session.input(input.name)
+      for i in target.indices { target[i] = i % 3 == 2 ? 0 : 1 }
+    } else if input.name.hasPrefix("bias") {
+      let target = session.input(input.name)
+      for i in target.indices { target[i] = i % 3 == 2 ? -.infinity : 0 }
+    } else {
+      session.write((0..<input.value.shape.count).map { _ in generator.float() }, to: input.name)
+    }
+  }
+  for _ in 0..<runs { try session.run() }
+  return graph.outputs.map { Array(session.output($0.name)) }
+}
+
+/// The root mean square of the difference over that of what is expected; infinite for NaN.
+func normalizedError(_ found: [[Float]], _ expected: [[Float]]) -> Double {
+  var (difference, magnitude) = (0.0, 1e-30)
+  for (f, e) in zip(found.joined(), expected.joined()) {
+    difference += (Double(f) - Double(e)) * (Double(f) - Double(e))
+    magnitude += Double(e) * Double(e)
+  }
+  let error = (difference / magnitude).squareRoot()
+  return error.isNaN || found.map(\.count) != expected.map(\.count) ? .infinity : error
+}
+
+/// Expects every level to come within `bound` of the reference, on one thread and on three.
+func expectAgreement(
+  _ graph: Graph, _ weights: WeightStore, _ activations: ActivationFormat = .float32,
+  within bound: Double, ids: Int = 1, _ location: SourceLocation = #_sourceLocation
+) throws {
+  let expected = try run(graph, weights, on: ReferenceBackend(), ids: ids)
+  for level in CPUBackend.Level.available {
+    let one = try run(
+      graph, weights, on: CPUBackend(threadCount: 1, level: level), activations, ids: ids)
+    let three = try run(
+      graph, weights, on: CPUBackend(threadCount: 3, level: level), activations, ids: ids)
+    let error = normalizedError(one, expected)
+    #expect(error <= bound, "\(level), \(activations)", sourceLocation: location)
+    #expect(one == three, "\(level): threads change the result", sourceLocation: location)
+  }
+}

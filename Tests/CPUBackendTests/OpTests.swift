@@ -1,0 +1,189 @@
+import CPUBackend
+import Execution
+import Graph
+import TensorTypes
+import Testing
+import Weights
+
+/// Each op against the naive interpreter.
+@Suite struct OpTests {
+  static let float32Bound = 2e-6
+
+  @Test(arguments: [
+    StorageFormat.float32, .float16, .bfloat16, .int8, .int4(group: 32), .int4(group: 64),
+  ])
+  func linears(format: StorageFormat) throws {
+    for (rows, inputs, outputs) in [(1, 3, 5), (9, 37, 33), (64, 100, 65)] {
+      var weights = TestWeights()
+      let w = weights.add("w", [outputs, inputs], format)
+      let bias = weights.add("b", [outputs], .float16)
+      let g = GraphBuilder("linear")
+      let x = g.input("x", [1, rows, inputs])
+      g.output("plain", g.linear(x, w))
+      g.output("biased", g.linear(x, w, bias: bias))
+      let store = try weights.store()
+      try expectAgreement(g.build(), store, within: Self.float32Bound)
+      try expectAgreement(g.build(), store, .int8, within: 0.02)
+    }
+  }
+
+  @Test(arguments: [StorageFormat.float32, .int8, .int4(group: 32)])
+  func linearEpilogues(format: StorageFormat) throws {
+    let (batch, tokens, inputs, outputs) = (2, 5, 32, 21)
+    var weights = TestWeights()
+    let w = weights.add("w", [outputs, inputs], format)
+    let bias = weights.add("b", [outputs])
+    let g = GraphBuilder("epilogues")
+    let x = g.input("x", [batch, tokens, inputs])
+    let gates = [
+      g.input("full", [batch, tokens, outputs]), g.input("items", [batch, outputs]),
+      g.input("row", [outputs]),
+    ]
+    for (index, gate) in gates.enumerated() {
+      for activation in Activation.allCases {
+        let gated = g.append(
+          .linear(Linear(weight: w, bias: bias, activation: activation, hasGate: true)), [x, gate])
+        let residual = g.append(
+          .linear(
+            Linear(
+              weight: w, bias: bias, activation: activation, hasGate: true, hasResidual: true)),
+          [x, gate, gates[0]])
+        g.output("gated \(index) \(activation)", gated)
+        g.output("residual \(index) \(activation)", residual)
+      }
+    }
+    try expectAgreement(g.build(), weights.store(), within: Self.float32Bound)
+    try expectAgreement(g.build(), weights.store(), .int8, within: 0.02)
+  }
+
+  @Test(arguments: [
+    StorageFormat.float32, .float16, .bfloat16, .int8, .int4(group: 32), .int4(group: 64),
+  ])
+  func convolutions(format: StorageFormat) throws {
+    for (height, width, inputs, outputs, kernel) in [
+      (1, 1, 4, 3, 3), (5, 7, 3, 17, 3), (12, 11, 16, 20, 3), (6, 5, 8, 33, 1), (4, 4, 4, 5, 5),
+    ] {
+      var weights = TestWeights()
+      let w = weights.add("w", [outputs, kernel, kernel, inputs], format)
+      let bias = weights.add("b", [outputs])
+      let g = GraphBuilder("convolution")
+      let x = g.input("x", [2, height, width, inputs])
+      let residual = g.input("residual", [2, height, width, outputs])
+      let plain = g.append(.convolution(Convolution(weight: w)), [x])
+      g.output("plain", plain)
+      let op = Convolution(weight: w, bias: bias, activation: .silu, hasResidual: true)
+      g.output("residual", g.append(.convolution(op), [x, residual]))
+      let store = try weights.store()
+      try expectAgreement(g.build(), store, within: Self.float32Bound)
+      try expectAgreement(g.build(), store, .int8, within: 0.02)
+    }
+  }
+
+  @Test func norms() throws {
+    for width in [5, 16, 67] {
+      var weights = TestWeights()
+      let w = weights.add("w", [width])
+      let b = weights.add("b", [width])
+      let g = GraphBuilder("norms")
+      let x = g.input("x", [2, 9, width])
+      let (shift, scale) = (g.input("shift", [2, width]), g.input("scale", [2, width]))
+      g.output("rms", g.rmsNorm(x, weight: w, epsilon: 1e-6))
+      g.output("bare", g.rmsNorm(x, epsilon: 1e-6))
+      g.output("modulated", g.modulatedRMSNorm(x, shift: shift, scale: scale, epsilon: 1e-6))
+      g.output("layer", g.layerNorm(x, weight: w, bias: b, epsilon: 1e-12))
+      let activated = Norm(kind: .rootMeanSquare, epsilon: 1e-6, weight: w, activation: .silu)
+      g.output("activated", g.append(.norm(activated), [x]))
+      try expectAgreement(g.build(), weights.store(), within: Self.float32Bound)
+    }
+  }
+
+  @Test func rotary() throws {
+    for (heads, width) in [(1, 4), (3, 16), (2, 20), (2, 64)] {
+      var weights = TestWeights()
+      let w = weights.add("w", [width])
+      let g = GraphBuilder("rotary")
+      let x = g.input("x", [2, 12, heads * width])
+      let grid = Rotary.Grid(height: 3, width: 4, base: 100)
+      g.output("both", g.rotary(x, heads: heads, weight: w, epsilon: 1e-6, grid: grid))
+      g.output("norm", g.rotary(x, heads: heads, weight: w, epsilon: 1e-6, grid: nil))
+      g.output("turn", g.rotary(x, heads: heads, weight: nil, epsilon: 1e-6, grid: grid))
+      g.output("copy", g.rotary(x, heads: heads, weight: nil, epsilon: 1e-6, grid: nil))
+      try expectAgreement(g.build(), weights.store(), within: Self.float32Bound)
+    }
+  }
+
+  @Test func attention() throws {
+    for (queries, text, heads, keyValueHeads, width) in [
+      (1, 1, 1, 1, 4), (9, 5, 4, 2, 16), (64, 17, 6, 2, 20), (33, 64, 2, 1, 64),
+    ] {
+      let g = GraphBuilder("attention")
+      let q = g.input("q", [2, queries, heads * width])
+      let shared = keyValueHeads * width
+      let first = GraphBuilder.KeyValueSegment(
+        keys: g.input("k0", [2, text, shared]), values: g.input("v0", [2, text, shared]),
+        bias: g.input("bias", [2, text]))
+      let second = GraphBuilder.KeyValueSegment(
+        keys: g.input("k1", [2, queries, shared]), values: g.input("v1", [2, queries, shared]))
+      let (h, kv) = (heads, keyValueHeads)
+      g.output("both", g.attention(q, [first, second], heads: h, keyValueHeads: kv))
+      g.output("one", g.attention(q, [second], heads: h, keyValueHeads: kv))
+      try expectAgreement(g.build(), TestWeights().store(), within: Self.float32Bound)
+    }
+  }
+
+  @Test func elementwise() throws {
+    for shape in [[2, 3, 5], [2, 40, 33], [1, 2, 20_000]] {
+      let g = GraphBuilder("elementwise")
+      let a = g.input("a", Shape(shape))
+      let others = [
+        g.input("full", Shape(shape)), g.input("items", [shape[0], shape[2]]),
+        g.input("row", [shape[2]]),
+      ]
+      for (index, other) in others.enumerated() {
+        g.output("sum \(index)", g.add(a, other))
+        g.output("product \(index)", g.multiply(a, other))
+      }
+      g.output("silu", g.silu(a))
+      g.output("gelu", g.gelu(a))
+      g.output("slice", g.slice(a, 1..<4))
+      g.output("reshape", g.silu(g.reshape(a, [shape[0] * shape[1], shape[2]])))
+      try expectAgreement(g.build(), TestWeights().store(), within: Self.float32Bound)
+    }
+  }
+
+  @Test func pixels() throws {
+    for factor in [1, 2, 8] {
+      let g = GraphBuilder("pixels")
+      let coarse = g.input("coarse", [2, 3, 5, 4 * factor * factor])
+      let fine = g.input("fine", [2, 4 * factor, 3 * factor, 3])
+      g.output("shuffled", g.depthToSpace(coarse, factor: factor))
+      g.output("gathered", g.spaceToDepth(fine, factor: factor))
+      try expectAgreement(g.build(), TestWeights().store(), within: 0)
+    }
+  }
+
+  @Test func tokens() throws {
+    let g = GraphBuilder("tokens")
+    let x = g.input("x", [2, 6, 21])
+    let mask = g.input("mask", [2, 6])
+    g.output("pooled", g.meanPool(x, mask: mask))
+    g.output("waves", g.sinusoidal(g.input("t", [3]), width: 32, scale: 1000))
+    try expectAgreement(g.build(), TestWeights().store(), within: Self.float32Bound)
+  }
+
+  @Test(arguments: [
+    StorageFormat.float32, .float16, .bfloat16, .int8Rows, .int4Rows(group: 32),
+  ])
+  func tables(format: StorageFormat) throws {
+    var weights = TestWeights()
+    let table = weights.add("table", [50, 64], format)
+    let g = GraphBuilder("tables")
+    let embedded = g.embedding(g.input("ids", [2, 7], .int32), table)
+    g.output("embedded", embedded)
+    if format == .float16 {
+      g.output("rows", g.add(embedded, g.reshape(embedded, [2, 7, 64])))
+      g.output("parameter", g.parameter(table, rows: 3, as: [3, 64]))
+    }
+    try expectAgreement(g.build(), weights.store(), within: 0, ids: 50)
+  }
+}

@@ -1,0 +1,76 @@
+import Synchronization
+import Testing
+
+@testable import CPUBackend
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Counts how often each task is performed.
+private final class CountingStep: Step {
+  let counts: UnsafeMutablePointer<Int>
+  let pauseMicroseconds: UInt32
+
+  init(taskCount: Int, pauseMicroseconds: UInt32 = 0) {
+    counts = .allocate(capacity: taskCount)
+    counts.initialize(repeating: 0, count: taskCount)
+    self.pauseMicroseconds = pauseMicroseconds
+    super.init("count", taskCount: taskCount)
+  }
+
+  deinit { counts.deallocate() }
+
+  override func perform(task: Int, worker: Int) {
+    if pauseMicroseconds > 0 { usleep(pauseMicroseconds) }
+    counts[task] += 1
+  }
+
+  var all: [Int] { (0..<taskCount).map { counts[$0] } }
+}
+
+@Suite struct WorkerPoolTests {
+  @Test(arguments: [1, 2, 3, 8]) func everyTaskIsPerformedOnce(threads: Int) {
+    let pool = WorkerPool(threadCount: threads)
+    for taskCount in [0, 1, 2, 7, 100] {
+      let step = CountingStep(taskCount: taskCount)
+      for _ in 0..<200 { pool.run(step) }
+      #expect(step.all == Array(repeating: 200, count: taskCount))
+    }
+  }
+
+  @Test func sleepersWakeUp() {
+    let pool = WorkerPool(threadCount: 3)
+    let step = CountingStep(taskCount: 5, pauseMicroseconds: 300)
+    for _ in 0..<20 {
+      usleep(2_000)  // longer than threads spin
+      pool.run(step)
+    }
+    #expect(step.all == [20, 20, 20, 20, 20])
+  }
+
+  @Test func theThreadLimitChangesWhoWorksNotWhatIsDone() {
+    let pool = WorkerPool(threadCount: 3)
+    let step = CountingStep(taskCount: 9)
+    for limit in [1, 3, 2, 0, 99] {
+      pool.limitThreads(to: limit)
+      for _ in 0..<50 { pool.run(step) }
+    }
+    #expect(step.all == Array(repeating: 250, count: 9))
+  }
+
+  @Test func splitsCoverEverythingOnce() {
+    for total in [0, 1, 15, 16, 17, 100] {
+      for parts in [0, 1, 2, 7, 200] {
+        for multiple in [1, 4, 16] {
+          let split = Split(total, into: parts, multiple: multiple)
+          let ranges = (0..<split.count).map(split.range)
+          #expect(ranges.flatMap { Array($0) } == Array(0..<total))
+          #expect(ranges.allSatisfy { $0.lowerBound % multiple == 0 || $0.isEmpty })
+        }
+      }
+    }
+  }
+}

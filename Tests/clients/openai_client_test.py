@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Draws through the public `openai` client from a real bananad on a Unix socket.
+
+    pip install openai httpx
+    python3 Tests/clients/openai_client_test.py .build/release/bananad models [--size 256x256]
+
+Starts the given bananad on a socket of its own with the given models and stops it at the end.
+Exits with 0 when every check passes.
+"""
+
+import argparse
+import base64
+import os
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+import httpx
+import openai
+
+OPTIONS = argparse.Namespace()
+
+
+def read_png(data):
+    """Width, height and the rows of RGBA bytes of an 8-bit, not interlaced PNG."""
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", "no PNG signature"
+    at, packed, header = 8, b"", None
+    while at < len(data):
+        (length,) = struct.unpack(">I", data[at : at + 4])
+        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        (crc,) = struct.unpack(">I", data[at + 8 + length : at + 12 + length])
+        assert crc == zlib.crc32(kind + body), f"wrong CRC in {kind}"
+        if kind == b"IHDR":
+            header = struct.unpack(">IIBBBBB", body)
+        if kind == b"IDAT":
+            packed += body
+        at += 12 + length
+    width, height, depth, colour, _, _, interlace = header
+    assert depth == 8 and interlace == 0 and colour in (2, 6), header
+    channels = 4 if colour == 6 else 3
+    rows = unfilter(zlib.decompress(packed), width * channels, height, channels)
+    return width, height, [to_rgba(row, channels) for row in rows]
+
+
+def unfilter(raw, stride, height, channels):
+    """The rows of a PNG without their filters (PNG specification, 9.2)."""
+    previous, rows, at = bytearray(stride), [], 0
+    for _ in range(height):
+        kind, row = raw[at], bytearray(raw[at + 1 : at + 1 + stride])
+        at += 1 + stride
+        for i in range(stride if kind else 0):
+            a = row[i - channels] if i >= channels else 0
+            b = previous[i]
+            c = previous[i - channels] if i >= channels else 0
+            if kind == 1:
+                guess = a
+            elif kind == 2:
+                guess = b
+            elif kind == 3:
+                guess = (a + b) // 2
+            else:
+                pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
+                guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
+            row[i] = (row[i] + guess) & 255
+        rows.append(row)
+        previous = row
+    return rows
+
+
+def to_rgba(row, channels):
+    if channels == 4:
+        return bytes(row)
+    return b"".join(bytes(row[i : i + 3]) + b"\xff" for i in range(0, len(row), 3))
+
+
+def alphas(rows):
+    return [alpha for row in rows for alpha in row[3::4]]
+
+
+class OpenAIClientTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="banana-")
+        cls.socket = os.path.join(cls.folder.name, "b.sock")
+        command = [OPTIONS.bananad, "--socket", cls.socket, "--models", OPTIONS.models]
+        cls.daemon = subprocess.Popen(command)
+        transport = httpx.HTTPTransport(uds=cls.socket)
+        cls.http = httpx.Client(transport=transport, base_url="http://localhost", timeout=300)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                ready = cls.http.get("/readyz")
+                break
+            except httpx.TransportError:
+                if time.monotonic() > deadline or cls.daemon.poll() is not None:
+                    raise
+                time.sleep(0.02)
+        if ready.status_code != 200:
+            cls.daemon.terminate()
+            raise RuntimeError(ready.text)
+        cls.client = openai.OpenAI(
+            base_url="http://localhost/v1", api_key="unused", http_client=cls.http, max_retries=0
+        )
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.http.close()
+        cls.daemon.send_signal(signal.SIGTERM)
+        status = cls.daemon.wait(timeout=30)
+        left = os.path.exists(cls.socket)
+        cls.folder.cleanup()
+        assert status == 0, f"bananad exited with {status} on SIGTERM"
+        assert not left, "bananad left its socket behind"
+
+    def draw(self, prompt="a red apple", seed=7, **options):
+        body = {"seed": seed, "steps": OPTIONS.steps, **options.pop("extra_body", {})}
+        options.setdefault("size", OPTIONS.size)
+        return self.client.images.generate(prompt=prompt, extra_body=body, **options)
+
+    def png(self, image):
+        return base64.b64decode(image.b64_json, validate=True)
+
+    def test_draws_a_transparent_picture(self):
+        answer = self.draw(
+            model=self.client.models.list().data[0].id, n=1, background="transparent",
+            output_format="png", quality="high", moderation="low", user="test",
+        )
+        width, height, rows = read_png(self.png(answer.data[0]))
+        self.assertEqual(f"{width}x{height}", OPTIONS.size)
+        self.assertEqual((answer.size, answer.background), (OPTIONS.size, "transparent"))
+        self.assertLess(min(alphas(rows)), 16, "nothing is transparent")
+        self.assertGreater(max(alphas(rows)), 239, "nothing is opaque")
+        self.assertEqual(answer.output_format, "png")
+        self.assertGreater(answer.created, 1_600_000_000)
+
+    def test_draws_an_opaque_picture(self):
+        rows = read_png(self.png(self.draw(background="opaque").data[0]))[2]
+        self.assertEqual(min(alphas(rows)), 255)
+
+    def test_draws_the_native_size_without_options(self):
+        answer = self.client.images.generate(prompt="a rocket")
+        width, height, _ = read_png_header(self.png(answer.data[0]))
+        self.assertEqual(f"{width}x{height}", answer.size)
+
+    def test_same_seed_same_picture(self):
+        first, again, other = self.draw(seed=7), self.draw(seed=7), self.draw(seed=8)
+        self.assertEqual(first.data[0].b64_json, again.data[0].b64_json)
+        self.assertNotEqual(first.data[0].b64_json, other.data[0].b64_json)
+
+    def test_several_pictures_are_the_seeds_that_follow(self):
+        both, second = self.draw(n=2, seed=7), self.draw(seed=8)
+        self.assertEqual([image.seed for image in both.data], [7, 8])
+        self.assertEqual(both.data[1].b64_json, second.data[0].b64_json)
+
+    def test_any_unicode(self):
+        for prompt in ["红苹果", "\U0001f468\u200d\U0001f680", "e\u0301 \u202e x", "a\x00b"]:
+            self.assertEqual(len(self.draw(prompt=prompt).data), 1)
+
+    def test_streams(self):
+        events = list(self.draw(stream=True, partial_images=0))
+        kinds = [event.type for event in events]
+        self.assertEqual(kinds[-1], "image_generation.completed")
+        self.assertIn("banana.progress", kinds)
+        picture = self.draw().data[0].b64_json
+        self.assertEqual(events[-1].b64_json, picture)
+
+    def refused(self, kind, param, **options):
+        with self.assertRaises(kind) as caught:
+            self.draw(**options)
+        self.assertEqual(caught.exception.param, param)
+        return caught.exception
+
+    def test_bad_input_has_clear_errors(self):
+        bad = openai.BadRequestError
+        self.assertEqual(self.refused(bad, "size", size="1024x1024").code, "invalid_request")
+        self.refused(bad, "prompt", prompt="")
+        self.refused(bad, "prompt", prompt=" \n ")
+        self.refused(bad, "n", n=11)
+        self.refused(bad, "response_format", response_format="url")
+        self.refused(bad, "output_format", output_format="webp")
+        self.refused(bad, "style", extra_body={"style": "no such style"})
+        self.refused(bad, "surprise", extra_body={"surprise": 1})
+        self.refused(bad, "steps", extra_body={"steps": 0})
+        self.refused(openai.NotFoundError, "model", model="dall-e-3")
+        long = self.refused(openai.APIStatusError, "prompt", prompt="x" * 4001)
+        self.assertEqual((long.status_code, long.code), (413, "request_too_large"))
+        self.assertEqual(self.http.get("/healthz").status_code, 200)
+
+    def test_models_and_status(self):
+        models = self.client.models.list().data
+        self.assertEqual(len(models), 1)
+        self.assertEqual(self.client.models.retrieve(models[0].id).id, models[0].id)
+        status = self.http.get("/v1/status").json()
+        self.assertEqual(status["pid"], self.daemon.pid)
+        self.assertEqual(status["model"], {"id": models[0].id, "status": "available"})
+
+
+def read_png_header(data):
+    assert data[:8] == b"\x89PNG\r\n\x1a\n", "no PNG signature"
+    width, height, depth = struct.unpack(">IIB", data[16:25])
+    return width, height, depth
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bananad", help="path of the bananad to start")
+    parser.add_argument("models", help="folder with the model packages")
+    parser.add_argument("--size", default="256x256", help="size to draw")
+    parser.add_argument("--steps", type=int, default=2, help="denoising steps a picture")
+    OPTIONS, rest = parser.parse_known_args()
+    unittest.main(argv=[sys.argv[0], *rest])

@@ -1,0 +1,90 @@
+"""What is said about a picture: the template, its variations, and their cached encodings."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+TEMPLATE = "{style} sticker of {prompt}"
+VARIANTS = ["name", "article", "definite", "keywords", "shuffled"]
+CHANCES = np.array([0.42, 0.33, 0.05, 0.12, 0.08])
+
+
+def prompt(style, text):
+    return TEMPLATE.format(style=style, prompt=text)
+
+
+def with_article(name):
+    return ("an " if name[:1].lower() in "aeiou" else "a ") + name
+
+
+def variations(picture):
+    """One text for each of VARIANTS. The tokenizer ignores case, so that need not vary."""
+    seed = int(hashlib.sha256(picture.file.encode()).hexdigest()[:8], 16)
+    generator = np.random.default_rng(seed)
+    others = [k for k in picture.keywords if k != picture.name]
+    generator.shuffle(others)
+    shuffled = [picture.name] + others[:4]
+    generator.shuffle(shuffled)
+    return [picture.name, with_article(picture.name), "the " + picture.name,
+            ", ".join([picture.name] + others[:2]), ", ".join(shuffled)]
+
+
+class TextCache:
+    """Hidden states and pooled vectors of every caption, in f16, found by index.
+
+    Caption 0 is the empty prompt of guidance; caption 1 + picture·len(VARIANTS) + variant
+    belongs to that picture of the list given.
+    """
+
+    def __init__(self, pictures, encoder, tokenizer, maximum_tokens=32, path=None):
+        texts = [""] + [prompt(p.style, text) for p in pictures for text in variations(p)]
+        self.maximum_tokens = maximum_tokens
+        if path and Path(path).exists():
+            stored = torch.load(path, weights_only=True)
+            if stored["texts"] == texts:
+                self.hidden, self.pooled = stored["hidden"], stored["pooled"]
+                self.begin, self.length = stored["begin"], stored["length"]
+                return
+        unique = sorted(set(texts))
+        tokens = [tokenizer(t)[:maximum_tokens] for t in unique]
+        order = sorted(range(len(unique)), key=lambda i: len(tokens[i]))
+        hidden, pooled = [], torch.zeros(len(unique), encoder.configuration.width).half()
+        begin, length = torch.zeros(len(unique)).long(), torch.zeros(len(unique)).long()
+        offset = 0
+        with torch.no_grad():
+            for i in range(0, len(order), 256):
+                rows = order[i:i + 256]
+                h, p, lengths = encode(encoder, [tokens[r] for r in rows])
+                for j, r in enumerate(rows):
+                    hidden.append(h[j, :lengths[j]].half())
+                    begin[r], length[r] = offset, lengths[j]
+                    offset += lengths[j]
+                pooled[rows] = p.half()
+        where = {t: i for i, t in enumerate(unique)}
+        index = torch.tensor([where[t] for t in texts])
+        self.hidden, self.pooled = torch.cat(hidden), pooled[index]
+        self.begin, self.length = begin[index], length[index]
+        if path:
+            torch.save({"texts": texts, "hidden": self.hidden, "pooled": self.pooled,
+                        "begin": self.begin, "length": self.length}, path)
+
+    def batch(self, captions):
+        """hidden [b, T, width], pooled [b, width], mask [b, T] of caption indices [b]."""
+        span = torch.arange(self.maximum_tokens)
+        mask = span < self.length[captions, None]
+        rows = (self.begin[captions, None] + span).clamp_(max=len(self.hidden) - 1)
+        return self.hidden[rows] * mask[..., None], self.pooled[captions], mask
+
+
+def encode(encoder, token_lists):
+    """Hidden states, pooled vectors and lengths of token lists, padded to the longest."""
+    device = encoder.word_embedding.weight.device
+    lengths = [len(t) for t in token_lists]
+    ids = torch.zeros(len(lengths), max(lengths), dtype=torch.long)
+    for row, tokens in zip(ids, token_lists):
+        row[:len(tokens)] = torch.tensor(tokens)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    hidden, pooled = encoder(ids.to(device), mask.to(device))
+    return hidden, pooled, lengths

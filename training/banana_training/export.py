@@ -1,0 +1,152 @@
+"""Writes the model package.
+
+    python -m banana_training.export --state STATE --out models/sticker
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from . import formats
+from .data import STYLES
+from .package import camel, flattened
+
+F16_WEIGHTS = {"denoiser": {"input.weight", "output.weight", "sigma.0.weight", "sigma.2.weight"}}
+INT4_WEIGHTS = {"decoder": {"head.weight"}, "encoder": {"linear_in.weight"}}
+LICENSES = [
+    {"what": "training pictures: Fluent Emoji by Microsoft", "license": "MIT",
+     "source": "https://github.com/microsoft/fluentui-emoji"},
+    {"what": "training captions: Unicode CLDR 41 annotations", "license": "Unicode-DFS-2016",
+     "source": "https://cldr.unicode.org"},
+    {"what": "text encoder: all-MiniLM-L6-v2, quantized", "license": "Apache-2.0",
+     "source": "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"},
+    {"what": "denoiser and autoencoder weights", "license": "Apache-2.0", "source": "training/"},
+]
+
+
+def int8_storage(module, name, array):
+    """Matrices as int8 in blocks (or f16 where named), everything else f32."""
+    if name in F16_WEIGHTS.get(module, ()):
+        return {name: array.astype(np.float16)}
+    if name in INT4_WEIGHTS.get(module, ()):
+        return {name + ".int4g32": formats.int4_matrix(flattened(array))}
+    if array.ndim in (2, 4) and not name.endswith(".modulation"):
+        q, scale = formats.int8_rows(flattened(array))
+        return {name + ".int8": formats.n16k4(q), name + ".scale": scale}
+    return {name: array.astype(np.float32)}
+
+
+def plain_storage(module, name, array):
+    """Everything f32."""
+    return {name: flattened(array).astype(np.float32)}
+
+
+def stored_module(module, state, storage):
+    stored = {}
+    for name, tensor in state.items():
+        stored.update(storage(module, name, tensor.detach().cpu().float().numpy()))
+    return stored
+
+
+def configuration(text, denoiser, decoder, encoder):
+    """The "configuration" of model.json."""
+    return {"textEncoder": camel(text.dictionary()),
+            "denoiser": camel(denoiser.dictionary()) | {"prediction": "sample"},
+            "decoder": camel(decoder.dictionary()),
+            "encoder": camel(encoder.dictionary()) | {"linearFactor": encoder.linear_factor}}
+
+
+def write_package(folder, modules, vocabulary, manifest):
+    """Writes all files beside and renames them; fills in "files" with sizes and digests.
+
+    modules: {"text_encoder": stored arrays, ...}; vocabulary: the lines of vocab.txt.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+
+    def put(name, write):
+        beside = folder / f".{name}.part"
+        write(beside)
+        data = beside.read_bytes()
+        os.replace(beside, folder / name)
+        return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+    files["vocab.txt"] = put("vocab.txt", lambda path: path.write_text(
+        "\n".join(vocabulary) + "\n", encoding="utf-8"))
+    for name, stored in modules.items():
+        files[f"{name}.safetensors"] = put(
+            f"{name}.safetensors", lambda path: formats.save_safetensors(stored, path))
+    manifest = manifest | {"files": files}
+    put("model.json", lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
+    return manifest
+
+
+def manifest_of(name, version, description, licenses, training, text, configuration, latents,
+                sampling, sizes, quality):
+    return {"formatVersion": 1, "name": name, "family": "sticker-dit", "version": version,
+            "description": description, "licenses": licenses, "training": training,
+            "text": text, "configuration": configuration, "latents": latents,
+            "sampling": sampling, "sizes": sizes, "nativeSize": max(sizes), "quality": quality}
+
+
+def text_section(maximum_tokens):
+    return {"tokenizer": "wordpiece", "vocabulary": "vocab.txt", "lowercase": True,
+            "maximumTokens": maximum_tokens, "promptTemplate": "{style} sticker of {prompt}",
+            "styles": STYLES, "defaultStyle": "3d"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--machine", default=f"{platform.machine()}, {os.cpu_count()} cores")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--quality", default="{}", help="JSON of measured figures")
+    k = parser.parse_args()
+    from .sheet import averaged_denoiser, trained_decoder
+    from .text_encoder import minilm, minilm_folder, storage as text_storage
+    from .train_autoencoder import trained_encoder
+    decoder, encoder = trained_decoder(k.state), trained_encoder(k.state)
+    denoiser, stored = averaged_denoiser(k.state)
+    text, encoded = minilm(), {}
+    for name, tensor in text.state_dict().items():
+        encoded.update(text_storage(name, tensor.numpy()))
+    modules = {
+        "text_encoder": encoded,
+        "denoiser": stored_module("denoiser", denoiser.state_dict(), int8_storage),
+        "decoder": stored_module("decoder", decoder.state_dict(), int8_storage),
+        "encoder": stored_module("encoder", encoder.state_dict(), int8_storage),
+    }
+    vocabulary = (minilm_folder() / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    manifest = manifest_of(
+        "sticker", k.version, "Stickers with a transparent background from short prompts.",
+        LICENSES, {"data": "Fluent Emoji (3d, color, flat) with CLDR names and keywords",
+                   "machine": k.machine, "picturesSeen": stored["seen"],
+                   "hours": round(stored["seconds"] / 3600, 2)},
+        text_section(64),
+        configuration(text.configuration, denoiser.configuration, decoder.configuration,
+                      encoder.configuration),
+        {"mean": [round(float(x), 7) for x in stored["mean"]],
+         "standardDeviation": [round(float(x), 7) for x in stored["divisor"]]},
+        {"steps": k.steps, "guidance": k.guidance, "sigmaShift": 3.0}, [256, 512],
+        json.loads(k.quality))
+    written = write_package(k.out, modules, [v for v in vocabulary if v], manifest)
+    card = Path(__file__).parent.parent / "model_card.md"
+    if card.exists():
+        shutil.copyfile(card, Path(k.out) / "README.md")
+    for name, file in written["files"].items():
+        print(f"{name:28} {file['bytes'] / 1e6:7.2f} MB")
+    print(f"{'in all':28} {sum(f['bytes'] for f in written['files'].values()) / 1e6:7.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
