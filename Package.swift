@@ -108,18 +108,24 @@ let package = Package(
     tests(
       "Diffusion",
       [
-        "CPUBackend", "Diffusion", "Execution", "Imaging", "Models", "TensorTypes", "Text",
+        "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "Models", "TensorTypes", "Text",
         "Weights",
       ]),
     .target(
       name: "BananaTesting",
-      dependencies: [
-        "BananaServer", logging, lifecycle,
-      ], path: "Tests/BananaTesting", swiftSettings: swiftSettings),
+      dependencies: ["BananaServer", logging, lifecycle], path: "Tests/BananaTesting",
+      swiftSettings: swiftSettings),
     tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
-    tests("BananaServer", ["BananaAPI", "BananaServer", "BananaTesting", logging, lifecycle]),
+    tests(
+      "BananaServer",
+      ["BananaAPI", "BananaServer", "BananaTesting", logging, lifecycle, unixSignals]),
     tests("BananaSDK", ["BananaAPI", "BananaSDK", "BananaServer", "BananaTesting"]),
-    tests("BananaCommands", ["BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting"]),
+    tests(
+      "BananaCommands",
+      [
+        "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting",
+        argumentParser,
+      ]),
     .testTarget(name: "TidyTests", swiftSettings: swiftSettings),
   ]
 )

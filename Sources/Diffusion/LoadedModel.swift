@@ -1,7 +1,7 @@
 import Graph
 package import Models
-package import Text
 import TensorTypes
+package import Text
 package import Weights
 
 #if canImport(FoundationEssentials)

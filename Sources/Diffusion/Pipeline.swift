@@ -76,7 +76,8 @@ package final class Pipeline {
     networks = BoundModel(
       family: model.family, stores: model.stores, backend: backend, activations: activations)
     conditioner = TextConditioner(
-      tokenizer: model.tokenizer, networks: networks, maximumTokens: model.manifest.text.maximumTokens)
+      tokenizer: model.tokenizer, networks: networks,
+      maximumTokens: model.manifest.text.maximumTokens)
   }
 
   /// Bytes of memory in use beside the mapped weights.
@@ -121,7 +122,9 @@ package final class Pipeline {
       }
     }
     try progress(GenerationProgress(stage: .text, step: 1, steps: 1, picture: 0))
-    let schedule = NoiseSchedule(steps: request.steps ?? model.manifest.sampling.steps, shift: Double(model.manifest.sampling.sigmaShift))
+    let schedule = NoiseSchedule(
+      steps: request.steps ?? model.manifest.sampling.steps,
+      shift: Double(model.manifest.sampling.sigmaShift))
     for (picture, seed) in request.seeds.enumerated() {
       let latents = try clock.time(.denoise) { () throws(GenerationError) in
         try denoise(
@@ -196,7 +199,8 @@ package final class Pipeline {
     let input = session.input("latents")
     for index in input.indices {
       let channel = index % channels
-      input[index] = latents[index] * statistics.standardDeviation[channel]
+      input[index] =
+        latents[index] * statistics.standardDeviation[channel]
         + statistics.mean[channel]
     }
     try execution { () throws(ExecutionError) in try session.run() }

@@ -28,7 +28,8 @@ package final class PlanCache<Key: Hashable> {
 
   private func evict(keeping key: Key) {
     while residentBytes > capacityBytes,
-      let oldest = entries.filter({ $0.key != key }).min(by: { $0.value.lastUse < $1.value.lastUse })
+      let oldest = entries.filter({ $0.key != key }).min(by: { $0.value.lastUse < $1.value.lastUse }
+      )
     {
       entries[oldest.key] = nil
     }

@@ -48,7 +48,9 @@ package enum Planner {
   private static func reshapeRoots(_ graph: Graph) -> [Value: Value] {
     var roots: [Value: Value] = [:]
     for node in graph.nodes {
-      if case .reshape = node.op { roots[node.result] = roots[node.operands[0]] ?? node.operands[0] }
+      if case .reshape = node.op {
+        roots[node.result] = roots[node.operands[0]] ?? node.operands[0]
+      }
     }
     return roots
   }
@@ -56,7 +58,9 @@ package enum Planner {
   private static func lifetimes(_ graph: Graph, _ roots: [Value: Value]) -> [Lifetime] {
     var lives: [Value: Lifetime] = [:]
     let end = graph.nodes.count
-    for input in graph.inputs { lives[input.value] = Lifetime(value: input.value, first: -1, last: end) }
+    for input in graph.inputs {
+      lives[input.value] = Lifetime(value: input.value, first: -1, last: end)
+    }
     for (index, node) in graph.nodes.enumerated() {
       for operand in node.operands { lives[roots[operand] ?? operand]?.last.extend(to: index) }
       if roots[node.result] == nil {

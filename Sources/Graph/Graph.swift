@@ -33,12 +33,24 @@ package struct Graph: Hashable, Sendable {
   package let inputs: [NamedValue]
   package let nodes: [Node]
   package let outputs: [NamedValue]
+  /// Values inside the network that have a name, for comparing it with another implementation of
+  /// it layer by layer. Passes drop them.
+  package let taps: [NamedValue]
 
-  package init(name: String, inputs: [NamedValue], nodes: [Node], outputs: [NamedValue]) {
+  package init(
+    name: String, inputs: [NamedValue], nodes: [Node], outputs: [NamedValue],
+    taps: [NamedValue] = []
+  ) {
     self.name = name
     self.inputs = inputs
     self.nodes = nodes
     self.outputs = outputs
+    self.taps = taps
+  }
+
+  /// The graph with its taps as outputs.
+  package func exposingTaps() -> Graph {
+    Graph(name: name, inputs: inputs, nodes: nodes, outputs: outputs + taps)
   }
 
   /// Every stored tensor that the graph reads, in order of first use, each once.

@@ -9,6 +9,7 @@ package final class GraphBuilder {
   private var inputs: [NamedValue] = []
   private var nodes: [Node] = []
   private var outputs: [NamedValue] = []
+  private var taps: [NamedValue] = []
   private var nextID = 0
 
   package init(_ name: String) { self.name = name }
@@ -27,9 +28,14 @@ package final class GraphBuilder {
     outputs.append(NamedValue(name: name, value: value))
   }
 
+  /// Names a value inside the network, for comparisons.
+  package func tap(_ name: String, _ value: Value) {
+    taps.append(NamedValue(name: name, value: value))
+  }
+
   /// The graph traced so far, verified.
   package func build() -> Graph {
-    let graph = Graph(name: name, inputs: inputs, nodes: nodes, outputs: outputs)
+    let graph = Graph(name: name, inputs: inputs, nodes: nodes, outputs: outputs, taps: taps)
     do throws(GraphError) { try graph.verify() } catch { preconditionFailure("\(error)") }
     return graph
   }

@@ -1,4 +1,4 @@
-/// The blocked layouts in which quantized weights lie in files and are read in place by every kernel.
+/// The blocked layouts in which quantized weights lie in files; every kernel reads them in place.
 ///
 /// A block covers 16 outputs, so that it is one 512-bit register wide, two 256-bit ones or four
 /// 128-bit ones; inside it, 4 consecutive inputs of one output are adjacent, as dot-product

@@ -1,4 +1,4 @@
-/// How the numbers of a stored weight are written in a file. Files decide it; networks never see it.
+/// How the numbers of a stored weight are written. Files decide it; networks never see it.
 package enum StorageFormat: Hashable, Sendable {
   case float32
   case float16

@@ -50,14 +50,17 @@ struct BananaBench: ParsableCommand {
     print(
       "measured peak: int8 \(rounded(peak.int8 / 1e9)) GOP/s, "
         + "f32 \(rounded(peak.float32 / 1e9)) GFLOP/s")
-    print("model \(model.manifest.name) \(model.manifest.version): opened and checked in "
+    print(
+      "model \(model.manifest.name) \(model.manifest.version): opened and checked in "
         + "\(rounded(openMilliseconds)) ms, \(model.weightBytes >> 20) MiB mapped\n")
     print(row("stage", "ms", "GOP", "GOP/s", "of peak", "peak MiB"))
     for stage in Stage.all { try measure(stage, networks, peak: peak) }
     print("\nbeside the mapped weights: \(networks.residentBytes >> 20) MiB")
   }
 
-  private func measure(_ stage: Stage, _ networks: BoundModel, peak: (int8: Double, float32: Double)) throws {
+  private func measure(
+    _ stage: Stage, _ networks: BoundModel, peak: (int8: Double, float32: Double)
+  ) throws {
     let session = try networks.session(stage.network, batch: stage.batch, tokens: stage.tokens)
     stage.fill(session)
     try session.run()

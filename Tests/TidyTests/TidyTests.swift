@@ -19,11 +19,13 @@ import Testing
       "Models", "Execution", "Weights", "Text", "Imaging", "Graph", "TensorTypes",
     ],
     "BananaServer": [
-      "BananaAPI", "Diffusion", "Execution", "Weights", "Imaging", "TensorTypes", "CSystem",
+      "BananaAPI", "Diffusion", "Execution", "Weights", "Imaging", "TensorTypes",
     ],
     "BananaSDK": ["BananaAPI"],
     "BananaCommands": ["BananaSDK", "BananaAPI"],
-    "bananad": ["BananaServer", "CPUBackend", "Diffusion", "Execution", "Weights", "TensorTypes"],
+    "bananad": [
+      "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "Weights", "TensorTypes",
+    ],
     "banana": ["BananaCommands"],
     "banana-bench": [
       "BananaServer", "CPUBackend", "CKernels", "Diffusion", "Models", "Execution", "Weights",
@@ -59,7 +61,9 @@ import Testing
   private func importedModule(_ line: Substring) -> String? {
     let words = line.split(separator: " ").map(String.init)
     guard let keyword = words.firstIndex(of: "import"), keyword + 1 < words.count,
-      words[..<keyword].allSatisfy({ ["package", "public", "@testable", "@preconcurrency"].contains($0) })
+      words[..<keyword].allSatisfy({
+        ["package", "public", "@testable", "@preconcurrency"].contains($0)
+      })
     else { return nil }
     return words[keyword + 1].split(separator: ".").first.map(String.init)
   }

@@ -40,7 +40,8 @@ class BananaCommandTest(unittest.TestCase):
 
     def run_banana(self, command):
         return subprocess.run(
-            command, cwd=self.work, env=self.environment, capture_output=True, text=True, timeout=300
+            command, cwd=self.work, env=self.environment, capture_output=True, text=True,
+            timeout=300,
         )
 
     def wait(self, condition, seconds=20):

@@ -10,7 +10,7 @@ import torch
 def orthogonalised(g, steps=5):
     """The nearest semi-orthogonal matrices of [n, rows, columns] by a quintic iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g.bfloat16()
+    x = g.bfloat16() if g.is_cuda else g.float()
     if tall := x.shape[1] > x.shape[2]:
         x = x.transpose(1, 2)
     x = x / (x.flatten(1).float().norm(dim=1)[:, None, None].to(x.dtype) + 1e-7)

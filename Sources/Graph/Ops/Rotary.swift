@@ -41,7 +41,8 @@ package struct Rotary: Hashable, Sendable {
     }
     let headWidth = x.last / heads
     if let weight, weight.shape != [headWidth] {
-      throw ShapeError("rotary", "\(weight.name) \(weight.shape) does not fit heads of \(headWidth)")
+      throw ShapeError(
+        "rotary", "\(weight.name) \(weight.shape) does not fit heads of \(headWidth)")
     }
     if let grid {
       guard headWidth % 4 == 0, grid.height * grid.width == x[1] else {

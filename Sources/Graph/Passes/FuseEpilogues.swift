@@ -90,7 +90,8 @@ private struct Epilogue {
     case .activation(let function) where activation == .none && !hasGate && !hasResidual:
       epilogue.activation = function
     // A broadcast operand only stands second, so the product must be the first or of equal shape.
-    case .multiply where !hasGate && !hasResidual && (index == 0 || others[0].shape == result.shape):
+    case .multiply
+    where !hasGate && !hasResidual && (index == 0 || others[0].shape == result.shape):
       epilogue.hasGate = true
     case .add where !hasResidual && others[0].shape == result.shape:
       epilogue.hasResidual = true

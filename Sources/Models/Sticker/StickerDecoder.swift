@@ -21,7 +21,10 @@ struct StickerDecoder {
 
     // [batch, token, width]
     var x = g.linear(tokens, weights.input.weight, bias: weights.input.bias)
-    for layer in weights.layers { x = block(g, x, layer) }
+    for (index, layer) in weights.layers.enumerated() {
+      x = block(g, x, layer)
+      g.tap("decoder.layers.\(index)", x)
+    }
     x = g.rmsNorm(x, weight: weights.norm, epsilon: c.normEpsilon)
 
     // [batch, token, patch * patch * 4]

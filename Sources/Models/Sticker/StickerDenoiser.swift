@@ -42,12 +42,14 @@ struct StickerDenoiser {
 
     // [batch, token, width]
     var x = g.linear(latents, weights.input.weight, bias: weights.input.bias)
+    g.tap("denoiser.input", x)
     for layer in 0..<c.layers {
       let keyValueShape: Shape = [batch, tokens, c.keyValueWidth]
       let text = GraphBuilder.KeyValueSegment(
         keys: g.input("keys.\(layer)", keyValueShape),
         values: g.input("values.\(layer)", keyValueShape), bias: bias)
       x = block(g, x, shared: shared, text: text, weights.layers[layer])
+      g.tap("denoiser.layers.\(layer)", x)
     }
 
     let final = g.split(

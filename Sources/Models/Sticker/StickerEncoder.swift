@@ -27,6 +27,7 @@ struct StickerEncoder {
     x = g.linear(x, weights.stem.weight, bias: weights.stem.bias)
     for stage in c.widths.indices {
       for block in weights.stages[stage] { x = residualBlock(g, x, block, epsilon: c.normEpsilon) }
+      g.tap("encoder.stages.\(stage)", x)
       guard stage + 1 < c.widths.count else { break }
       let step = weights.steps[stage]
       x = g.linear(g.spaceToDepth(x, factor: 2), step.weight, bias: step.bias)

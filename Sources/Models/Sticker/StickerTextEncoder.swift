@@ -24,7 +24,8 @@ struct StickerTextEncoder {
       g.add(g.reshape(x, [batch, tokens * c.width]), positions), [batch, tokens, c.width])
     x = g.add(x, g.parameter(weights.types, rows: 1, as: [c.width]))
     x = norm(g, x, weights.embeddingNorm)
-    for layer in weights.layers {
+    g.tap("text.embedding", x)
+    for (index, layer) in weights.layers.enumerated() {
       // [batch, token, width] three times
       let qkv = g.split(
         g.linear(x, layer.queryKeyValue.weight, bias: layer.queryKeyValue.bias), into: 3)
@@ -36,6 +37,7 @@ struct StickerTextEncoder {
       let hidden = g.gelu(g.linear(x, layer.up.weight, bias: layer.up.bias))  // [.., hidden]
       x = norm(
         g, g.add(x, g.linear(hidden, layer.down.weight, bias: layer.down.bias)), layer.outputNorm)
+      g.tap("text.layers.\(index)", x)
     }
     g.output("hidden", x)
     g.output("pooled", g.meanPool(x, mask: mask))  // [batch, width]

@@ -61,9 +61,9 @@ enum StickerWeightMap {
       gate = weight("gate.weight", [c.hiddenWidth, c.width])
       up = weight("up.weight", [c.hiddenWidth, c.width])
       down = weight("down.weight", [c.width, c.hiddenWidth])
-      queryNorm = weight("q_norm.weight", [c.headWidth])
-      keyNorm = weight("k_norm.weight", [c.headWidth])
-      textKeyNorm = weight("text_k_norm.weight", [c.headWidth])
+      queryNorm = weight("q_norm", [c.headWidth])
+      keyNorm = weight("k_norm", [c.headWidth])
+      textKeyNorm = weight("text_k_norm", [c.headWidth])
       modulation = weight("modulation", [6, c.width])
     }
   }

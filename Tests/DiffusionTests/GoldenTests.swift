@@ -1,0 +1,156 @@
+import CPUBackend
+import Execution
+import Foundation
+import Imaging
+import Models
+import TensorTypes
+import Testing
+import Text
+import Weights
+
+@testable import Diffusion
+
+/// Every stage of the pipeline against PyTorch, on the naive reference and on the CPU's kernels,
+/// with the weights of the tiny package and of the one that ships.
+@Suite struct GoldenTests {
+  struct Case: CustomTestStringConvertible, Sendable {
+    let package: String
+    let isReference: Bool
+    var testDescription: String { "\(package) on \(isReference ? "reference" : "cpu")" }
+
+    func goldens() throws -> Goldens { package == "tiny" ? try .tiny() : try .sticker() }
+    func backend() -> any Backend {
+      isReference ? ReferenceBackend() : CPUBackend(threadCount: 2)
+    }
+  }
+
+  /// The shipped networks are too large for the naive reference in a fast test.
+  static let cases = [
+    Case(package: "tiny", isReference: true), Case(package: "tiny", isReference: false),
+    Case(package: "sticker", isReference: false),
+  ]
+
+  /// f32 rounding in sums of some hundred terms, over a dozen layers.
+  static let tolerance: Float = 2e-3
+
+  @Test(arguments: ["tiny", "sticker"]) func tokensAreExact(package: String) throws {
+    let goldens = try Case(package: package, isReference: false).goldens()
+    for (index, text) in goldens.about.cases.enumerated() {
+      let tokens = goldens.model.tokenizer.encode(
+        text, maximumTokens: goldens.model.manifest.text.maximumTokens)
+      #expect(tokens.ids == goldens.integers("text.cases.\(index).tokens"), "\(text)")
+    }
+  }
+
+  @Test(arguments: cases) func textEncoder(_ test: Case) throws {
+    let goldens = try test.goldens()
+    let ids = goldens.integers("text.tokens")
+    let session = try goldens.session(.textEncoder, test.backend()) {
+      $0.textEncoder(batch: 1, tokens: ids.count)
+    }
+    try session.encode(ids)
+    #expect(goldens.compare(session, prefix: "text.") >= 2)
+    let pooled = try #require(goldens.floats("text.pooled"))
+    #expect(normalizedError(session.output("pooled"), pooled) < Self.tolerance)
+  }
+
+  @Test(arguments: cases) func denoisingStep(_ test: Case) throws {
+    let goldens = try test.goldens()
+    let backend = test.backend()
+    let ids = goldens.integers("text.tokens")
+    let text = try goldens.session(.textEncoder, backend) {
+      $0.textEncoder(batch: 1, tokens: ids.count)
+    }
+    try text.encode(ids)
+    let context = try goldens.session(.denoiser, backend) {
+      $0.context(batch: 1, tokens: ids.count)
+    }
+    context.write(text.output("hidden"), to: "hidden")
+    try context.run()
+
+    let session = try goldens.session(.denoiser, backend) {
+      $0.denoiser(batch: 1, tokens: ids.count)
+    }
+    session.write(try #require(goldens.floats("denoiser.noise")), to: "latents")
+    session.write([goldens.about.sigma], to: "sigma")
+    session.write(text.output("pooled"), to: "pooled")
+    session.input("bias").update(repeating: 0)
+    for layer in 0..<goldens.model.family.contextLayers {
+      session.write(context.output("keys.\(layer)"), to: "keys.\(layer)")
+      session.write(context.output("values.\(layer)"), to: "values.\(layer)")
+    }
+    try session.run()
+    #expect(goldens.compare(session, prefix: "denoiser.") >= 3)
+    let clean = try #require(goldens.floats("denoiser.clean"))
+    #expect(normalizedError(session.output("prediction"), clean) < Self.tolerance)
+  }
+
+  @Test(arguments: cases) func decoder(_ test: Case) throws {
+    let goldens = try test.goldens()
+    let session = try goldens.session(.decoder, test.backend()) { $0.decoder(batch: 1) }
+    session.write(try #require(goldens.floats("sample.z")), to: "latents")
+    try session.run()
+    #expect(goldens.compare(session, prefix: "decoder.") >= 2)
+    let picture = try #require(goldens.floats("decoder.picture"))
+    let side = goldens.model.family.nativeSize
+    let step = side / Int((Double(picture.count) / 4).squareRoot())
+    let pixels = session.output("pixels")
+    var sampled: [Float] = []
+    for y in stride(from: 0, to: side, by: step) {
+      for x in stride(from: 0, to: side, by: step) {
+        let start = (y * side + x) * 4
+        sampled += pixels[start..<start + 4]
+      }
+    }
+    #expect(normalizedError(sampled, picture) < Self.tolerance)
+  }
+
+  @Test(arguments: cases) func encoder(_ test: Case) throws {
+    let goldens = try test.goldens()
+    let session = try goldens.session(.encoder, test.backend()) { $0.encoder(batch: 1) }
+    let side = goldens.model.family.nativeSize
+    let pixels = session.input("pixels")
+    for index in pixels.indices {
+      let (y, x, c) = (index / 4 / side, index / 4 % side, index % 4)
+      pixels[index] = Float((7 * y + 13 * x + 31 * c) % 64) / 63
+    }
+    try session.run()
+    _ = goldens.compare(session, prefix: "encoder.")
+    let latents = try #require(goldens.floats("encoder.latents"))
+    #expect(normalizedError(session.output("latents"), latents) < Self.tolerance)
+  }
+
+  @Test(arguments: cases) func wholePictureInFloat32(_ test: Case) throws {
+    let goldens = try test.goldens()
+    let picture = try goldens.picture(backend: test.backend(), activations: .float32)
+    #expect(psnr(picture.values, goldens.expectedPicture) > 50)
+  }
+
+  /// What int8 activations cost, on the shipped weights.
+  @Test func wholePictureQuantized() throws {
+    let goldens = try Goldens.sticker()
+    let picture = try goldens.picture(
+      backend: CPUBackend(threadCount: 2), activations: .int8)
+    #expect(psnr(picture.values, goldens.expectedPicture) > 25)
+  }
+
+  @Test func tenRunsAndAnyThreadCountAreBitEqual() throws {
+    let goldens = try Goldens.tiny()
+    let first = try goldens.picture(backend: CPUBackend(threadCount: 1), activations: .int8)
+    for run in 1..<10 {
+      let again = try goldens.picture(
+        backend: CPUBackend(threadCount: 1 + run % 3), activations: .int8)
+      #expect(again == first)
+    }
+  }
+}
+
+extension Session {
+  /// Runs a text encoder on tokens without padding.
+  fileprivate func encode(_ ids: [Int32]) throws {
+    _ = indices("ids").update(fromContentsOf: ids)
+    input("mask").update(repeating: 1)
+    input("bias").update(repeating: 0)
+    try run()
+  }
+}
