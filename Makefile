@@ -11,8 +11,9 @@ FLAGS := --scratch-path $(BUILD_PATH) --explicit-target-dependency-import-check 
 # Debian packages: libraries that are linked, and what the client tests run in.
 PACKAGES := libpng-dev pkg-config
 TEST_PACKAGES := python3 python3-venv
+ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
-.PHONY: generate build deps test test-deps clients-test lint bench sheet ci clean
+.PHONY: generate build deps test test-deps clients-test arm64-test lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -36,7 +37,13 @@ clients-test: test-deps build
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --requirement Tests/clients/requirements.txt
 	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && \
-	  .venv/bin/python Tests/clients/openai_client_test.py "$$bin/bananad" models
+	  .venv/bin/python Tests/clients/openai_client_test.py "$$bin/bananad" models && \
+	  .venv/bin/python Tests/clients/banana_command_test.py "$$bin/banana" models
+
+# The kernels of ARM, under emulation of processors with and without dot products.
+arm64-test:
+	@scripts/install-packages $(ARM64_PACKAGES)
+	scripts/test-arm64-kernels $(BUILD_PATH)/arm64
 
 lint:
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
@@ -46,7 +53,7 @@ bench: deps
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana-bench" --models models
 
 # Everything that must hold before a change lands.
-ci: lint test clients-test
+ci: lint test arm64-test clients-test
 	$(MAKE) generate OUT=$(BUILD_PATH)/ci.png
 	$(MAKE) bench
 

@@ -1,0 +1,127 @@
+import CPUBackend
+import Foundation
+import Imaging
+import TensorTypes
+import Testing
+import Weights
+
+@testable import Diffusion
+
+/// A model folder in which something is wrong is refused whole, with a reason.
+@Suite struct LoadedModelTests {
+  /// Calls `body` with a copy of the tiny package that it may spoil.
+  private func withCopy(_ body: (URL) throws -> Void) throws {
+    let files = FileManager.default
+    let folder = files.temporaryDirectory.appending(path: "banana-\(UUID().uuidString)")
+    defer { try? files.removeItem(at: folder) }
+    try files.copyItem(
+      at: Goldens.root.appending(path: "Tests/Fixtures/goldens/tiny"), to: folder)
+    try body(folder)
+  }
+
+  private func reason(_ folder: URL) -> String {
+    do {
+      _ = try LoadedModel(modelsDirectory: folder.path)
+      return "it opened"
+    } catch { return "\(error)" }
+  }
+
+  @Test func everyFileIsMissed() throws {
+    let names = [
+      "text_encoder.safetensors", "denoiser.safetensors", "decoder.safetensors",
+      "encoder.safetensors", "vocab.txt",
+    ]
+    for name in names {
+      try withCopy { folder in
+        try FileManager.default.removeItem(at: folder.appending(path: name))
+        #expect(reason(folder).contains(name))
+      }
+    }
+    try withCopy { folder in
+      try FileManager.default.removeItem(at: folder.appending(path: "model.json"))
+      #expect(reason(folder).contains("--models"))
+    }
+  }
+
+  @Test func aChangedByteIsNoticed() throws {
+    try withCopy { folder in
+      let path = folder.appending(path: "denoiser.safetensors")
+      var bytes = try Data(contentsOf: path)
+      bytes[bytes.count - 1] ^= 1
+      try bytes.write(to: path)
+      #expect(reason(folder).contains("denoiser.safetensors"))
+    }
+  }
+
+  @Test func aTruncatedFileIsNoticed() throws {
+    try withCopy { folder in
+      let path = folder.appending(path: "decoder.safetensors")
+      try Data(contentsOf: path).dropLast(64).write(to: path)
+      #expect(reason(folder).contains("decoder.safetensors"))
+    }
+  }
+
+  @Test(arguments: [
+    ("\"sticker-dit\"", "\"novel\"", "family"), ("\"heads\": 4", "\"heads\": 5", "heads"),
+    ("\"latentChannels\": 8", "\"latentChannels\": 9", "latent"),
+    ("\"vocabularySize\": 159", "\"vocabularySize\": 160", "word_embedding"),
+    ("\"layers\": 2", "\"layers\": 1", "no network uses"),
+    ("\"nativeSize\": 64", "\"nativeSize\": 32", "pixels"),
+    ("\"formatVersion\": 1", "\"formatVersion\": 2", "newer"), ("{", "", "not valid"),
+  ])
+  func aManifestThatDoesNotFitIsRefused(
+    _ test: (original: String, changed: String, reason: String)
+  ) throws {
+    try withCopy { folder in
+      let path = folder.appending(path: "model.json")
+      let text = try String(contentsOf: path, encoding: .utf8)
+      let range = try #require(text.range(of: test.original))
+      try text.replacingCharacters(in: range, with: test.changed)
+        .write(to: path, atomically: true, encoding: .utf8)
+      let found = reason(folder)
+      #expect(found != "it opened" && found.contains(test.reason), "\(found)")
+    }
+  }
+
+  @Test func thePromptIsOnlyText() throws {
+    let model = try Goldens.tiny().model
+    #expect(
+      try model.prompt("{style} {prompt}", style: "flat") == "flat sticker of {style} {prompt}")
+    #expect(throws: GenerationError.self) { try model.prompt("apple", style: "cubist") }
+  }
+
+  @Test func cancellationEndsBetweenSteps() throws {
+    let goldens = try Goldens.tiny()
+    let pipeline = Pipeline(goldens.model, backend: CPUBackend(threadCount: 1), activations: .int8)
+    var steps = 0
+    #expect(throws: GenerationError.self) {
+      _ = try pipeline.generate(
+        GenerationRequest(prompt: "x", size: 64, steps: 10, seeds: [1])
+      ) { progress throws(GenerationError) in
+        if progress.stage == .denoise, progress.step == 3 { throw .cancelled }
+        steps = progress.step
+      } finish: { _, _ in
+        Issue.record("a cancelled picture was finished")
+      }
+    }
+    #expect(steps == 2)
+  }
+
+  @Test func pictureOfASeedDoesNotDependOnItsNeighbours() throws {
+    let goldens = try Goldens.tiny()
+    let pipeline = Pipeline(goldens.model, backend: CPUBackend(threadCount: 1), activations: .int8)
+    func draw(_ seeds: [UInt64]) throws -> [[Float]] {
+      var pictures: [[Float]] = []
+      _ = try pipeline.generate(
+        GenerationRequest(prompt: "a red apple", size: 32, steps: 2, seeds: seeds)
+      ) { _ in
+      } finish: { _, picture in
+        pictures.append(picture.values)
+      }
+      return pictures
+    }
+    let together = try draw([4, 5, 6])
+    #expect(try draw([5]) == [together[1]])
+    #expect(together[0] != together[1])
+  }
+}
