@@ -66,7 +66,7 @@ import Weights
     ("\"latentChannels\": 8", "\"latentChannels\": 9", "latent"),
     ("\"vocabularySize\": 159", "\"vocabularySize\": 160", "word_embedding"),
     ("\"layers\": 2", "\"layers\": 1", "no network uses"),
-    ("\"nativeSize\": 64", "\"nativeSize\": 32", "pixels"),
+    ("\"nativeSize\": 64", "\"nativeSize\": 32", "nativeSize"),
     ("\"formatVersion\": 1", "\"formatVersion\": 2", "newer"), ("{", "", "not valid"),
   ])
   func aManifestThatDoesNotFitIsRefused(
