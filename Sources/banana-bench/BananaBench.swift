@@ -76,7 +76,8 @@ struct BananaBench: ParsableCommand {
     print(
       row(
         stage.name, rounded(median), rounded(operations), rounded(rate),
-        "\(Int((1e11 * rate / ceiling).rounded())) %", rounded(Double(session.peakBytes) / 1_048_576)))
+        "\(Int((1e11 * rate / ceiling).rounded())) %",
+        rounded(Double(session.peakBytes) / 1_048_576)))
   }
 
   private func row(_ cells: String...) -> String {
