@@ -18,7 +18,6 @@ from .data import STYLES
 from .package import camel, flattened
 
 F16_WEIGHTS = {"denoiser": {"input.weight", "output.weight", "sigma.0.weight", "sigma.2.weight"}}
-INT4_WEIGHTS = {"decoder": {"head.weight"}, "encoder": {"linear_in.weight"}}
 LICENSES = [
     {"what": "training pictures: Fluent Emoji by Microsoft", "license": "MIT",
      "source": "https://github.com/microsoft/fluentui-emoji"},
@@ -34,8 +33,6 @@ def int8_storage(module, name, array):
     """Matrices as int8 in blocks (or f16 where named), everything else f32."""
     if name in F16_WEIGHTS.get(module, ()):
         return {name: array.astype(np.float16)}
-    if name in INT4_WEIGHTS.get(module, ()):
-        return {name + ".int4g32": formats.int4_matrix(flattened(array))}
     if array.ndim in (2, 4) and not name.endswith(".modulation"):
         q, scale = formats.int8_rows(flattened(array))
         return {name + ".int8": formats.n16k4(q), name + ".scale": scale}

@@ -117,7 +117,7 @@ def goldens(package, whole, text="a red apple", style="3d", seed=7, steps=4, gui
     noise = noise_for(seed, k.latent_height * k.latent_width, k.latent_channels)
     clean = denoiser(noise, torch.tensor([sigma]), hidden, pooled, mask, taps)
     found["denoiser.noise"], found["denoiser.clean"] = noise[0], clean[0]
-    kept = range(k.layers) if whole else [0, 3, 7]
+    kept = range(k.layers) if whole else [0, k.layers // 2, k.layers - 1]
     for name in ("condition", "modulation", "input", *(f"layers.{i}" for i in kept)):
         found[f"denoiser.{name}"] = taps[f"denoiser.{name}"][0]
     if whole:
