@@ -5,9 +5,8 @@ import TensorTypes
 
 extension Lowering {
   mutating func lower(_ op: Convolution, _ node: Node) throws(ExecutionError) {
-    let epilogue = Epilogue(
-      plan, node, bias: try op.bias.map(weights.vector), activation: op.activation,
-      hasGate: op.hasGate, hasResidual: op.hasResidual)
+    let epilogue = ArenaEpilogue(
+      plan, node, bias: try op.bias.map(weights.vector), form: op.epilogue)
     let picture = PaddedPicture(
       shape: node.operands[0].shape, kernelHeight: op.weight.shape[1],
       kernelWidth: op.weight.shape[2])

@@ -7,9 +7,8 @@ extension Lowering {
   mutating func lower(_ op: Linear, _ node: Node) throws(ExecutionError) {
     let (n, k) = (op.weight.shape[0], op.weight.shape[1])
     let rows = node.result.shape.rows
-    let epilogue = Epilogue(
-      plan, node, bias: try op.bias.map(weights.vector), activation: op.activation,
-      hasGate: op.hasGate, hasResidual: op.hasResidual)
+    let epilogue = ArenaEpilogue(
+      plan, node, bias: try op.bias.map(weights.vector), form: op.epilogue)
     let x = node.operands[0]
     switch try weights.matrix(op.weight) {
     case .float32(let w):

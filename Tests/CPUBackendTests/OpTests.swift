@@ -42,11 +42,15 @@ import Weights
     for (index, gate) in gates.enumerated() {
       for activation in Activation.allCases {
         let gated = g.append(
-          .linear(Linear(weight: w, bias: bias, activation: activation, hasGate: true)), [x, gate])
+          .linear(
+            Linear(
+              weight: w, bias: bias, epilogue: Epilogue(activation: activation, hasGate: true))),
+          [x, gate])
         let residual = g.append(
           .linear(
             Linear(
-              weight: w, bias: bias, activation: activation, hasGate: true, hasResidual: true)),
+              weight: w, bias: bias,
+              epilogue: Epilogue(activation: activation, hasGate: true, hasResidual: true))),
           [x, gate, gates[0]])
         g.output("gated \(index) \(activation)", gated)
         g.output("residual \(index) \(activation)", residual)
@@ -71,7 +75,8 @@ import Weights
       let residual = g.input("residual", [2, height, width, outputs])
       let plain = g.append(.convolution(Convolution(weight: w)), [x])
       g.output("plain", plain)
-      let op = Convolution(weight: w, bias: bias, activation: .silu, hasResidual: true)
+      let op = Convolution(
+        weight: w, bias: bias, epilogue: Epilogue(activation: .silu, hasResidual: true))
       g.output("residual", g.append(.convolution(op), [x, residual]))
       let store = try weights.store()
       try expectAgreement(g.build(), store, within: Self.float32Bound)

@@ -56,8 +56,8 @@ import Testing
       Issue.record("not linears")
       return
     }
-    #expect(op.activation == .silu && op.hasGate && !op.hasResidual)
-    #expect(last.hasResidual && !last.hasGate)
+    #expect(op.epilogue == Epilogue(activation: .silu, hasGate: true))
+    #expect(last.epilogue == Epilogue(hasResidual: true))
   }
 
   @Test func aValueThatTwoNodesReadIsNotFused() {

@@ -4,12 +4,12 @@ import CKernels
 final class Int8PatchStep: Step {
   private var arguments: banana_linear_int8
   private let panel: PatchPanel
-  private let epilogue: Epilogue
+  private let epilogue: ArenaEpilogue
   private let kernels: UnsafePointer<banana_kernels>
   private var scratch: Scratch?
 
   init(
-    _ arguments: banana_linear_int8, _ panel: PatchPanel, _ epilogue: Epilogue,
+    _ arguments: banana_linear_int8, _ panel: PatchPanel, _ epilogue: ArenaEpilogue,
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.arguments = arguments
@@ -41,12 +41,12 @@ final class Int8PatchStep: Step {
 final class Int4PatchStep: Step {
   private var arguments: banana_linear_int4
   private let panel: PatchPanel
-  private let epilogue: Epilogue
+  private let epilogue: ArenaEpilogue
   private let kernels: UnsafePointer<banana_kernels>
   private var scratch: Scratch?
 
   init(
-    _ arguments: banana_linear_int4, _ panel: PatchPanel, _ epilogue: Epilogue,
+    _ arguments: banana_linear_int4, _ panel: PatchPanel, _ epilogue: ArenaEpilogue,
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.arguments = arguments

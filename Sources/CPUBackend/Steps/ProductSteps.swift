@@ -10,12 +10,12 @@ enum OperandPlace {
 final class Float32ProductStep: Step {
   private let arguments: UnsafeMutablePointer<banana_linear_f32>
   private let tiling: Tiling
-  private let epilogue: Epilogue
+  private let epilogue: ArenaEpilogue
   private let source: OperandPlace
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ name: String, _ arguments: banana_linear_f32, _ tiling: Tiling, _ epilogue: Epilogue,
+    _ name: String, _ arguments: banana_linear_f32, _ tiling: Tiling, _ epilogue: ArenaEpilogue,
     source: OperandPlace, _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.arguments = .allocate(capacity: 1)
@@ -51,11 +51,11 @@ final class Float32ProductStep: Step {
 final class Int8ProductStep: Step {
   private let arguments: UnsafeMutablePointer<banana_linear_int8>
   private let tiling: Tiling
-  private let epilogue: Epilogue
+  private let epilogue: ArenaEpilogue
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ name: String, _ arguments: banana_linear_int8, _ tiling: Tiling, _ epilogue: Epilogue,
+    _ name: String, _ arguments: banana_linear_int8, _ tiling: Tiling, _ epilogue: ArenaEpilogue,
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.arguments = .allocate(capacity: 1)
@@ -86,11 +86,11 @@ final class Int8ProductStep: Step {
 final class Int4ProductStep: Step {
   private let arguments: UnsafeMutablePointer<banana_linear_int4>
   private let tiling: Tiling
-  private let epilogue: Epilogue
+  private let epilogue: ArenaEpilogue
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ name: String, _ arguments: banana_linear_int4, _ tiling: Tiling, _ epilogue: Epilogue,
+    _ name: String, _ arguments: banana_linear_int4, _ tiling: Tiling, _ epilogue: ArenaEpilogue,
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.arguments = .allocate(capacity: 1)

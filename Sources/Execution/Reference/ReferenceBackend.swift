@@ -127,13 +127,11 @@ struct ReferenceContext {
     return operand.floats[batchItem * result.shape.last + channel]
   }
 
-  /// What linears and convolutions do to a sum.
-  func epilogue(
-    _ sum: Float, at index: Int, _ activation: Activation, hasGate: Bool, hasResidual: Bool
-  ) -> Float {
-    var y = activation.value(sum)
-    if hasGate { y *= broadcast(operands[1], at: index) }
-    if hasResidual { y += operands[operands.count - 1].floats[index] }
+  /// What linears and convolutions make of a sum.
+  func finished(_ sum: Float, at index: Int, _ epilogue: Epilogue) -> Float {
+    var y = epilogue.activation.value(sum)
+    if epilogue.hasGate { y *= broadcast(operands[1], at: index) }
+    if epilogue.hasResidual { y += operands[operands.count - 1].floats[index] }
     return y
   }
 }

@@ -23,8 +23,7 @@ extension ReferenceContext {
       for i in 0..<inputs {
         sum += Double(operands[0].floats[row * inputs + i]) * Double(weight[output * inputs + i])
       }
-      return epilogue(
-        Float(sum), at: index, op.activation, hasGate: op.hasGate, hasResidual: op.hasResidual)
+      return finished(Float(sum), at: index, op.epilogue)
     }
   }
 
@@ -48,8 +47,7 @@ extension ReferenceContext {
           }
         }
       }
-      return epilogue(
-        Float(sum), at: index, op.activation, hasGate: op.hasGate, hasResidual: op.hasResidual)
+      return finished(Float(sum), at: index, op.epilogue)
     }
   }
 

@@ -10,31 +10,25 @@ package struct Convolution: Hashable, Sendable {
   package let weight: WeightReference
   /// `[out]`.
   package let bias: WeightReference?
-  package let activation: Activation
-  package let hasGate: Bool
-  package let hasResidual: Bool
+  package var epilogue: Epilogue
 
   package init(
-    weight: WeightReference, bias: WeightReference? = nil, activation: Activation = .none,
-    hasGate: Bool = false, hasResidual: Bool = false
+    weight: WeightReference, bias: WeightReference? = nil, epilogue: Epilogue = Epilogue()
   ) {
     self.weight = weight
     self.bias = bias
-    self.activation = activation
-    self.hasGate = hasGate
-    self.hasResidual = hasResidual
+    self.epilogue = epilogue
   }
 
   func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
-    try checkOperandCount(operands, hasGate: hasGate, hasResidual: hasResidual, "convolution")
+    try epilogue.checkOperandCount(operands, "convolution")
     let x = operands[0].shape
     let w = weight.shape
     guard x.rank == 4, w.rank == 4, w[1] % 2 == 1, w[2] % 2 == 1, x.last == w[3] else {
       throw ShapeError("convolution", "\(weight.name) \(w) does not take \(x)")
     }
     let result = x.replacingLast(with: w[0])
-    try checkEpilogueShapes(
-      operands, result, hasGate: hasGate, hasResidual: hasResidual, bias: bias, "convolution")
+    try epilogue.checkShapes(operands, result, bias: bias, "convolution")
     return result
   }
 }

@@ -16,7 +16,7 @@ package struct Norm: Hashable, Sendable {
   package let bias: WeightReference?
   package let isModulated: Bool
   /// Applied last; only what `SiLU(norm(x))` in convolutional blocks needs.
-  package let activation: Activation
+  package var activation: Activation
 
   package init(
     kind: Kind, epsilon: Float, weight: WeightReference? = nil, bias: WeightReference? = nil,

@@ -54,61 +54,20 @@ extension Op {
     _ next: Op, _ others: [Value], result: Value, at index: Int
   ) -> Op? {
     switch (self, next) {
-    case (.linear(let op), _):
-      return op.epilogue.absorbing(next, others, result: result, at: index).map {
-        .linear(
-          Linear(
-            weight: op.weight, bias: op.bias, activation: $0.activation, hasGate: $0.hasGate,
-            hasResidual: $0.hasResidual))
-      }
-    case (.convolution(let op), _):
-      return op.epilogue.absorbing(next, others, result: result, at: index).map {
-        .convolution(
-          Convolution(
-            weight: op.weight, bias: op.bias, activation: $0.activation, hasGate: $0.hasGate,
-            hasResidual: $0.hasResidual))
-      }
-    case (.norm(let op), .activation(let function)) where op.activation == .none:
-      return .norm(
-        Norm(
-          kind: op.kind, epsilon: op.epsilon, weight: op.weight, bias: op.bias,
-          isModulated: op.isModulated, activation: function))
+    case (.linear(var op), _):
+      guard let epilogue = op.epilogue.absorbing(next, others, result: result, at: index)
+      else { return nil }
+      op.epilogue = epilogue
+      return .linear(op)
+    case (.convolution(var op), _):
+      guard let epilogue = op.epilogue.absorbing(next, others, result: result, at: index)
+      else { return nil }
+      op.epilogue = epilogue
+      return .convolution(op)
+    case (.norm(var op), .activation(let function)) where op.activation == .none:
+      op.activation = function
+      return .norm(op)
     default: return nil
     }
-  }
-}
-
-/// What a matrix product does to its sums: activation, then gate, then residual.
-private struct Epilogue {
-  var activation: Activation
-  var hasGate: Bool
-  var hasResidual: Bool
-
-  func absorbing(_ next: Op, _ others: [Value], result: Value, at index: Int) -> Epilogue? {
-    var epilogue = self
-    switch next {
-    case .activation(let function) where activation == .none && !hasGate && !hasResidual:
-      epilogue.activation = function
-    // A broadcast operand only stands second, so the product must be the first or of equal shape.
-    case .multiply
-    where !hasGate && !hasResidual && (index == 0 || others[0].shape == result.shape):
-      epilogue.hasGate = true
-    case .add where !hasResidual && others[0].shape == result.shape:
-      epilogue.hasResidual = true
-    default: return nil
-    }
-    return epilogue
-  }
-}
-
-extension Linear {
-  fileprivate var epilogue: Epilogue {
-    Epilogue(activation: activation, hasGate: hasGate, hasResidual: hasResidual)
-  }
-}
-
-extension Convolution {
-  fileprivate var epilogue: Epilogue {
-    Epilogue(activation: activation, hasGate: hasGate, hasResidual: hasResidual)
   }
 }

@@ -4,7 +4,7 @@ import Graph
 import TensorTypes
 
 /// What follows a matrix product, with offsets in the arena in place of pointers.
-struct Epilogue {
+struct ArenaEpilogue {
   private var arguments = banana_epilogue()
   private let target: Int
   private let gate: Int?
@@ -12,19 +12,19 @@ struct Epilogue {
 
   /// - Parameter shape: The result's shape, innermost axis last.
   init(
-    _ plan: Plan, _ node: Node, bias: UnsafePointer<Float>?, activation: Activation,
-    hasGate: Bool, hasResidual: Bool
+    _ plan: Plan, _ node: Node, bias: UnsafePointer<Float>?, form: Epilogue
   ) {
     let shape = node.result.shape
     target = plan[node.result].offset
-    gate = hasGate ? plan[node.operands[1]].offset : nil
-    residual = hasResidual ? plan[node.operands[node.operands.count - 1]].offset : nil
+    gate = form.hasGate ? plan[node.operands[1]].offset : nil
+    residual = form.hasResidual ? plan[node.operands[node.operands.count - 1]].offset : nil
     arguments.bias = bias
-    arguments.activation = activation.code
+    arguments.activation = form.activation.code
     arguments.y_stride = shape.last
     arguments.residual_stride = shape.last
     arguments.gate_stride = shape.last
-    arguments.gate_rows = hasGate ? Int32(Self.gateRows(node.operands[1].shape, over: shape)) : 1
+    arguments.gate_rows =
+      form.hasGate ? Int32(Self.gateRows(node.operands[1].shape, over: shape)) : 1
   }
 
   /// How many rows of the result share a row of the gate.

@@ -1,0 +1,63 @@
+import TensorTypes
+
+/// What a matrix product does to its sums: `activation(sum + bias)`, then times the gate, then plus
+/// the residual. Gate and residual are operands behind the first one.
+package struct Epilogue: Hashable, Sendable {
+  package var activation: Activation
+  package var hasGate: Bool
+  package var hasResidual: Bool
+
+  package init(
+    activation: Activation = .none, hasGate: Bool = false, hasResidual: Bool = false
+  ) {
+    self.activation = activation
+    self.hasGate = hasGate
+    self.hasResidual = hasResidual
+  }
+
+  func checkOperandCount(_ operands: [Value], _ op: String) throws(ShapeError) {
+    let expected = 1 + (hasGate ? 1 : 0) + (hasResidual ? 1 : 0)
+    guard operands.count == expected else {
+      throw ShapeError(op, "takes \(expected) operands, was given \(operands.count)")
+    }
+  }
+
+  /// Checks what stands behind the first operand against the product's shape.
+  func checkShapes(
+    _ operands: [Value], _ result: Shape, bias: WeightReference?, _ op: String
+  ) throws(ShapeError) {
+    if let bias, bias.shape != [result.last] {
+      throw ShapeError(op, "bias \(bias.name) \(bias.shape) does not fit \(result)")
+    }
+    if hasGate {
+      let gate = operands[1].shape
+      guard gate == result || isRowBroadcast(gate, over: result) else {
+        throw ShapeError(op, "gate \(gate) does not broadcast over \(result)")
+      }
+    }
+    if hasResidual, operands[operands.count - 1].shape != result {
+      throw ShapeError(op, "residual \(operands[operands.count - 1].shape) is not \(result)")
+    }
+  }
+
+  /// This epilogue followed by `next`; nil if there is no place for it.
+  /// - Parameters:
+  ///   - others: What `next` reads beside the product.
+  ///   - result: The product.
+  ///   - index: Where the product stands among the operands of `next`.
+  func absorbing(_ next: Op, _ others: [Value], result: Value, at index: Int) -> Epilogue? {
+    var epilogue = self
+    switch next {
+    case .activation(let function) where activation == .none && !hasGate && !hasResidual:
+      epilogue.activation = function
+    // A broadcast operand only stands second, so the product must be the first or of equal shape.
+    case .multiply
+    where !hasGate && !hasResidual && (index == 0 || others[0].shape == result.shape):
+      epilogue.hasGate = true
+    case .add where !hasResidual && others[0].shape == result.shape:
+      epilogue.hasResidual = true
+    default: return nil
+    }
+    return epilogue
+  }
+}
