@@ -205,8 +205,12 @@ package final class Pipeline {
     }
     try execution { () throws(ExecutionError) in try session.run() }
     let side = model.family.nativeSize
-    return PremultipliedImage(width: side, height: side, output: session.output("pixels"))
-      .boxAveraged(by: side / size)
+    var picture = PremultipliedImage(
+      width: side, height: side, output: session.output("pixels"))
+    if let range = model.manifest.alphaRange {
+      picture = picture.stretchingAlpha(from: range[0]...range[1])
+    }
+    return picture.boxAveraged(by: side / size)
   }
 }
 

@@ -53,6 +53,24 @@ package struct PremultipliedImage: Equatable, Sendable {
     value > 0 ? (value < limit ? value : limit) : 0
   }
 
+  /// The picture with alpha stretched so that `range` becomes `0...1`: what a decoder leaves a
+  /// little short of clear or of opaque becomes so, and colours keep their straight value.
+  package func stretchingAlpha(from range: ClosedRange<Float>) -> PremultipliedImage {
+    let scale = 1 / (range.upperBound - range.lowerBound)
+    return PremultipliedImage(width: width, height: height) { target in
+      values.withUnsafeBufferPointer { source in
+        for base in stride(from: 0, to: source.count, by: 4) where source[base + 3] > 0 {
+          let alpha = Self.clamp((source[base + 3] - range.lowerBound) * scale, to: 1)
+          let gain = alpha / source[base + 3]
+          for channel in 0..<3 {
+            target[base + channel] = min(source[base + channel] * gain, alpha)
+          }
+          target[base + 3] = alpha
+        }
+      }
+    }
+  }
+
   /// The picture with each `factor`×`factor` box of pixels averaged into one.
   /// - Precondition: `factor` divides both sizes.
   package func boxAveraged(by factor: Int) -> PremultipliedImage {
@@ -108,21 +126,5 @@ package struct PremultipliedImage: Equatable, Sendable {
       count = values.count
     }
     return Pixels(width: width, height: height, bytes: bytes)
-  }
-}
-
-extension Pixels {
-  /// A decoder's square picture, averaged down to `scaledTo` pixels a side.
-  /// - Parameter premultiplied: `[side, side, 4]` f32, premultiplied RGBA, nominally in `0...1`.
-  /// - Precondition: `scaledTo` divides `side`.
-  package init(premultiplied: UnsafeBufferPointer<Float>, side: Int, scaledTo: Int) {
-    precondition(scaledTo > 0 && side % scaledTo == 0, "\(scaledTo) does not divide \(side)")
-    let image = PremultipliedImage(width: side, height: side, output: premultiplied)
-    self = image.boxAveraged(by: side / scaledTo).pixels()
-  }
-
-  /// The picture laid over an opaque `background`.
-  package func composited(on background: Color) -> Pixels {
-    PremultipliedImage(self).composited(on: background).pixels()
   }
 }

@@ -53,6 +53,8 @@ package struct ModelManifest: Decodable, Equatable, Sendable {
   package let text: Text
   package let latents: Latents
   package let sampling: Sampling
+  /// The decoder's alpha that counts as clear and as opaque, both in `0...1`; 0 and 1 if nil.
+  package let alphaRange: [Float]?
   /// Sides of the square pictures that can be asked for, in pixels.
   package let sizes: [Int]
   /// The side of the pictures that the decoder makes, in pixels.
@@ -101,6 +103,11 @@ package struct ModelManifest: Decodable, Equatable, Sendable {
     if !sampling.guidance.isFinite { return "\"guidance\" is not finite" }
     if !sampling.sigmaShift.isFinite || sampling.sigmaShift <= 0 {
       return "\"sigmaShift\" is not positive"
+    }
+    if let range = alphaRange {
+      guard range.count == 2, 0 <= range[0], range[0] < range[1], range[1] <= 1 else {
+        return "\"alphaRange\" is not two rising numbers in 0...1"
+      }
     }
     if !sizes.contains(nativeSize) { return "\"nativeSize\" is not in \"sizes\"" }
     for size in sizes where size <= 0 || size > 65_536 || nativeSize % size != 0 {

@@ -71,6 +71,15 @@ func premultiplied(width: Int, _ values: [Float]) -> PremultipliedImage {
     #expect(image.boxAveraged(by: 1) == image)
   }
 
+  @Test func stretchedAlphaKeepsStraightColours() {
+    let image = premultiplied(
+      width: 4, [0.05, 0, 0, 0.1, 0.25, 0.125, 0, 0.5, 0.9, 0.45, 0, 0.9, 1, 1, 1, 1])
+    let stretched = image.stretchingAlpha(from: 0.1...0.9)
+    let expected: [Float] = [0, 0, 0, 0, 0.25, 0.125, 0, 0.5, 1, 0.5, 0, 1, 1, 1, 1, 1]
+    #expect(zip(stretched.values, expected).allSatisfy { abs($0 - $1) < 1e-6 })
+    #expect(image.stretchingAlpha(from: 0...1) == image)
+  }
+
   @Test func averagingMatchesTheDefinition() {
     var random = SplitMix64(state: 4)
     let image = PremultipliedImage(randomPixels(width: 12, height: 6, using: &random))
@@ -97,15 +106,5 @@ func premultiplied(width: Int, _ values: [Float]) -> PremultipliedImage {
     #expect(flat[0, 0] == .white)
     #expect(flat[1, 0] == Color(red: 255, green: 128, blue: 128))
     #expect(flat[2, 0] == Color(red: 0, green: 0, blue: 255))
-  }
-
-  @Test func contactSheetPlacesItsCells() {
-    let red = Pixels(width: 4, height: 3, filledWith: Color(red: 255, green: 0, blue: 0))
-    let clear = Pixels(width: 2, height: 2, filledWith: .clear)
-    let sheet = Pixels.contactSheet(columns: 2, cells: [red, clear, red], spacing: 1)
-    #expect(sheet.width == 11 && sheet.height == 9)
-    #expect(sheet[0, 0] == .white && sheet[1, 1] == red[0, 0] && sheet[4, 3] == red[0, 0])
-    #expect(sheet[5, 1] == .white && sheet[6, 1] == .white && sheet[1, 5] == red[0, 0])
-    #expect(sheet[6, 5] == .white)
   }
 }
