@@ -126,12 +126,12 @@ import Weights
     #expect(psnr(picture.values, goldens.expectedPicture) > 50)
   }
 
-  /// What int8 activations cost, on the shipped weights.
+  /// What int8 activations cost on the shipped weights: 36.3 dB where this was written.
   @Test func wholePictureQuantized() throws {
     let goldens = try Goldens.sticker()
     let picture = try goldens.picture(
       backend: CPUBackend(threadCount: 2), activations: .int8)
-    #expect(psnr(picture.values, goldens.expectedPicture) > 25)
+    #expect(psnr(picture.values, goldens.expectedPicture) > 33)
   }
 
   @Test func tenRunsAndAnyThreadCountAreBitEqual() throws {

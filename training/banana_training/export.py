@@ -108,6 +108,8 @@ def main():
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--guidance", type=float, default=2.5)
     parser.add_argument("--quality", default="{}", help="JSON of measured figures")
+    parser.add_argument("--alpha-range", type=float, nargs=2, default=(0.08, 0.9),
+                        help="what the decoder gives for clear and for opaque")
     k = parser.parse_args()
     from .sheet import averaged_denoiser, trained_decoder
     from .text_encoder import minilm, minilm_folder, storage as text_storage
@@ -136,6 +138,7 @@ def main():
          "standardDeviation": [round(float(x), 7) for x in stored["divisor"]]},
         {"steps": k.steps, "guidance": k.guidance, "sigmaShift": 3.0}, [256, 512],
         json.loads(k.quality))
+    manifest["alphaRange"] = list(k.alpha_range)
     written = write_package(k.out, modules, [v for v in vocabulary if v], manifest)
     card = Path(__file__).parent.parent / "model_card.md"
     if card.exists():

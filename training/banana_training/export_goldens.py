@@ -89,6 +89,15 @@ def test_picture(side):
     return torch.from_numpy(values).permute(2, 0, 1)[None]
 
 
+def matted(picture, alpha_range):
+    """As the engine takes over a picture: no colour exceeds alpha, whose range is stretched."""
+    low, high = alpha_range
+    alpha = picture[:, 3:].clamp(0, 1)
+    colour = torch.minimum(picture[:, :3].clamp(min=0), alpha)
+    stretched = ((alpha - low) / (high - low)).clamp(0, 1)
+    return torch.cat([colour * stretched / alpha.clamp(min=1e-9), stretched], 1)
+
+
 def channels_last(x):
     return x[0].permute(1, 2, 0)
 
@@ -140,7 +149,8 @@ def goldens(package, whole, text="a red apple", style="3d", seed=7, steps=4, gui
         found["sample.picture"] = channels_last(picture).clamp(0, 1)
     else:
         found["decoder.picture"] = channels_last(picture)[::4, ::4]
-        half = channels_last(torch.nn.functional.avg_pool2d(picture.clamp(0, 1), 2))
+        half = channels_last(torch.nn.functional.avg_pool2d(
+            matted(picture, manifest.get("alphaRange", (0, 1))), 2))
         found["sample.picture256"] = (half * 255 + 0.5).floor().to(torch.uint8)
     taps = {}
     found["encoder.latents"] = channels_last(
