@@ -105,8 +105,8 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--version", default="0.1.0")
     parser.add_argument("--machine", default=f"{platform.machine()}, {os.cpu_count()} cores")
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--guidance", type=float, default=1.75)
     parser.add_argument("--quality", default="{}", help="JSON of measured figures")
     parser.add_argument("--alpha-range", type=float, nargs=2, default=(0.08, 0.9),
                         help="what the decoder gives for clear and for opaque")
