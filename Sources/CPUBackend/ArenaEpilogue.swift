@@ -7,6 +7,7 @@ import TensorTypes
 struct ArenaEpilogue {
   private var arguments = banana_epilogue()
   private let target: Int
+  private let addend: Int?
   private let gate: Int?
   private let residual: Int?
 
@@ -16,15 +17,18 @@ struct ArenaEpilogue {
   ) {
     let shape = node.result.shape
     target = plan[node.result].offset
-    gate = form.hasGate ? plan[node.operands[1]].offset : nil
+    addend = form.hasAddend ? plan[node.operands[1]].offset : nil
+    gate = form.hasGate ? plan[node.operands[form.gateIndex]].offset : nil
     residual = form.hasResidual ? plan[node.operands[node.operands.count - 1]].offset : nil
     arguments.bias = bias
     arguments.activation = form.activation.code
     arguments.y_stride = shape.last
+    arguments.addend_stride = shape.last
     arguments.residual_stride = shape.last
     arguments.gate_stride = shape.last
     arguments.gate_rows =
-      form.hasGate ? Int32(Self.gateRows(node.operands[1].shape, over: shape)) : 1
+      form.hasGate
+      ? Int32(Self.gateRows(node.operands[form.gateIndex].shape, over: shape)) : 1
   }
 
   /// How many rows of the result share a row of the gate.
@@ -36,6 +40,7 @@ struct ArenaEpilogue {
   func placed(_ memory: Memory) -> banana_epilogue {
     var placed = arguments
     placed.y = memory.floats(target)
+    placed.addend = addend.map { UnsafePointer(memory.floats($0)) }
     placed.gate = gate.map { UnsafePointer(memory.floats($0)) }
     placed.residual = residual.map { UnsafePointer(memory.floats($0)) }
     return placed

@@ -27,7 +27,7 @@ extension Lowering {
       append(
         Float32ProductStep(
           "convolution", arguments, tiling, epilogue,
-          source: picture.isPadded ? .scratch : .arena(source), kernels))
+          source: picture.isPadded ? .scratch : .arena(source), weights: nil, kernels))
     case .int8(let w, let scales, let initial):
       var arguments = banana_linear_int8()
       arguments.w = w

@@ -19,7 +19,7 @@ extension Lowering {
       append(
         Float32ProductStep(
           "linear", arguments, Tiling(rows: rows, outputs: n, inputs: k), epilogue,
-          source: .arena(offset(x)), kernels))
+          source: .arena(offset(x)), weights: nil, kernels))
     case .int8(let w, let scales, let initial):
       let stride = BlockLayout.quads(of: k) * BlockLayout.inputs
       quantizeRows(x, k: k, stride: stride, xor: kernels.pointee.activation_offset)
@@ -47,6 +47,18 @@ extension Lowering {
         Int4ProductStep(
           "linear", arguments, Tiling(rows: rows, outputs: n, inputs: k), epilogue, kernels))
     }
+  }
+
+  mutating func lower(_ op: Product, _ node: Node) {
+    let (n, k) = (op.outputs, node.operands[0].shape.last)
+    var arguments = banana_linear_f32()
+    arguments.n = Int32(n)
+    arguments.rows = contiguousRows(stride: k, length: k)
+    append(
+      Float32ProductStep(
+        "product", arguments, Tiling(rows: node.result.shape.rows, outputs: n, inputs: k),
+        ArenaEpilogue(plan, node, bias: nil, form: Epilogue()),
+        source: .arena(offset(node.operands[0])), weights: offset(node.operands[1]), kernels))
   }
 
   func contiguousRows(stride: Int, length: Int) -> banana_rows {

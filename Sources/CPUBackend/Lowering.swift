@@ -38,6 +38,7 @@ struct Lowering {
           op, rows: node.result.shape[0], source: offset(node.operands[0]),
           target: offset(node.result)))
     case .linear(let op): try lower(op, node)
+    case .product(let op): lower(op, node)
     case .convolution(let op): try lower(op, node)
     case .norm(let op): try lower(op, node)
     case .rotary(let op): try lower(op, node)

@@ -1,77 +1,76 @@
 package import Execution
-package import Graph
 package import Models
 package import TensorTypes
 package import Weights
 
-/// A model's networks on a backend: traces, plans and compiles them when they are first needed.
+/// A model's networks on a backend: compiles them when they are first needed.
 package final class BoundModel {
-  /// A network of the model.
-  package enum Network: Hashable, Sendable { case textEncoder, context, denoiser, decoder, encoder }
-
-  private struct Key: Hashable {
-    let network: Network
-    let batch: Int
-    let tokens: Int
-  }
-
-  package let family: any ModelFamily
-  private let weights: [ModelComponent: any BoundWeights]
-  private let cache: PlanCache<Key>
+  package let plans: NetworkPlans
+  private let stores: [ModelComponent: WeightStore]
+  private let backend: any Backend
+  private let activations: ActivationFormat
+  private var weights: [ModelComponent: any BoundWeights] = [:]
+  private let cache: PlanCache<NetworkKey>
+  /// How often a network was compiled.
+  package private(set) var compilationCount = 0
 
   /// - Parameters:
   ///   - stores: The weights of each component.
-  ///   - cacheBytes: How much memory plans may hold together.
+  ///   - cacheBytes: How much memory sessions may hold together.
   package init(
     family: any ModelFamily, stores: [ModelComponent: WeightStore], backend: any Backend,
     activations: ActivationFormat, cacheBytes: Int = 512 << 20
   ) {
-    self.family = family
-    weights = stores.mapValues { backend.bind($0, activations: activations) }
+    plans = NetworkPlans(family: family)
+    self.stores = stores
+    self.backend = backend
+    self.activations = activations
     cache = PlanCache(capacityBytes: cacheBytes)
   }
 
-  /// Memory held beside the mapped files: what binding took, and the cached plans.
+  package var family: any ModelFamily { plans.family }
+
+  /// Memory held beside the mapped files: what binding took, and the cached sessions.
   package var residentBytes: Int {
     cache.residentBytes + weights.values.reduce(0) { $0 + $1.residentBytes }
   }
 
-  /// The network as a graph, ready for planning.
-  package func graph(_ network: Network, batch: Int, tokens: Int) -> Graph {
-    let traced =
-      switch network {
-      case .textEncoder: family.textEncoder(batch: batch, tokens: tokens)
-      case .context: family.context(batch: batch, tokens: tokens)
-      case .denoiser: family.denoiser(batch: batch, tokens: tokens)
-      case .decoder: family.decoder(batch: batch)
-      case .encoder: family.encoder(batch: batch)
-      }
-    return traced.removingDeadNodes().fusingEpilogues()
-  }
+  /// The networks that are ready to run.
+  package var residentNetworks: Set<NetworkKey> { cache.keys }
 
   /// A session of the network for these extents; `tokens` is 0 where there is no text.
+  ///
+  /// Peels are copied into the session's inputs, so that another mix of the same layout is a
+  /// matter of a few megabytes and compiles nothing.
   package func session(
-    _ network: Network, batch: Int, tokens: Int = 0
+    _ network: NetworkKey.Network, batch: Int, tokens: Int = 0, peels: PeelMix? = nil
   ) throws(ExecutionError) -> Session {
-    let key = Key(network: network, batch: batch, tokens: tokens)
-    return try cache.session(for: key) { () throws(ExecutionError) in
-      let plan = Planner.plan(graph(network, batch: batch, tokens: tokens))
-      guard let bound = weights[network.component] else {
-        preconditionFailure("no weights for \(network.component)")
-      }
-      return Session(try bound.compile(plan))
+    let key = plans.key(network, batch: batch, tokens: tokens, peels: peels?.layout)
+    let session = try cache.session(for: key) { () throws(ExecutionError) in
+      compilationCount += 1
+      return Session(try boundWeights(network.component).compile(plans.plan(key)))
     }
+    if let peels, let layout = key.peels { peels.write(to: session, layout) }
+    return session
   }
-}
 
-extension BoundModel.Network {
-  /// Where the network's weights are.
-  var component: ModelComponent {
-    switch self {
-    case .textEncoder: .textEncoder
-    case .context, .denoiser: .denoiser
-    case .decoder: .decoder
-    case .encoder: .encoder
-    }
+  /// Gives back the sessions that were not used since `mark()`.
+  package func releaseUnused() { cache.removeUnused() }
+
+  /// From here on, sessions count as used.
+  package func mark() { cache.mark() }
+
+  /// Gives back everything beside the mapped files.
+  package func releaseAll() {
+    cache.removeAll()
+    weights.removeAll()
+  }
+
+  private func boundWeights(_ component: ModelComponent) -> any BoundWeights {
+    if let bound = weights[component] { return bound }
+    guard let store = stores[component] else { preconditionFailure("no weights of \(component)") }
+    let bound = backend.bind(store, activations: activations)
+    weights[component] = bound
+    return bound
   }
 }

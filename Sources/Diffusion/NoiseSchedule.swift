@@ -4,14 +4,19 @@
 /// towards high noise by `shift`: Esser et al. 2024, "Scaling Rectified Flow Transformers for
 /// High-Resolution Image Synthesis", eq. 23.
 package struct NoiseSchedule: Hashable, Sendable {
-  /// `steps + 1` levels, falling from 1 to 0.
+  /// `steps + 1` levels, falling to 0: from 1, or from less for a picture that is changed.
   package let sigmas: [Float]
 
-  /// - Precondition: `steps >= 1` and `shift > 0`.
-  package init(steps: Int, shift: Double) {
-    precondition(steps >= 1 && shift > 0)
+  /// - Parameters:
+  ///   - strength: How much of the way is walked: 1 begins with noise alone; for less, the steps
+  ///     become fewer too. Meng et al. 2021, "SDEdit: Guided Image Synthesis and Editing with
+  ///     Stochastic Differential Equations".
+  /// - Precondition: `steps >= 1`, `shift > 0` and `0 < strength <= 1`.
+  package init(steps requested: Int, shift: Double, strength: Double = 1) {
+    precondition(requested >= 1 && shift > 0 && strength > 0 && strength <= 1)
+    let steps = max(1, Int((Double(requested) * strength).rounded(.up)))
     sigmas = (0...steps).map { step in
-      let u = 1 - Double(step) / Double(steps)
+      let u = strength * (1 - Double(step) / Double(steps))
       return Float(shift * u / (1 + (shift - 1) * u))
     }
   }

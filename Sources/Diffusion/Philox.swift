@@ -10,12 +10,18 @@
 /// Box-Muller transform, in the counter layout with which CUDA generators draw normals.
 package struct Philox: Sendable {
   package let seed: UInt64
+  /// Which of the seed's sequences: 0 is what a picture begins with, `k` the fresh noise of its
+  /// step `k`.
+  package let stream: UInt32
 
-  package init(seed: UInt64) { self.seed = seed }
+  package init(seed: UInt64, stream: UInt32 = 0) {
+    self.seed = seed
+    self.stream = stream
+  }
 
-  /// Element `index` of the seed's sequence.
+  /// Element `index` of the sequence.
   package func normal(at index: Int) -> Float {
-    let random = block(counter: (0, 0, UInt32(truncatingIfNeeded: index), 0))
+    let random = block(counter: (0, 0, UInt32(truncatingIfNeeded: index), stream))
     let u = Double(random.0) * 0x1p-32 + 0x1p-33
     let v = (Double(random.1) * 0x1p-32 + 0x1p-33) * 2 * Double.pi
     return Float((-2 * log(u)).squareRoot() * sin(v))

@@ -9,6 +9,9 @@ package protocol Backend: Sendable {
   /// Makes weights ready for plans that read them. Each stored tensor is bound once, however many
   /// plans use it, and quantized ones are read in place from the mapping.
   func bind(_ weights: WeightStore, activations: ActivationFormat) -> any BoundWeights
+
+  /// Lets only `count` threads compute from the next op on. Any thread may call it.
+  func limitThreads(to count: Int)
 }
 
 /// The stored tensors of one network, as a backend keeps them.

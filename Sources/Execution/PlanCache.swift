@@ -3,6 +3,7 @@ package final class PlanCache<Key: Hashable> {
   package let capacityBytes: Int
   private var entries: [Key: (session: Session, lastUse: Int)] = [:]
   private var clock = 0
+  private var markedClock = 0
 
   package init(capacityBytes: Int) { self.capacityBytes = capacityBytes }
 
@@ -23,6 +24,14 @@ package final class PlanCache<Key: Hashable> {
     evict(keeping: key)
     return session
   }
+
+  package var keys: Set<Key> { Set(entries.keys) }
+
+  /// From here on, sessions count as used.
+  package func mark() { markedClock = clock }
+
+  /// Removes the sessions that were not used since `mark()`.
+  package func removeUnused() { entries = entries.filter { $0.value.lastUse > markedClock } }
 
   package func removeAll() { entries.removeAll() }
 

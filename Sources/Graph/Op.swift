@@ -9,6 +9,7 @@ package enum Op: Hashable, Sendable {
   case embedding(Embedding)
   case sinusoidal(Sinusoidal)
   case linear(Linear)
+  case product(Product)
   case convolution(Convolution)
   case norm(Norm)
   case rotary(Rotary)
@@ -29,6 +30,7 @@ package enum Op: Hashable, Sendable {
     case .embedding: "embedding"
     case .sinusoidal: "sinusoidal"
     case .linear: "linear"
+    case .product: "product"
     case .convolution: "convolution"
     case .norm: "norm"
     case .rotary: "rotary"
@@ -53,7 +55,7 @@ package enum Op: Hashable, Sendable {
     case .convolution(let op): [op.weight] + (op.bias.map { [$0] } ?? [])
     case .norm(let op): [op.weight, op.bias].compactMap { $0 }
     case .rotary(let op): op.weight.map { [$0] } ?? []
-    case .sinusoidal, .attention, .activation, .add, .multiply, .slice, .meanPool, .depthToSpace,
+    case .product, .sinusoidal, .attention, .activation, .add, .multiply, .slice, .meanPool, .depthToSpace,
       .spaceToDepth, .reshape:
       []
     }
@@ -66,6 +68,7 @@ package enum Op: Hashable, Sendable {
     case .embedding(let op): try op.resultShape(operands)
     case .sinusoidal(let op): try op.resultShape(operands)
     case .linear(let op): try op.resultShape(operands)
+    case .product(let op): try op.resultShape(operands)
     case .convolution(let op): try op.resultShape(operands)
     case .norm(let op): try op.resultShape(operands)
     case .rotary(let op): try op.resultShape(operands)
@@ -81,11 +84,12 @@ package enum Op: Hashable, Sendable {
     }
   }
 
-  /// Multiply-adds count as two. Only matrix products are counted: linears, convolutions and
-  /// attention.
+  /// Multiply-adds count as two. Only matrix products are counted: linears,
+  /// products, convolutions and attention.
   package func operationCount(_ operands: [Value], result: Shape) -> Int {
     switch self {
     case .linear(let op): 2 * result.count * op.weight.shape[1]
+    case .product: 2 * result.count * operands[0].shape.last
     case .convolution(let op): 2 * result.count * op.weight.shape.count / op.weight.shape[0]
     case .attention(let op): op.operationCount(operands)
     default: 0

@@ -38,9 +38,29 @@ package struct ModelManifest: Decodable, Equatable, Sendable {
 
   /// What is taken where a request says nothing.
   package struct Sampling: Decodable, Equatable, Sendable {
+    /// How steps are taken.
+    package enum Sampler: String, Decodable, Sendable {
+      /// Along the flow's velocity.
+      case euler
+      /// For distilled models: to the clean latents at once, and back to the next noise level.
+      case consistency
+    }
+
+    package let sampler: Sampler
     package let steps: Int
+    /// 1 for the consistency sampler, whose models have guidance folded in.
     package let guidance: Float
     package let sigmaShift: Float
+
+    private enum CodingKeys: CodingKey { case sampler, steps, guidance, sigmaShift }
+
+    package init(from decoder: any Decoder) throws {
+      let values = try decoder.container(keyedBy: CodingKeys.self)
+      sampler = try values.decodeIfPresent(Sampler.self, forKey: .sampler) ?? .euler
+      steps = try values.decode(Int.self, forKey: .steps)
+      guidance = try values.decode(Float.self, forKey: .guidance)
+      sigmaShift = try values.decode(Float.self, forKey: .sigmaShift)
+    }
   }
 
   package let formatVersion: Int
@@ -101,6 +121,9 @@ package struct ModelManifest: Decodable, Equatable, Sendable {
     }
     if !(1...1000 ~= sampling.steps) { return "\"steps\" is not in 1...1000" }
     if !sampling.guidance.isFinite { return "\"guidance\" is not finite" }
+    if sampling.sampler == .consistency, sampling.guidance != 1 {
+      return "\"guidance\" is not 1, as the consistency sampler needs it"
+    }
     if !sampling.sigmaShift.isFinite || sampling.sigmaShift <= 0 {
       return "\"sigmaShift\" is not positive"
     }

@@ -66,8 +66,13 @@ let levels = (0..<BANANA_LEVEL_COUNT.rawValue).map { banana_level(rawValue: $0) 
     for gateRows in [0, 1, 3] as [Int32] {
       for hasResidual in [false, true] {
         for n in [1, 16, 37] as [Int32] {
-          let error = banana_check_epilogue(level, 7, n, activation, gateRows, hasResidual)
-          #expect(error <= 1, "gate \(gateRows), residual \(hasResidual), n \(n)")
+          for hasAddend in [false, true] {
+            let error = banana_check_epilogue(
+              level, 7, n, activation, gateRows, hasResidual, hasAddend)
+            #expect(
+              error <= 1,
+              "gate \(gateRows), residual \(hasResidual), addend \(hasAddend), n \(n)")
+          }
         }
       }
     }

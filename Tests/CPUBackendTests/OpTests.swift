@@ -60,6 +60,38 @@ import Weights
     try expectAgreement(g.build(), weights.store(), .int8, within: 0.02)
   }
 
+  @Test(arguments: [StorageFormat.float32, .int8, .int4(group: 64)])
+  func addends(format: StorageFormat) throws {
+    let (batch, tokens, inputs, outputs) = (2, 5, 32, 21)
+    var weights = TestWeights()
+    let w = weights.add("w", [outputs, inputs], format)
+    let g = GraphBuilder("addends")
+    let x = g.input("x", [batch, tokens, inputs])
+    let full = g.input("full", [batch, tokens, outputs])
+    let gate = g.input("items", [batch, outputs])
+    for activation in Activation.allCases {
+      var epilogue = Epilogue(hasAddend: true, activation: activation)
+      g.output("\(activation)", g.append(.linear(Linear(weight: w, epilogue: epilogue)), [x, full]))
+      (epilogue.hasGate, epilogue.hasResidual) = (true, true)
+      g.output(
+        "\(activation) gated",
+        g.append(.linear(Linear(weight: w, epilogue: epilogue)), [x, full, gate, full]))
+    }
+    try expectAgreement(g.build(), weights.store(), within: Self.float32Bound)
+    try expectAgreement(g.build(), weights.store(), .int8, within: 0.02)
+  }
+
+  @Test func products() throws {
+    for (rows, inputs, outputs) in [(1, 1, 1), (9, 37, 8), (64, 16, 65), (5, 8, 16)] {
+      let g = GraphBuilder("product")
+      let x = g.input("x", [2, rows, inputs])
+      let matrix = g.input("m", Product.matrixShape(outputs: outputs, inputs: inputs))
+      g.output("y", g.append(.product(Product(outputs: outputs)), [x, matrix]))
+      try expectAgreement(g.build(), TestWeights().store(), within: Self.float32Bound)
+      try expectAgreement(g.build(), TestWeights().store(), .int8, within: Self.float32Bound)
+    }
+  }
+
   @Test(arguments: [
     StorageFormat.float32, .float16, .bfloat16, .int8, .int4(group: 32), .int4(group: 64),
   ])

@@ -4,10 +4,13 @@ import numpy as np
 import torch
 
 
-def philox_normal(seed, count):
-    """Philox4x32-10 normals (Salmon et al. 2011) as torch's CUDA generator lays them out."""
+def philox_normal(seed, count, stream=0):
+    """Philox4x32-10 normals (Salmon et al. 2011) as torch's CUDA generator lays them out.
+
+    Stream 0 is what a picture begins with, stream k the fresh noise of its step k.
+    """
     c = [np.zeros(count, np.uint64), np.zeros(count, np.uint64),
-         np.arange(count, dtype=np.uint64), np.zeros(count, np.uint64)]
+         np.arange(count, dtype=np.uint64), np.full(count, stream, np.uint64)]
     low = np.uint64(0xFFFFFFFF)
     key = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32 & 0xFFFFFFFF)]
     for i in range(10):
@@ -27,9 +30,9 @@ def sigmas(steps, shift):
     return [shift * x / (1 + (shift - 1) * x) for x in u]
 
 
-def noise_for(seed, tokens, channels):
+def noise_for(seed, tokens, channels, stream=0):
     """[1, tokens, channels] unit normal noise."""
-    values = philox_normal(seed, tokens * channels)
+    values = philox_normal(seed, tokens * channels, stream)
     return torch.from_numpy(values).reshape(1, tokens, channels)
 
 
@@ -56,4 +59,21 @@ def sample(denoiser, noise, text, empty, steps=12, guidance=2.5, shift=3.0):
         velocity = (torch.cat([x, x]) - clean) / sigma
         given, free = velocity.chunk(2)
         x = x + (after - sigma) * (free + guidance * (given - free))
+    return x
+
+
+@torch.no_grad()
+def consistency_sample(denoiser, noise, text, steps, shift, seeds):
+    """Clean latents [b, tokens, channels] by multi-step consistency sampling.
+
+    Luo et al. 2023, "Latent Consistency Models", algorithm 3, on the rectified flow: each step goes
+    to the clean latents at once and, but for the last one, back to the next level with fresh noise.
+    text: hidden, pooled, mask of the prompts; seeds: those of the pictures, which gave `noise`.
+    """
+    levels, x = sigmas(steps, shift), noise
+    for k, (sigma, after) in enumerate(zip(levels, levels[1:])):
+        x = denoiser(x, torch.full((len(x),), sigma, device=x.device), *text).float()
+        if after > 0:
+            fresh = torch.cat([noise_for(seed, *x.shape[1:], stream=k + 1) for seed in seeds])
+            x = (1 - after) * x + after * fresh.to(x.device)
     return x

@@ -8,6 +8,7 @@
 INLINE void finish(const banana_epilogue *e, f32x16 v, int32_t row, ptrdiff_t column,
                    ptrdiff_t count) {
   if (e->bias) v = v + load_partial(e->bias + column, count);
+  if (e->addend) v = v + load_partial(e->addend + row * e->addend_stride + column, count);
   v = activate(v, e->activation);
   if (e->gate) {
     const ptrdiff_t gate_row = e->gate_rows == 1 ? row : row / e->gate_rows;

@@ -6,23 +6,26 @@ enum OperandPlace {
   case scratch
 }
 
-/// A linear or a convolution in f32.
+/// A linear, a convolution or a product of two values in f32.
 final class Float32ProductStep: Step {
   private let arguments: UnsafeMutablePointer<banana_linear_f32>
   private let tiling: Tiling
   private let epilogue: ArenaEpilogue
   private let source: OperandPlace
+  private let weights: Int?
   private let kernels: UnsafePointer<banana_kernels>
 
+  /// - Parameter weights: Where the right operand lies in the arena; nil if `arguments` say it.
   init(
     _ name: String, _ arguments: banana_linear_f32, _ tiling: Tiling, _ epilogue: ArenaEpilogue,
-    source: OperandPlace, _ kernels: UnsafePointer<banana_kernels>
+    source: OperandPlace, weights: Int?, _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.arguments = .allocate(capacity: 1)
     self.arguments.initialize(to: arguments)
     self.tiling = tiling
     self.epilogue = epilogue
     self.source = source
+    self.weights = weights
     self.kernels = kernels
     super.init("\(name) f32", taskCount: tiling.count)
   }
@@ -36,6 +39,7 @@ final class Float32ProductStep: Step {
       arguments.pointee.a = UnsafeRawPointer(memory.scratch.operand)
         .assumingMemoryBound(to: Float.self)
     }
+    if let weights { arguments.pointee.w = UnsafePointer(memory.floats(weights)) }
     arguments.pointee.epilogue = epilogue.placed(memory)
   }
 

@@ -15,6 +15,9 @@ package struct ReferenceBackend: Backend {
   ) -> any BoundWeights {
     ReferenceWeights(weights)
   }
+
+  /// It has only one.
+  package func limitThreads(to count: Int) {}
 }
 
 private final class ReferenceWeights: BoundWeights {
@@ -90,6 +93,7 @@ struct ReferenceContext {
     case .embedding(let op): embedding(op)
     case .sinusoidal(let op): sinusoidal(op)
     case .linear(let op): linear(op)
+    case .product(let op): product(op)
     case .convolution(let op): convolution(op)
     case .norm(let op): norm(op)
     case .rotary(let op): rotary(op)
@@ -129,8 +133,9 @@ struct ReferenceContext {
 
   /// What linears and convolutions make of a sum.
   func finished(_ sum: Float, at index: Int, _ epilogue: Epilogue) -> Float {
-    var y = epilogue.activation.value(sum)
-    if epilogue.hasGate { y *= broadcast(operands[1], at: index) }
+    let product = epilogue.hasAddend ? sum + operands[1].floats[index] : sum
+    var y = epilogue.activation.value(product)
+    if epilogue.hasGate { y *= broadcast(operands[epilogue.gateIndex], at: index) }
     if epilogue.hasResidual { y += operands[operands.count - 1].floats[index] }
     return y
   }

@@ -27,6 +27,20 @@ extension ReferenceContext {
     }
   }
 
+  func product(_ op: Product) {
+    let inputs = operands[0].shape.last
+    let lanes = BlockLayout.outputs
+    each { index in
+      let (row, output) = index.quotientAndRemainder(dividingBy: op.outputs)
+      var sum = 0.0
+      for i in 0..<inputs {
+        let at = (output / lanes * inputs + i) * lanes + output % lanes
+        sum += Double(operands[0].floats[row * inputs + i]) * Double(operands[1].floats[at])
+      }
+      return Float(sum)
+    }
+  }
+
   func convolution(_ op: Convolution) {
     let weight = self.weight(op.weight)
     let bias = op.bias.map(self.weight)

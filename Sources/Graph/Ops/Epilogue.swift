@@ -1,22 +1,29 @@
 import TensorTypes
 
-/// What a matrix product does to its sums: `activation(sum + bias)`, then times the gate, then plus
-/// the residual. Gate and residual are operands behind the first one.
+/// What a matrix product does to its sums: `activation(sum + bias + addend)`, then times the gate,
+/// then plus the residual. Addend, gate and residual are operands behind the first one.
 package struct Epilogue: Hashable, Sendable {
+  /// A low-rank update of the product.
+  package var hasAddend: Bool
   package var activation: Activation
   package var hasGate: Bool
   package var hasResidual: Bool
 
   package init(
-    activation: Activation = .none, hasGate: Bool = false, hasResidual: Bool = false
+    hasAddend: Bool = false, activation: Activation = .none, hasGate: Bool = false,
+    hasResidual: Bool = false
   ) {
+    self.hasAddend = hasAddend
     self.activation = activation
     self.hasGate = hasGate
     self.hasResidual = hasResidual
   }
 
+  /// Where the gate stands among the operands, if there is one.
+  package var gateIndex: Int { hasAddend ? 2 : 1 }
+
   func checkOperandCount(_ operands: [Value], _ op: String) throws(ShapeError) {
-    let expected = 1 + (hasGate ? 1 : 0) + (hasResidual ? 1 : 0)
+    let expected = gateIndex + (hasGate ? 1 : 0) + (hasResidual ? 1 : 0)
     guard operands.count == expected else {
       throw ShapeError(op, "takes \(expected) operands, was given \(operands.count)")
     }
@@ -29,8 +36,11 @@ package struct Epilogue: Hashable, Sendable {
     if let bias, bias.shape != [result.last] {
       throw ShapeError(op, "bias \(bias.name) \(bias.shape) does not fit \(result)")
     }
+    if hasAddend, operands[1].shape != result {
+      throw ShapeError(op, "addend \(operands[1].shape) is not \(result)")
+    }
     if hasGate {
-      let gate = operands[1].shape
+      let gate = operands[gateIndex].shape
       guard gate == result || isRowBroadcast(gate, over: result) else {
         throw ShapeError(op, "gate \(gate) does not broadcast over \(result)")
       }

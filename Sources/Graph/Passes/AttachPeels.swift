@@ -1,0 +1,47 @@
+import TensorTypes
+
+/// Where the low-rank update of a linear enters a graph.
+package enum PeelInput {
+  /// The input that holds `down`, `[rank, in]` in blocks of 16 outputs.
+  package static func down(_ weight: WeightReference) -> String { "\(weight.name).down" }
+  /// The input that holds `up`, `[out, rank]` in blocks of 16 outputs.
+  package static func up(_ weight: WeightReference) -> String { "\(weight.name).up" }
+}
+
+extension Graph {
+  /// The graph with `up (down x)` added to what each linear whose weight is among `sites` makes
+  /// of its input x, before its activation. `down` and `up` are new inputs (`PeelInput`).
+  ///
+  /// Run it before epilogues are fused: the linear then takes the update with everything else on
+  /// its way to memory. Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
+  package func attachingPeels(to sites: Set<WeightReference>, rank: Int) -> Graph {
+    var inputs = self.inputs
+    var attached: [Node] = []
+    var nextID = 1 + (inputs.map(\.value) + nodes.map(\.result)).reduce(0) { max($0, $1.id) }
+    func value(_ shape: Shape) -> Value {
+      defer { nextID += 1 }
+      return Value(id: nextID, shape: shape, elementType: .float32)
+    }
+    func product(_ x: Value, outputs: Int, input name: String) -> Value {
+      let matrix = value(Product.matrixShape(outputs: outputs, inputs: x.shape.last))
+      let result = value(x.shape.replacingLast(with: outputs))
+      inputs.append(NamedValue(name: name, value: matrix))
+      attached.append(
+        Node(op: .product(Product(outputs: outputs)), operands: [x, matrix], result: result))
+      return result
+    }
+    for node in nodes {
+      guard case .linear(var op) = node.op, sites.contains(op.weight) else {
+        attached.append(node)
+        continue
+      }
+      precondition(op.epilogue == Epilogue(), "\(op.weight.name) is fused already")
+      let inner = product(node.operands[0], outputs: rank, input: PeelInput.down(op.weight))
+      let update = product(inner, outputs: op.weight.shape[0], input: PeelInput.up(op.weight))
+      op.epilogue.hasAddend = true
+      attached.append(
+        Node(op: .linear(op), operands: node.operands + [update], result: node.result))
+    }
+    return Graph(name: name, inputs: inputs, nodes: attached, outputs: outputs, taps: taps)
+  }
+}
