@@ -1,4 +1,4 @@
-import Models
+package import Models
 
 /// Multi-step consistency sampling on the rectified flow: a step goes to the clean latents at once
 /// and, but for the last one, back to the next noise level with fresh noise.

@@ -100,6 +100,17 @@ package final class LoadedModel: Sendable {
       .replacing("{prompt}", with: prompt, maxReplacements: 1)
   }
 
+  /// The most tokens that are read of a prompt.
+  var maximumTokens: Int { min(manifest.text.maximumTokens, family.maximumTokens) }
+
+  /// How many tokens a prompt is padded to.
+  package func textTokens(of prompt: String, style: String?) -> Int {
+    let text = (try? self.prompt(prompt, style: style)) ?? prompt
+    return TextConditioner.length(
+      of: tokenizer.encode(text, maximumTokens: maximumTokens).ids.count,
+      maximumTokens: maximumTokens)
+  }
+
   /// Checks that a peel was made for this model.
   /// - Throws: `PeelError`.
   package func check(_ peel: PeelFile) throws(PeelError) {

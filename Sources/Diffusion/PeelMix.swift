@@ -1,4 +1,4 @@
-package import Execution
+import Execution
 package import Graph
 import TensorTypes
 package import Weights
@@ -29,6 +29,12 @@ package struct WeightedPeel: Sendable {
   }
 }
 
+extension WeightedPeel: Equatable {
+  package static func == (a: WeightedPeel, b: WeightedPeel) -> Bool {
+    a.file.sha256 == b.file.sha256 && a.strength == b.strength
+  }
+}
+
 /// Several peels as one low-rank update a linear: concatenated along the rank, which is exact,
 /// their strengths folded into `up`, padded with zeros to the layout's rank.
 package final class PeelMix: Sendable {
@@ -50,7 +56,26 @@ package final class PeelMix: Sendable {
   static func make(
     _ peels: [WeightedPeel], for model: LoadedModel
   ) throws(GenerationError) -> PeelMix? {
-    var updates: [WeightReference: [(update: PeelFile.Update, strength: Float)]] = [:]
+    let updates = try updates(of: peels, for: model)
+    if updates.isEmpty { return nil }
+    return PeelMix(updates, try layout(of: updates))
+  }
+
+  /// The layout of the mix of `peels`, without making it.
+  /// - Throws: As `make`.
+  package static func layout(
+    of peels: [WeightedPeel], for model: LoadedModel
+  ) throws(GenerationError) -> PeelLayout? {
+    let updates = try updates(of: peels, for: model)
+    return updates.isEmpty ? nil : try layout(of: updates)
+  }
+
+  private typealias Updates = [WeightReference: [(update: PeelFile.Update, strength: Float)]]
+
+  private static func updates(
+    of peels: [WeightedPeel], for model: LoadedModel
+  ) throws(GenerationError) -> Updates {
+    var updates: Updates = [:]
     for peel in peels where peel.strength != 0 {
       do throws(PeelError) {
         for (weight, update) in try model.resolved(peel.file) {
@@ -58,18 +83,20 @@ package final class PeelMix: Sendable {
         }
       } catch { throw .peel(error) }
     }
-    if updates.isEmpty { return nil }
+    return updates
+  }
+
+  private static func layout(of updates: Updates) throws(GenerationError) -> PeelLayout {
     let needed = updates.values.map { $0.reduce(0) { $0 + $1.update.rank } }.max() ?? 0
     guard let rank = ranks.first(where: { $0 >= needed }) else {
       throw .excessiveRank(needed, maximum: ranks.last ?? 0)
     }
-    return PeelMix(updates, rank: rank)
+    return PeelLayout(rank: rank, sites: Set(updates.keys))
   }
 
-  private init(
-    _ updates: [WeightReference: [(update: PeelFile.Update, strength: Float)]], rank: Int
-  ) {
-    layout = PeelLayout(rank: rank, sites: Set(updates.keys))
+  private init(_ updates: Updates, _ layout: PeelLayout) {
+    let rank = layout.rank
+    self.layout = layout
     factors = Dictionary(
       uniqueKeysWithValues: updates.map { weight, updates in
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])

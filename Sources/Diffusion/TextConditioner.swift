@@ -17,6 +17,16 @@ struct EncodedText {
   let isTruncated: Bool
 }
 
+/// What the text encoder makes of a prompt, whatever peels there are.
+private struct HiddenText {
+  let tokens: Int
+  /// `[token, width]`.
+  let hidden: [Float]
+  let pooled: [Float]
+  let bias: [Float]
+  let isTruncated: Bool
+}
+
 /// Turns prompts into keys, values and a pooled vector.
 final class TextConditioner {
   /// Prompts are padded to one of these lengths, so that few plans serve all of them.
@@ -26,32 +36,38 @@ final class TextConditioner {
   private let networks: BoundModel
   private let maximumTokens: Int
   /// The empty prompt at each length; guidance needs it for every picture.
-  private var unconditional: [Int: EncodedText] = [:]
+  private var empty: [Int: HiddenText] = [:]
 
-  init(tokenizer: WordPieceTokenizer, networks: BoundModel, maximumTokens: Int) {
-    self.tokenizer = tokenizer
+  init(model: LoadedModel, networks: BoundModel) {
+    tokenizer = model.tokenizer
     self.networks = networks
-    self.maximumTokens = min(maximumTokens, networks.family.maximumTokens)
+    maximumTokens = model.maximumTokens
   }
 
   /// Encodes a prompt.
-  func encode(_ prompt: String) throws(ExecutionError) -> EncodedText {
+  func encode(_ prompt: String, peels: PeelMix?) throws(ExecutionError) -> EncodedText {
     let tokenized = tokenizer.encode(prompt, maximumTokens: maximumTokens)
-    let length = Self.lengths.first { $0 >= tokenized.ids.count } ?? maximumTokens
-    return try encode(tokenized, length: length)
+    let length = Self.length(of: tokenized.ids.count, maximumTokens: maximumTokens)
+    return try context(hidden(tokenized, length: length), peels: peels)
   }
 
   /// Encodes the empty prompt, padded to the length of another one.
-  func unconditional(length: Int) throws(ExecutionError) -> EncodedText {
-    if let known = unconditional[length] { return known }
-    let encoded = try encode(tokenizer.encode("", maximumTokens: maximumTokens), length: length)
-    unconditional[length] = encoded
-    return encoded
+  func unconditional(length: Int, peels: PeelMix?) throws(ExecutionError) -> EncodedText {
+    if empty[length] == nil {
+      empty[length] = try hidden(
+        tokenizer.encode("", maximumTokens: maximumTokens), length: length)
+    }
+    return try context(empty[length]!, peels: peels)
   }
 
-  private func encode(
+  /// The length that so many tokens are padded to.
+  static func length(of tokens: Int, maximumTokens: Int) -> Int {
+    lengths.first { $0 >= tokens } ?? maximumTokens
+  }
+
+  private func hidden(
     _ tokenized: TokenizedText, length: Int
-  ) throws(ExecutionError) -> EncodedText {
+  ) throws(ExecutionError) -> HiddenText {
     let encoder = try networks.session(.textEncoder, batch: 1, tokens: length)
     let isReal = (0..<length).map { $0 < tokenized.ids.count }
     let bias: [Float] = isReal.map { $0 ? 0 : -.infinity }
@@ -60,15 +76,22 @@ final class TextConditioner {
     encoder.write(isReal.map { $0 ? 1 : 0 }, to: "mask")
     encoder.write(bias, to: "bias")
     try encoder.run()
+    return HiddenText(
+      tokens: length, hidden: Array(encoder.output("hidden")),
+      pooled: Array(encoder.output("pooled")), bias: bias, isTruncated: tokenized.truncated)
+  }
 
-    let context = try networks.session(.context, batch: 1, tokens: length)
-    context.write(encoder.output("hidden"), to: "hidden")
+  private func context(
+    _ text: HiddenText, peels: PeelMix?
+  ) throws(ExecutionError) -> EncodedText {
+    let context = try networks.session(.context, batch: 1, tokens: text.tokens, peels: peels)
+    context.write(text.hidden, to: "hidden")
     try context.run()
     let layers = 0..<networks.family.contextLayers
     return EncodedText(
-      tokens: length, pooled: Array(encoder.output("pooled")), bias: bias,
+      tokens: text.tokens, pooled: text.pooled, bias: text.bias,
       keys: layers.map { Array(context.output("keys.\($0)")) },
       values: layers.map { Array(context.output("values.\($0)")) },
-      isTruncated: tokenized.truncated)
+      isTruncated: text.isTruncated)
   }
 }

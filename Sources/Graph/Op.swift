@@ -55,7 +55,8 @@ package enum Op: Hashable, Sendable {
     case .convolution(let op): [op.weight] + (op.bias.map { [$0] } ?? [])
     case .norm(let op): [op.weight, op.bias].compactMap { $0 }
     case .rotary(let op): op.weight.map { [$0] } ?? []
-    case .product, .sinusoidal, .attention, .activation, .add, .multiply, .slice, .meanPool, .depthToSpace,
+    case .product, .sinusoidal, .attention, .activation, .add, .multiply, .slice, .meanPool,
+      .depthToSpace,
       .spaceToDepth, .reshape:
       []
     }

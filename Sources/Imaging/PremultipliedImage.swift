@@ -38,7 +38,7 @@ package struct PremultipliedImage: Equatable, Sendable {
     }
   }
 
-  private init(width: Int, height: Int, fill: (UnsafeMutableBufferPointer<Float>) -> Void) {
+  init(width: Int, height: Int, fill: (UnsafeMutableBufferPointer<Float>) -> Void) {
     self.width = width
     self.height = height
     values = Array(unsafeUninitializedCapacity: width * height * 4) { buffer, count in

@@ -51,16 +51,6 @@ package struct ModelManifest: Decodable, Equatable, Sendable {
     /// 1 for the consistency sampler, whose models have guidance folded in.
     package let guidance: Float
     package let sigmaShift: Float
-
-    private enum CodingKeys: CodingKey { case sampler, steps, guidance, sigmaShift }
-
-    package init(from decoder: any Decoder) throws {
-      let values = try decoder.container(keyedBy: CodingKeys.self)
-      sampler = try values.decodeIfPresent(Sampler.self, forKey: .sampler) ?? .euler
-      steps = try values.decode(Int.self, forKey: .steps)
-      guidance = try values.decode(Float.self, forKey: .guidance)
-      sigmaShift = try values.decode(Float.self, forKey: .sigmaShift)
-    }
   }
 
   package let formatVersion: Int
@@ -137,5 +127,17 @@ package struct ModelManifest: Decodable, Equatable, Sendable {
       return "the size \(size) does not divide \"nativeSize\" \(nativeSize)"
     }
     return nil
+  }
+}
+
+extension ModelManifest.Sampling {
+  private enum CodingKeys: CodingKey { case sampler, steps, guidance, sigmaShift }
+
+  package init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    sampler = try values.decodeIfPresent(Sampler.self, forKey: .sampler) ?? .euler
+    steps = try values.decode(Int.self, forKey: .steps)
+    guidance = try values.decode(Float.self, forKey: .guidance)
+    sigmaShift = try values.decode(Float.self, forKey: .sigmaShift)
   }
 }

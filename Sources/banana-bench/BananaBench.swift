@@ -92,7 +92,7 @@ struct BananaBench: ParsableCommand {
 /// One line of the table.
 private struct Stage {
   let name: String
-  let network: BoundModel.Network
+  let network: NetworkKey.Network
   let batch: Int
   let tokens: Int
 

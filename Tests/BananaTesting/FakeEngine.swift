@@ -1,5 +1,6 @@
 package import BananaServer
 import Synchronization
+package import Weights
 
 /// An engine that draws nothing: it takes its time, notes what it is asked, and does as it is told.
 package final class FakeEngine: PictureEngine {
@@ -66,6 +67,9 @@ package final class FakeEngine: PictureEngine {
       isGuided: (request.guidance ?? model.defaultGuidance) > 1, textTokens: 16,
       peels: request.peels, editStrength: request.edit?.strength)
   }
+
+  /// Takes every peel.
+  package func check(_ peel: PeelFile) throws(PeelError) {}
 
   package func peakBytes(for key: BatchKey, pictures: Int) -> Int { pictures * pictureBytes }
 

@@ -71,7 +71,8 @@ import Weights
     let gate = g.input("items", [batch, outputs])
     for activation in Activation.allCases {
       var epilogue = Epilogue(hasAddend: true, activation: activation)
-      g.output("\(activation)", g.append(.linear(Linear(weight: w, epilogue: epilogue)), [x, full]))
+      g.output(
+        "\(activation)", g.append(.linear(Linear(weight: w, epilogue: epilogue)), [x, full]))
       (epilogue.hasGate, epilogue.hasResidual) = (true, true)
       g.output(
         "\(activation) gated",

@@ -85,6 +85,20 @@ func psnr(_ a: some Collection<Float>, _ b: some Collection<Float>) -> Double {
   return -10 * log10(max(sum / Double(a.count), 1e-15))
 }
 
+extension Pipeline {
+  /// The pictures of a drawing, one a seed, in one pass.
+  func draw(
+    _ drawing: Drawing, seeds: [UInt64], _ settings: PassSettings
+  ) throws -> [PremultipliedImage] {
+    let subject = try prepare(drawing, settings)
+    let denoising = try begin(seeds.map { (subject, $0) }, settings)
+    while !denoising.isDone { try denoising.advance() }
+    return try seeds.indices.map {
+      try decode(denoising.latents(of: $0), of: subject, settings)
+    }
+  }
+}
+
 extension Goldens {
   /// Compares every tap that both sides have.
   /// - Returns: How many there were.
@@ -105,16 +119,9 @@ extension Goldens {
   ) throws -> PremultipliedImage {
     let pipeline = Pipeline(model, backend: backend, activations: activations)
     let size = floats("sample.picture") == nil ? 256 : model.family.nativeSize
-    var result: PremultipliedImage?
-    _ = try pipeline.generate(
-      GenerationRequest(
-        prompt: about.prompt, style: about.style, size: size, steps: about.steps,
-        guidance: about.guidance, seeds: [about.seed])
-    ) { _ in
-    } finish: { _, picture in
-      result = picture
-    }
-    return try #require(result)
+    let drawing = Drawing(prompt: about.prompt, style: about.style, guidance: about.guidance)
+    return try pipeline.draw(
+      drawing, seeds: [about.seed], PassSettings(size: size, steps: about.steps))[0]
   }
 
   /// `[y, x, 4]` premultiplied, in `0...1`.

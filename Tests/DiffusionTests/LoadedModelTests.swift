@@ -89,39 +89,4 @@ import Weights
       try model.prompt("{style} {prompt}", style: "flat") == "flat sticker of {style} {prompt}")
     #expect(throws: GenerationError.self) { try model.prompt("apple", style: "cubist") }
   }
-
-  @Test func cancellationEndsBetweenSteps() throws {
-    let goldens = try Goldens.tiny()
-    let pipeline = Pipeline(goldens.model, backend: CPUBackend(threadCount: 1), activations: .int8)
-    var steps = 0
-    #expect(throws: GenerationError.self) {
-      _ = try pipeline.generate(
-        GenerationRequest(prompt: "x", size: 64, steps: 10, seeds: [1])
-      ) { progress throws(GenerationError) in
-        if progress.stage == .denoise, progress.step == 3 { throw .cancelled }
-        steps = progress.step
-      } finish: { _, _ in
-        Issue.record("a cancelled picture was finished")
-      }
-    }
-    #expect(steps == 2)
-  }
-
-  @Test func pictureOfASeedDoesNotDependOnItsNeighbours() throws {
-    let goldens = try Goldens.tiny()
-    let pipeline = Pipeline(goldens.model, backend: CPUBackend(threadCount: 1), activations: .int8)
-    func draw(_ seeds: [UInt64]) throws -> [[Float]] {
-      var pictures: [[Float]] = []
-      _ = try pipeline.generate(
-        GenerationRequest(prompt: "a red apple", size: 32, steps: 2, seeds: seeds)
-      ) { _ in
-      } finish: { _, picture in
-        pictures.append(picture.values)
-      }
-      return pictures
-    }
-    let together = try draw([4, 5, 6])
-    #expect(try draw([5]) == [together[1]])
-    #expect(together[0] != together[1])
-  }
 }

@@ -33,6 +33,75 @@ import Testing
     #expect(abs(NoiseSchedule(steps: 2, shift: 3).sigmas[1] - 0.75) < 1e-6)
   }
 
+  @Test func streamsOfASeedDiffer() {
+    // As `philox_normal` of the training code gives them.
+    let expected: [Float] = [0.20110558, -0.81024474, 0.31897253, 0.06006357]
+    let found = (0..<4).map { Philox(seed: 7, stream: 1).normal(at: $0) }
+    #expect(zip(found, expected).allSatisfy { abs($0 - $1) < 1e-6 })
+    #expect(abs(Philox(seed: 7).normal(at: 0) + 0.30484697) < 1e-6)
+    #expect(abs(Philox(seed: 7, stream: 3).normal(at: 1) - 0.42678168) < 1e-6)
+  }
+
+  @Test func lessStrengthBeginsLaterAndTakesFewerSteps() {
+    #expect(
+      NoiseSchedule(steps: 8, shift: 3, strength: 1).sigmas
+        == NoiseSchedule(steps: 8, shift: 3).sigmas)
+    let half = NoiseSchedule(steps: 8, shift: 3, strength: 0.5)
+    #expect(half.steps == 4 && half.sigmas == Array(NoiseSchedule(steps: 8, shift: 3).sigmas[4...]))
+    let little = NoiseSchedule(steps: 2, shift: 3, strength: 0.1)
+    #expect(little.steps == 1 && little.sigmas[0] < 0.3 && little.sigmas[0] > 0.1)
+  }
+
+  /// `consistency_sample` of the training code with the network
+  /// `0.5 x (1 - sigma) + 0.25 sigma`, for seeds 7 and 8.
+  @Test(arguments: [
+    (1, [[0.25, 0.25, 0.25, 0.25], [0.25, 0.25, 0.25, 0.25]]),
+    (
+      2,
+      [
+        [0.21416615, 0.11935206, 0.22521618, 0.20094346],
+        [0.20603441, 0.21857889, 0.39871058, 0.31239974],
+      ]
+    ),
+    (
+      4,
+      [
+        [0.16221608, 0.17628904, 0.13073404, 0.25902751],
+        [0.20237842, 0.14495012, 0.15121445, 0.11691743],
+      ]
+    ),
+  ])
+  func consistencySamplingIsThatOfTheTrainingCode(_ test: (steps: Int, expected: [[Float]])) {
+    let schedule = NoiseSchedule(steps: test.steps, shift: 3)
+    for (seed, expected) in zip([7, 8] as [UInt64], test.expected) {
+      for kind in [Prediction.sample, .velocity] {
+        var x = (0..<4).map { Philox(seed: seed).normal(at: $0) }
+        for step in 0..<schedule.steps {
+          let sigma = schedule.sigmas[step]
+          let sample = x.map { 0.5 * $0 * (1 - sigma) + 0.25 * sigma }
+          let output = kind == .sample ? sample : zip(x, sample).map { ($0 - $1) / sigma }
+          var clean: [Float] = [0, 0, 0, 0]
+          clean.withUnsafeMutableBufferPointer { clean in
+            x.withUnsafeBufferPointer { x in
+              output.withUnsafeBufferPointer {
+                ConsistencySampler.clean(
+                  into: clean, latents: x, prediction: $0, sigma: sigma, kind: kind)
+              }
+            }
+          }
+          x.withUnsafeMutableBufferPointer { x in
+            clean.withUnsafeBufferPointer {
+              ConsistencySampler.noised(
+                into: x, clean: $0, noise: Philox(seed: seed, stream: UInt32(step + 1)),
+                sigma: schedule.sigmas[step + 1])
+            }
+          }
+        }
+        #expect(zip(x, expected).allSatisfy { abs($0 - $1) < 2e-6 }, "\(kind), seed \(seed)")
+      }
+    }
+  }
+
   /// On a straight path one step is exact, and so are many.
   @Test func eulerFollowsAStraightPathExactly() {
     let clean: [Float] = [0.5, -2, 3]

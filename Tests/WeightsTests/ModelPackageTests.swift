@@ -85,7 +85,8 @@ struct PackageFixture {
     #expect(package.manifest.name == "sticker")
     #expect(package.manifest.text.styles == ["3d", "flat"])
     #expect(package.manifest.latents.mean == [0, -1.5])
-    #expect(package.manifest.sampling == .init(steps: 12, guidance: 2.5, sigmaShift: 3))
+    #expect(
+      package.manifest.sampling == .init(sampler: .euler, steps: 12, guidance: 2.5, sigmaShift: 3))
     #expect(package.manifest.licenses.first?.license == "MIT")
     #expect(package.vocabulary == fixture.files["vocab.txt"])
     let configuration = try package.configuration(as: Configuration.self)

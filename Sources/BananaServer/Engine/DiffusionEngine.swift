@@ -1,16 +1,28 @@
 package import Diffusion
 import Dispatch
 package import Execution
-import Imaging
+import Synchronization
 package import TensorTypes
-import Weights
+package import Weights
 
-/// The resident model on its own thread: draws one request at a time.
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// The resident model on its own thread: draws jobs of equal shape in the same passes.
 ///
 /// The backend's worker pool belongs to that thread; nothing here runs on Swift's cooperative
 /// threads, so a long step never delays the sockets.
 package actor DiffusionEngine: PictureEngine {
   nonisolated package let model: ModelDescription
+  private nonisolated let loaded: LoadedModel
+  private nonisolated let backend: any Backend
+  private nonisolated let plans: NetworkPlans
+  private nonisolated let limits = Mutex(EngineLimits(batch: 4, threads: .max, pace: 1))
+  /// What was resident when the last pass ended: told without waiting for the engine.
+  private nonisolated let resident = Mutex((bytes: 0, networks: Set<NetworkKey>()))
   private let pipeline: Pipeline
   private let thread: EngineThread
 
@@ -25,67 +37,146 @@ package actor DiffusionEngine: PictureEngine {
     _ loaded: LoadedModel, backend: any Backend, activations: ActivationFormat
   ) throws(ExecutionError) {
     let pipeline = Pipeline(loaded, backend: backend, activations: activations)
-    model = ModelDescription(
-      loaded, peakBytes: try pipeline.prepare(), backend: backend.name)
+    try pipeline.prepare()
+    resident.withLock { $0 = (pipeline.residentBytes, pipeline.residentNetworks) }
+    model = ModelDescription(loaded, plans: pipeline.plans, backend: backend.name)
+    self.loaded = loaded
+    self.backend = backend
+    plans = pipeline.plans
     self.pipeline = pipeline
     thread = EngineThread()
   }
 
+  nonisolated package func check(_ peel: PeelFile) throws(PeelError) { try loaded.check(peel) }
+
   nonisolated package func batchKey(for request: PictureRequest) -> BatchKey {
     BatchKey(
       width: request.width, height: request.height, steps: request.steps ?? model.defaultSteps,
-      isGuided: (request.guidance ?? model.defaultGuidance) > 1, textTokens: 0,
+      isGuided: (request.guidance ?? model.defaultGuidance) != 1,
+      textTokens: loaded.textTokens(of: request.prompt, style: request.style),
       peels: request.peels, editStrength: request.edit?.strength)
   }
 
-  package func peakBytes(for key: BatchKey, pictures: Int) -> Int { model.nativeSize.peakBytes }
+  nonisolated package func peakBytes(for key: BatchKey, pictures: Int) async -> Int {
+    // Peels that do not fit the model are refused later, with the reason.
+    let layout = try? PeelMix.layout(of: key.peels.map(\.weighted), for: loaded)
+    return plans.passPeakBytes(
+      pictures: pictures, isGuided: key.isGuided, tokens: key.textTokens, peels: layout,
+      hasSource: key.editStrength != nil, resident: resident.withLock { $0.networks })
+  }
 
-  nonisolated package func apply(_ limits: EngineLimits) {}
+  nonisolated package func apply(_ limits: EngineLimits) {
+    self.limits.withLock { $0 = limits }
+    backend.limitThreads(to: limits.threads)
+  }
 
-  package var residentBytes: Int { model.nativeSize.peakBytes }
+  nonisolated package var residentBytes: Int { resident.withLock { $0.bytes } }
 
-  package func release(_ what: ReleasableMemory) {}
+  package func release(_ what: ReleasableMemory) {
+    switch what {
+    case .idlePlans: pipeline.releaseUnused()
+    case .everything: pipeline.releaseAll()
+    }
+    noteResident()
+  }
 
   package func generate(_ jobs: [PictureJob]) {
-    for job in jobs {
-      do throws(EngineError) {
-        job.finish(.success(try draw(job)))
-      } catch {
-        job.finish(.failure(error))
+    pipeline.mark()
+    let drawings = jobs.map { JobDrawing($0, model: model) }
+    for drawing in drawings {
+      drawing.perform { (drawing) throws(GenerationError) in
+        drawing.subject = try pipeline.prepare(drawing.drawing, drawing.settings)
       }
+    }
+    var waiting = drawings.flatMap { drawing in
+      (0..<drawing.request.count).map { PicturePlace(drawing: drawing, index: $0) }
+    }
+    while true {
+      waiting.removeAll { !$0.drawing.isWanted }
+      if waiting.isEmpty { break }
+      let pass = Array(waiting.prefix(max(1, limits.withLock { $0.batch })))
+      waiting.removeFirst(pass.count)
+      draw(pass)
+      noteResident()
+    }
+    noteResident()
+  }
+
+  private func noteResident() {
+    resident.withLock { $0 = (pipeline.residentBytes, pipeline.residentNetworks) }
+  }
+
+  /// Draws pictures of equal shape in one pass.
+  private func draw(_ pass: [PicturePlace]) {
+    var live = Array(pass.indices)
+    let settings = pass[0].drawing.settings
+    do throws(GenerationError) {
+      let denoising = try pipeline.begin(
+        pass.map { ($0.drawing.subject!, $0.seed) }, settings)
+      for place in pass { place.drawing.report(.denoise, 0, of: denoising.steps, in: pass) }
+      while !denoising.isDone {
+        for index in live where !pass[index].drawing.isWanted { denoising.remove(index) }
+        live.removeAll { !pass[$0].drawing.isWanted }
+        if live.isEmpty { return }
+        try paced(.denoise, sharedBy: live.map { pass[$0] }) { () throws(GenerationError) in
+          do throws(ExecutionError) { try denoising.advance() } catch { throw .execution(error) }
+        }
+        for index in live {
+          pass[index].drawing.report(.denoise, denoising.step, of: denoising.steps, in: pass)
+          try preview(pass[index], denoising, index)
+        }
+      }
+      for index in live where pass[index].drawing.isWanted {
+        try finish(pass[index], latents: denoising.latents(of: index))
+      }
+    } catch {
+      for index in live { pass[index].drawing.end(.failure(EngineError(error))) }
     }
   }
 
-  private func draw(_ job: PictureJob) throws(EngineError) -> PictureResult {
-    let request = job.request
-    var pictures: [PictureResult.Picture] = []
-    var encodeSeconds = 0.0
-    let seeds = (0..<request.count).map { request.seed &+ UInt64($0) }
-    let generation = GenerationRequest(
-      prompt: request.prompt, style: request.style, size: request.width, steps: request.steps,
-      guidance: request.guidance.map { Float($0) }, seeds: seeds)
-    do throws(GenerationError) {
-      let result = try pipeline.generate(generation) { step throws(GenerationError) in
-        if job.isCancelled() { throw .cancelled }
-        job.progress(PictureProgress(step, pictures: request.count))
-      } finish: { index, picture throws(GenerationError) in
-        job.progress(
-          PictureProgress(
-            stage: .encode, step: 0, steps: 1, picture: index, pictures: request.count))
-        let start = ContinuousClock.now
-        let shown = request.background == .opaque ? picture.composited(on: .white) : picture
-        do throws(PNGError) {
-          pictures.append(
-            PictureResult.Picture(png: try PNG.encode(shown.pixels()), seed: seeds[index]))
-        } catch { throw .encoding(error) }
-        encodeSeconds += (ContinuousClock.now - start) / .seconds(1)
-      }
-      var seconds = Dictionary(
-        uniqueKeysWithValues: result.secondsByStage.map { (PictureStage($0.key), $0.value) })
-      seconds[.encode] = encodeSeconds
-      return PictureResult(
-        pictures: pictures, secondsByStage: seconds, promptTokensTruncated: result.isTruncated)
-    } catch { throw EngineError(error) }
+  /// Shows what the picture would be by now, if a preview is due after this step.
+  private func preview(
+    _ place: PicturePlace, _ denoising: Denoising, _ index: Int
+  ) throws(GenerationError) {
+    let drawing = place.drawing
+    guard let number = drawing.previewNumber(after: denoising.step, of: denoising.steps) else {
+      return
+    }
+    let latents = denoising.cleanEstimate(of: index)
+    let picture = try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
+      try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+    }
+    drawing.show(picture, as: number, of: place.index)
+  }
+
+  private func finish(_ place: PicturePlace, latents: [Float]) throws(GenerationError) {
+    let drawing = place.drawing
+    drawing.report(.decode, 0, of: 1, picture: place.index)
+    let picture = try paced(.decode, sharedBy: [place]) { () throws(GenerationError) in
+      try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+    }
+    drawing.report(.decode, 1, of: 1, picture: place.index)
+    drawing.report(.encode, 0, of: 1, picture: place.index)
+    try paced(.encode, sharedBy: [place]) { () throws(GenerationError) in
+      drawing.take(picture, seed: place.seed)
+    }
+  }
+
+  /// Does a piece of work, notes its time for the pictures that share it, and sleeps as long as the
+  /// pace wants.
+  private func paced<Result>(
+    _ stage: PictureStage, sharedBy places: [PicturePlace],
+    _ work: () throws(GenerationError) -> Result
+  ) throws(GenerationError) -> Result {
+    let start = ContinuousClock.now
+    let result = try work()
+    let seconds = (ContinuousClock.now - start).seconds
+    for place in places {
+      place.drawing.seconds[stage, default: 0] += seconds / Double(places.count)
+    }
+    let pace = limits.withLock { $0.pace }
+    if pace < 1 { usleep(UInt32(min(seconds * (1 - pace) / pace, 60) * 1e6)) }
+    return result
   }
 }
 
@@ -101,8 +192,11 @@ private final class EngineThread: SerialExecutor {
 }
 
 extension ModelDescription {
-  fileprivate init(_ loaded: LoadedModel, peakBytes: Int, backend: String) {
+  fileprivate init(_ loaded: LoadedModel, plans: NetworkPlans, backend: String) {
     let manifest = loaded.manifest
+    let peakBytes = plans.passPeakBytes(
+      pictures: 1, isGuided: manifest.sampling.guidance != 1,
+      tokens: loaded.textTokens(of: "", style: nil), peels: nil, hasSource: false, resident: [])
     func size(_ side: Int) -> Size { Size(width: side, height: side, peakBytes: peakBytes) }
     self.init(
       name: manifest.name, family: manifest.family, version: manifest.version,
@@ -118,31 +212,18 @@ extension ModelDescription {
   }
 }
 
-extension PictureStage {
-  fileprivate init(_ stage: GenerationStage) {
-    switch stage {
-    case .text: self = .text
-    case .denoise: self = .denoise
-    case .decode: self = .decode
-    }
-  }
-}
-
-extension PictureProgress {
-  fileprivate init(_ progress: GenerationProgress, pictures: Int) {
-    self.init(
-      stage: PictureStage(progress.stage), step: progress.step, steps: progress.steps,
-      picture: progress.picture, pictures: pictures)
-  }
+extension PeelUse {
+  var weighted: WeightedPeel { WeightedPeel(file: peel.file, strength: Float(strength)) }
 }
 
 extension EngineError {
-  fileprivate init(_ error: GenerationError) {
+  init(_ error: GenerationError) {
     switch error {
-    case .cancelled: self = .cancelled
     case .unknownStyle: self = .invalidRequest(param: "style", message: "\(error)")
     case .unknownSize: self = .invalidRequest(param: "size", message: "\(error)")
-    case .execution, .encoding: self = .failed(message: "\(error)")
+    case .fixedGuidance: self = .invalidRequest(param: "guidance", message: "\(error)")
+    case .peel, .excessiveRank: self = .invalidRequest(param: "peels", message: "\(error)")
+    case .execution: self = .failed(message: "\(error)")
     }
   }
 }

@@ -1,0 +1,117 @@
+import Diffusion
+import Imaging
+
+/// A job on its way through the engine; used on the engine's thread only.
+final class JobDrawing {
+  let request: PictureRequest
+  let drawing: Drawing
+  let settings: PassSettings
+  /// Set once the prompt is encoded.
+  var subject: Subject?
+  /// Wall-clock seconds, those of passes that several pictures share divided among them.
+  var seconds: [PictureStage: Double] = [:]
+  private let job: PictureJob
+  private let model: ModelDescription
+  private var pictures: [PictureResult.Picture] = []
+  private var isEnded = false
+
+  init(_ job: PictureJob, model: ModelDescription) {
+    self.job = job
+    self.model = model
+    request = job.request
+    drawing = Drawing(
+      prompt: request.prompt, style: request.style, guidance: request.guidance.map { Float($0) },
+      source: request.edit.map { SourcePicture(image: $0.image, mask: $0.mask) })
+    settings = PassSettings(
+      size: request.width, steps: request.steps, strength: request.edit?.strength ?? 1,
+      peels: request.peels.map(\.weighted))
+  }
+
+  /// Whether the job still wants pictures; one that was cancelled ends here.
+  var isWanted: Bool {
+    if !isEnded, job.isCancelled() { end(.failure(.cancelled)) }
+    return !isEnded
+  }
+
+  /// Finishes the job unless that is done.
+  func end(_ result: Result<PictureResult, EngineError>) {
+    if isEnded { return }
+    isEnded = true
+    job.finish(result)
+  }
+
+  /// Encodes the prompt; what goes wrong ends the job.
+  func perform(_ encode: (JobDrawing) throws(GenerationError) -> Void) {
+    guard isWanted else { return }
+    let start = ContinuousClock.now
+    report(.text, 0, of: 1, picture: 0)
+    do throws(GenerationError) {
+      try encode(self)
+      report(.text, 1, of: 1, picture: 0)
+    } catch { end(.failure(EngineError(error))) }
+    seconds[.text] = (ContinuousClock.now - start).seconds
+  }
+
+  func report(_ stage: PictureStage, _ step: Int, of steps: Int, picture: Int) {
+    job.progress(
+      PictureProgress(
+        stage: stage, step: step, steps: steps, picture: picture, pictures: request.count))
+  }
+
+  /// Reports a step of a pass, once for all of the job's pictures in it.
+  func report(_ stage: PictureStage, _ step: Int, of steps: Int, in pass: [PicturePlace]) {
+    guard let first = pass.first(where: { $0.drawing === self }) else { return }
+    report(stage, step, of: steps, picture: first.index)
+  }
+
+  /// Which preview is due after a step, if any: they are spread evenly over the steps before the
+  /// last, and fewer where there are not as many.
+  func previewNumber(after step: Int, of steps: Int) -> Int? {
+    Self.previewSteps(request.previews, of: steps).firstIndex(of: step)
+  }
+
+  static func previewSteps(_ count: Int, of steps: Int) -> [Int] {
+    let due = (1...max(count, 1)).map {
+      Int((Double(steps * $0) / Double(count + 1)).rounded())
+    }
+    return count == 0 ? [] : Set(due).filter { 1..<max(steps, 1) ~= $0 }.sorted()
+  }
+
+  /// Sends a preview, at half the size.
+  func show(_ picture: PremultipliedImage, as number: Int, of index: Int) {
+    guard isWanted, let png = encoded(picture.boxAveraged(by: 2), seed: nil) else { return }
+    job.preview(PicturePreview(png: png, index: number, picture: index))
+  }
+
+  /// Takes a picture that is done; the last one ends the job.
+  func take(_ picture: PremultipliedImage, seed: UInt64) {
+    guard isWanted, let png = encoded(picture, seed: seed) else { return }
+    pictures.append(PictureResult.Picture(png: png, seed: seed))
+    guard pictures.count == request.count else { return }
+    end(
+      .success(
+        PictureResult(
+          pictures: pictures, secondsByStage: seconds,
+          promptTokensTruncated: subject?.isTruncated ?? false)))
+  }
+
+  /// A PNG file; nil, and the job ended, if it cannot be made.
+  private func encoded(_ picture: PremultipliedImage, seed: UInt64?) -> [UInt8]? {
+    let shown = request.background == .opaque ? picture.composited(on: .white) : picture
+    do throws(PNGError) {
+      return try PNG.encode(
+        shown.pixels(), texts: Provenance.texts(of: request, seed: seed, model: model))
+    } catch {
+      end(.failure(.failed(message: "\(error)")))
+      return nil
+    }
+  }
+}
+
+/// One picture of a job.
+struct PicturePlace {
+  let drawing: JobDrawing
+  let index: Int
+
+  var seed: UInt64 { drawing.request.seed &+ UInt64(index) }
+}

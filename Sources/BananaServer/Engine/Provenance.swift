@@ -1,0 +1,52 @@
+import Imaging
+
+/// What a PNG says of how it came about.
+enum Provenance {
+  static let software = "Banana"
+  /// The IPTC's term for pictures that a trained model made.
+  static let sourceType = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+  /// The texts of a picture's file: the marking as made by a model always, and unless the request
+  /// says otherwise, what draws it again.
+  /// - Parameter seed: Of this picture; nil for a preview, which is only marked.
+  static func texts(
+    of request: PictureRequest, seed: UInt64?, model: ModelDescription
+  ) -> [PNG.Text] {
+    let marking = PNG.Text(keyword: "XML:com.adobe.xmp", text: xmp)
+    guard let seed, request.marksProvenance else { return [marking] }
+    var texts = [
+      PNG.Text(keyword: "Software", text: software),
+      PNG.Text(keyword: "prompt", text: request.prompt),
+      PNG.Text(keyword: "seed", text: "\(seed)"),
+      PNG.Text(keyword: "steps", text: "\(request.steps ?? model.defaultSteps)"),
+      PNG.Text(keyword: "model", text: "\(model.name) \(model.version)"),
+    ]
+    if let style = request.style ?? model.defaultStyle {
+      texts.append(PNG.Text(keyword: "style", text: style))
+    }
+    let guidance = request.guidance ?? model.defaultGuidance
+    if guidance != 1 { texts.append(PNG.Text(keyword: "guidance", text: "\(guidance)")) }
+    if !request.peels.isEmpty {
+      let peels = request.peels.map {
+        "\($0.peel.name):\($0.strength) sha256=\($0.peel.sha256)"
+      }
+      texts.append(PNG.Text(keyword: "peels", text: peels.joined(separator: ", ")))
+    }
+    return texts + [marking]
+  }
+
+  /// An XMP packet (ISO 16684-1) with the IPTC's digital source type.
+  static let xmp = """
+    <?xpacket begin="\u{FEFF}" id="W5M0MpCehiHzreSzNTczkc9d"?>
+    <x:xmpmeta xmlns:x="adobe:ns:meta/">
+     <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+      <rdf:Description rdf:about=""
+        xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+        xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+        Iptc4xmpExt:DigitalSourceType="\(sourceType)"
+        xmp:CreatorTool="\(software)"/>
+     </rdf:RDF>
+    </x:xmpmeta>
+    <?xpacket end="r"?>
+    """
+}

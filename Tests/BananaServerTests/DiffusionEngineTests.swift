@@ -1,0 +1,264 @@
+import BananaServer
+import CPUBackend
+import Diffusion
+import Foundation
+import Imaging
+import Synchronization
+import Testing
+import Weights
+
+/// The real engine on the tiny model: jobs in batches, cancellation, previews, edits, provenance.
+@Suite struct DiffusionEngineTests {
+  /// What one job was told.
+  private final class Record: Sendable {
+    struct State {
+      var progress: [PictureProgress] = []
+      var previews: [PicturePreview] = []
+      var results: [Result<PictureResult, EngineError>] = []
+      var isCancelled = false
+    }
+
+    private let state = Mutex(State())
+
+    /// - Parameter cancelAfter: Steps of denoising after which the job is cancelled.
+    func job(_ request: PictureRequest, cancelAfter: Int? = nil) -> PictureJob {
+      PictureJob(
+        request: request, isCancelled: { self.state.withLock { $0.isCancelled } },
+        progress: { progress in
+          self.state.withLock {
+            $0.progress.append(progress)
+            if progress.stage == .denoise, progress.step == cancelAfter { $0.isCancelled = true }
+          }
+        }, preview: { preview in self.state.withLock { $0.previews.append(preview) } },
+        finish: { result in self.state.withLock { $0.results.append(result) } })
+    }
+
+    var current: State { state.withLock { $0 } }
+
+    func pictures() throws -> [PictureResult.Picture] {
+      let results = current.results
+      try #require(results.count == 1)
+      return try results[0].get().pictures
+    }
+  }
+
+  private let model: LoadedModel
+  private let engine: DiffusionEngine
+
+  init() throws {
+    let root = URL(filePath: #filePath)
+      .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+    model = try LoadedModel(
+      modelsDirectory: root.appending(path: "Tests/Fixtures/goldens/tiny").path)
+    engine = try DiffusionEngine(
+      model, backend: CPUBackend(threadCount: 1), activations: .int8)
+  }
+
+  private func request(
+    _ prompt: String, seed: UInt64, count: Int = 1, steps: Int = 3, previews: Int = 0,
+    peels: [PeelUse] = [], edit: PictureEdit? = nil, marksProvenance: Bool = true
+  ) -> PictureRequest {
+    PictureRequest(
+      prompt: prompt, width: 64, height: 64, steps: steps, seed: seed, count: count,
+      previews: previews, peels: peels, edit: edit, marksProvenance: marksProvenance)
+  }
+
+  private func draw(_ request: PictureRequest) async throws -> [PictureResult.Picture] {
+    let record = Record()
+    await engine.generate([record.job(request)])
+    return try record.pictures()
+  }
+
+  private func peel(seed: UInt64) throws -> PeelUse {
+    let weight = (0..<16).map { Philox(seed: seed).normal(at: $0) }
+    let tensors = ["A", "B"].map { part in
+      SafetensorsWriter.Tensor(
+        name: "layers.0.out.lora_\(part).weight", type: .float32,
+        shape: part == "A" ? [1, 16] : [16, 1], bytes: weight.withUnsafeBytes { Array($0) })
+    }
+    let file = try PeelFile(contents: SafetensorsWriter.bytes(tensors), path: "peel")
+    return PeelUse(
+      peel: InstalledPeel(name: "wavy", file: file, owner: nil), strength: 0.5)
+  }
+
+  @Test func jobsOfEqualKeysAreDrawnTogetherAndAsAlone() async throws {
+    let requests = [
+      request("a red apple", seed: 4, count: 2), request("frog", seed: 9),
+      request("x", seed: 1, count: 3),
+    ]
+    #expect(Set(requests.map(engine.batchKey)).count == 1)
+    var alone: [[[UInt8]]] = []
+    for request in requests { alone.append(try await draw(request).map(\.png)) }
+    for batch in [1, 2, 4, 8] {
+      engine.apply(EngineLimits(batch: batch, threads: 1, pace: 1))
+      let records = requests.map { _ in Record() }
+      await engine.generate(zip(records, requests).map { $0.job($1) })
+      for (record, expected) in zip(records, alone) {
+        #expect(try record.pictures().map(\.png) == expected, "batch \(batch)")
+      }
+      #expect(try records[2].pictures().map(\.seed) == [1, 2, 3])
+    }
+  }
+
+  @Test func theFirstPictureOfACountIsThatOfItsSeed() async throws {
+    let several = try await draw(request("frog", seed: 20, count: 3))
+    #expect(try await draw(request("frog", seed: 21))[0].png.count > 100)
+    let pixels = try PNG.decode(try await draw(request("frog", seed: 21))[0].png)
+    #expect(try PNG.decode(several[1].png) == pixels)
+  }
+
+  @Test func aCancelledJobLeavesAndTheOthersGoOn() async throws {
+    engine.apply(EngineLimits(batch: 4, threads: 1, pace: 1))
+    let expected = try await draw(request("frog", seed: 2, steps: 6))
+    let (leaving, staying) = (Record(), Record())
+    await engine.generate([
+      leaving.job(request("a red apple", seed: 1, count: 2, steps: 6), cancelAfter: 2),
+      staying.job(request("frog", seed: 2, steps: 6)),
+    ])
+    #expect(leaving.current.results.count == 1)
+    #expect(throws: EngineError.cancelled) { try leaving.pictures() }
+    let steps = leaving.current.progress.filter { $0.stage == .denoise }.map(\.step)
+    #expect(steps == [0, 1, 2])
+    #expect(try staying.pictures().map(\.png) == expected.map(\.png))
+  }
+
+  @Test func previewsComeInBetween() async throws {
+    let record = Record()
+    await engine.generate([
+      record.job(request("frog", seed: 2, count: 2, steps: 8, previews: 3))
+    ])
+    let previews = record.current.previews
+    #expect(previews.filter { $0.picture == 0 }.map(\.index) == [0, 1, 2])
+    #expect(previews.filter { $0.picture == 1 }.map(\.index) == [0, 1, 2])
+    for preview in previews {
+      let pixels = try PNG.decode(preview.png)
+      #expect(pixels.width == 32 && pixels.height == 32)
+      #expect(PNG.texts(in: preview.png).map(\.keyword) == ["XML:com.adobe.xmp"])
+    }
+    #expect(try record.pictures().count == 2)
+    let short = Record()
+    await engine.generate([short.job(request("frog", seed: 2, steps: 2, previews: 3))])
+    #expect(short.current.previews.map(\.index) == [0])
+  }
+
+  @Test func progressGoesThroughTheStages() async throws {
+    let record = Record()
+    await engine.generate([record.job(request("frog", seed: 2, steps: 2))])
+    let seen = record.current.progress.map { "\($0.stage) \($0.step)/\($0.steps)" }
+    #expect(
+      seen == [
+        "text 0/1", "text 1/1", "denoise 0/2", "denoise 1/2", "denoise 2/2", "decode 0/1",
+        "decode 1/1", "encode 0/1",
+      ])
+    let result = try #require(try record.current.results.first?.get())
+    #expect(PictureStage.allCases.allSatisfy { (result.secondsByStage[$0] ?? 0) > 0 })
+  }
+
+  @Test func whatCannotBeDrawnIsRefusedAlone() async throws {
+    let (bad, good) = (Record(), Record())
+    var unknown = request("frog", seed: 2)
+    unknown.style = "cubist"
+    await engine.generate([bad.job(unknown), good.job(request("frog", seed: 2))])
+    do {
+      _ = try bad.pictures()
+      Issue.record("it was drawn")
+    } catch EngineError.invalidRequest(let param, _) { #expect(param == "style") }
+    #expect(try good.pictures().count == 1)
+  }
+
+  @Test func picturesSayWhereTheyComeFrom() async throws {
+    let use = try peel(seed: 1)
+    let marked = try await draw(request("a frög", seed: 7, peels: [use]))[0].png
+    let texts = Dictionary(
+      uniqueKeysWithValues: PNG.texts(in: marked).map { ($0.keyword, $0.text) })
+    #expect(texts["prompt"] == "a frög" && texts["seed"] == "7" && texts["steps"] == "3")
+    #expect(texts["model"] == "\(engine.model.name) \(engine.model.version)")
+    #expect(texts["peels"] == "wavy:0.5 sha256=\(use.peel.sha256)")
+    #expect(texts["Software"] == "Banana")
+    let xmp = try #require(texts["XML:com.adobe.xmp"])
+    #expect(xmp.contains("Iptc4xmpExt:DigitalSourceType"))
+    #expect(xmp.contains("newscodes/digitalsourcetype/trainedAlgorithmicMedia"))
+    _ = try XMLCheck.parse(xmp)
+    let bare = try await draw(request("a frög", seed: 7, peels: [use], marksProvenance: false))
+    #expect(PNG.texts(in: bare[0].png).map(\.keyword) == ["XML:com.adobe.xmp"])
+    #expect(try PNG.decode(bare[0].png) == PNG.decode(marked))
+  }
+
+  @Test func peelsChangeThePictureAndTheKey() async throws {
+    let use = try peel(seed: 1)
+    let plain = try await draw(request("frog", seed: 2))
+    let peeled = try await draw(request("frog", seed: 2, peels: [use]))
+    #expect(try PNG.decode(plain[0].png) != PNG.decode(peeled[0].png))
+    #expect(
+      engine.batchKey(for: request("frog", seed: 2))
+        != engine.batchKey(for: request("frog", seed: 2, peels: [use])))
+    try engine.check(use.peel.file)
+    #expect(
+      try await draw(request("frog", seed: 2)).map(\.png) == plain.map(\.png))
+  }
+
+  @Test func editsKeepWhatTheMaskKeeps() async throws {
+    var pixels = Pixels(width: 64, height: 64, filledWith: .white)
+    for index in pixels.bytes.indices where index % 4 < 3 {
+      pixels.bytes[index] = UInt8(truncatingIfNeeded: index &* 13)
+    }
+    var mask = Pixels(width: 64, height: 64, filledWith: .white)
+    for index in 0..<64 * 32 * 4 { mask.bytes[index] = 0 }
+    let edit = PictureEdit(
+      image: PremultipliedImage(pixels), mask: PremultipliedImage(mask), strength: 0.8)
+    let picture = try PNG.decode(
+      try await draw(request("frog", seed: 2, edit: edit))[0].png)
+    #expect(picture.bytes[(64 * 32 * 4)...] == pixels.bytes[(64 * 32 * 4)...])
+    #expect(picture.bytes[..<(64 * 32 * 4)] != pixels.bytes[..<(64 * 32 * 4)])
+  }
+
+  @Test func memoryIsToldAndGivenBack() async throws {
+    let key = engine.batchKey(for: request("frog", seed: 2))
+    let four = await engine.peakBytes(for: key, pictures: 4)
+    #expect(four > (await engine.peakBytes(for: key, pictures: 1)))
+    let before = try await draw(request("frog", seed: 2)).map(\.png)
+    #expect(engine.residentBytes > 0)
+    await engine.release(.idlePlans)
+    #expect(engine.residentBytes > 0)
+    let warm = await engine.peakBytes(for: key, pictures: 1)
+    await engine.release(.everything)
+    #expect(engine.residentBytes == 0)
+    #expect((await engine.peakBytes(for: key, pictures: 1)) > warm)
+    #expect(try await draw(request("frog", seed: 2)).map(\.png) == before)
+  }
+
+  @Test func aSlowerPaceSleepsBetweenSteps() async throws {
+    func seconds(pace: Double) async throws -> Double {
+      engine.apply(EngineLimits(batch: 1, threads: 1, pace: pace))
+      let start = ContinuousClock.now
+      _ = try await draw(request("frog", seed: 2, steps: 8))
+      return (ContinuousClock.now - start) / .seconds(1)
+    }
+    _ = try await seconds(pace: 1)
+    let full = try await seconds(pace: 1)
+    #expect(try await seconds(pace: 0.1) > 3 * full)
+  }
+}
+
+/// Just enough of XML to see that elements nest.
+private enum XMLCheck {
+  struct Malformed: Error {}
+
+  static func parse(_ text: String) throws -> Int {
+    var open: [Substring] = []
+    var count = 0
+    for tag in text.split(separator: "<").dropFirst() {
+      guard let end = tag.firstIndex(of: ">") else { throw Malformed() }
+      let body = tag[..<end]
+      if body.first == "?" || body.first == "\u{FEFF}" { continue }
+      if body.first == "/" {
+        guard open.popLast() == body.dropFirst() else { throw Malformed() }
+      } else if body.last != "/" {
+        open.append(body.prefix { !$0.isWhitespace })
+      }
+      count += 1
+    }
+    guard open.isEmpty else { throw Malformed() }
+    return count
+  }
+}

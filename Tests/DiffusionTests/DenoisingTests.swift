@@ -1,0 +1,204 @@
+import CPUBackend
+import Execution
+import Foundation
+import Imaging
+import TensorTypes
+import Testing
+import Weights
+
+@testable import Diffusion
+
+/// Pictures in one pass are those drawn alone; sources are kept where they are to be.
+@Suite struct DenoisingTests {
+  private let model: LoadedModel
+
+  init() throws { model = try Goldens.tiny().model }
+
+  private func pipeline(
+    _ model: LoadedModel? = nil, _ activations: ActivationFormat = .int8
+  ) -> Pipeline {
+    Pipeline(
+      model ?? self.model, backend: CPUBackend(threadCount: 1), activations: activations)
+  }
+
+  /// The tiny model with another line in its model.json.
+  private func tiny(replacing original: String, with changed: String) throws -> LoadedModel {
+    let files = FileManager.default
+    let folder = files.temporaryDirectory.appending(path: "banana-\(UUID().uuidString)")
+    defer { try? files.removeItem(at: folder) }
+    try files.copyItem(
+      at: Goldens.root.appending(path: "Tests/Fixtures/goldens/tiny"), to: folder)
+    let path = folder.appending(path: "model.json")
+    let text = try String(contentsOf: path, encoding: .utf8)
+    let range = try #require(text.range(of: original))
+    try text.replacingCharacters(in: range, with: changed)
+      .write(to: path, atomically: true, encoding: .utf8)
+    return try LoadedModel(modelsDirectory: folder.path)
+  }
+
+  private func consistencyModel() throws -> LoadedModel {
+    let guidance = "\"guidance\": \(model.manifest.sampling.guidance)"
+    return try tiny(
+      replacing: guidance, with: "\"guidance\": 1, \"sampler\": \"consistency\"")
+  }
+
+  @Test(arguments: [1, 2, 3, 4], [false, true])
+  func picturesOfAPassAreThoseDrawnAlone(count: Int, isConsistency: Bool) throws {
+    let model = isConsistency ? try consistencyModel() : self.model
+    let pipeline = pipeline(model)
+    let settings = PassSettings(size: 64, steps: 3)
+    let prompts = ["a red apple", "green frog", "x", "grinning face"]
+    let alone = try (0..<count).map {
+      try pipeline.draw(Drawing(prompt: prompts[$0]), seeds: [UInt64($0)], settings)[0]
+    }
+    let subjects = try (0..<count).map {
+      try pipeline.prepare(Drawing(prompt: prompts[$0]), settings)
+    }
+    let denoising = try pipeline.begin(
+      subjects.enumerated().map { ($1, UInt64($0)) }, settings)
+    while !denoising.isDone { try denoising.advance() }
+    for index in 0..<count {
+      let picture = try pipeline.decode(
+        denoising.latents(of: index), of: subjects[index], settings)
+      #expect(picture == alone[index], "picture \(index)")
+    }
+    if count > 1 { #expect(alone[0] != alone[1]) }
+  }
+
+  @Test func onePictureLeavesAndTheOthersGoOn() throws {
+    let pipeline = pipeline()
+    let settings = PassSettings(size: 64, steps: 4)
+    let subject = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
+    let whole = try pipeline.begin([1, 2, 3].map { (subject, $0) }, settings)
+    let partial = try pipeline.begin([1, 2, 3].map { (subject, $0) }, settings)
+    while !whole.isDone { try whole.advance() }
+    for step in 0..<4 {
+      if step == 2 { partial.remove(1) }
+      if step == 3 { partial.remove(0) }
+      try partial.advance()
+    }
+    #expect(partial.latents(of: 2) == whole.latents(of: 2))
+    #expect(partial.latents(of: 1).isEmpty)
+  }
+
+  @Test func theLastEstimateIsThePicture() throws {
+    for model in [model, try consistencyModel()] {
+      let pipeline = pipeline(model, .float32)
+      let settings = PassSettings(size: 64, steps: 3)
+      let subject = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
+      let denoising = try pipeline.begin([(subject, 1)], settings)
+      while !denoising.isDone { try denoising.advance() }
+      #expect(denoising.cleanEstimate(of: 0) == denoising.latents(of: 0))
+    }
+  }
+
+  @Test func distilledModelsHaveTheirOwnGuidance() throws {
+    let pipeline = pipeline(try consistencyModel())
+    let settings = PassSettings(size: 64, steps: 1)
+    #expect(try pipeline.prepare(Drawing(prompt: "x", guidance: 1), settings).copies == 1)
+    do throws(GenerationError) {
+      _ = try pipeline.prepare(Drawing(prompt: "x", guidance: 2), settings)
+      Issue.record("guidance was taken")
+    } catch { #expect("\(error)".contains("distilled")) }
+    let guidance = "\"guidance\": \(model.manifest.sampling.guidance)"
+    #expect(throws: ModelLoadingError.self) {
+      try tiny(replacing: guidance, with: "\(guidance), \"sampler\": \"consistency\"")
+    }
+    #expect(throws: ModelLoadingError.self) {
+      try tiny(replacing: guidance, with: "\(guidance), \"sampler\": \"heun\"")
+    }
+  }
+
+  private func picture(_ side: Int) -> PremultipliedImage {
+    var pixels = Pixels(width: side, height: side, filledWith: .white)
+    for index in pixels.bytes.indices {
+      pixels.bytes[index] = UInt8(truncatingIfNeeded: index &* 37 &+ index / 97)
+    }
+    return PremultipliedImage(pixels)
+  }
+
+  /// Clear in the left half.
+  private func mask(_ side: Int) -> PremultipliedImage {
+    var pixels = Pixels(width: side, height: side, filledWith: .white)
+    for index in pixels.bytes.indices where index / 4 % side < side / 2 { pixels.bytes[index] = 0 }
+    return PremultipliedImage(pixels)
+  }
+
+  @Test(arguments: [false, true], [64, 32])
+  func whatAMaskKeepsIsExact(isConsistency: Bool, size: Int) throws {
+    let pipeline = pipeline(isConsistency ? try consistencyModel() : model)
+    let source = picture(size)
+    let drawing = Drawing(
+      prompt: "a red apple", source: SourcePicture(image: source, mask: mask(size)))
+    let settings = PassSettings(size: size, steps: 4, strength: 1)
+    let edited = try pipeline.draw(drawing, seeds: [3], settings)[0]
+    var changed = 0
+    for index in edited.values.indices {
+      if index / 4 % size >= size / 2 {
+        try #require(edited.values[index] == source.values[index])
+      } else if edited.values[index] != source.values[index] {
+        changed += 1
+      }
+    }
+    #expect(changed > 100)
+    #expect(edited.pixels().bytes[size * 2 + 3] == source.pixels().bytes[size * 2 + 3])
+  }
+
+  @Test func lessStrengthStaysCloserToTheSource() throws {
+    let pipeline = pipeline(nil, .float32)
+    func latents(_ strength: Double) throws -> (found: [Float], source: [Float]) {
+      let settings = PassSettings(size: 64, steps: 8, strength: strength)
+      let drawing = Drawing(
+        prompt: "a red apple", guidance: 1, source: SourcePicture(image: picture(64), mask: nil))
+      let subject = try pipeline.prepare(drawing, settings)
+      let denoising = try pipeline.begin([(subject, 1)], settings)
+      while !denoising.isDone { try denoising.advance() }
+      return (denoising.latents(of: 0), subject.source!.latents)
+    }
+    let distances = try [0.05, 0.5, 1].map { strength in
+      let (found, source) = try latents(strength)
+      return zip(found, source).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+    }
+    #expect(distances[0] < distances[1] && distances[1] < distances[2])
+    // With all strength nothing of the source is left: it is what the prompt alone gives.
+    let settings = PassSettings(size: 64, steps: 8)
+    let subject = try pipeline.prepare(Drawing(prompt: "a red apple", guidance: 1), settings)
+    let plain = try pipeline.begin([(subject, 1)], settings)
+    while !plain.isDone { try plain.advance() }
+    #expect(try latents(1).found == plain.latents(of: 0))
+  }
+
+  @Test func peaksAreKnownWithoutCompiling() throws {
+    for model in [model, try Goldens.sticker().model] {
+      let networks = BoundModel(
+        family: model.family, stores: model.stores, backend: CPUBackend(threadCount: 2),
+        activations: .int8)
+      for (network, tokens) in [
+        (NetworkKey.Network.textEncoder, 16), (.context, 16), (.denoiser, 16), (.decoder, 0),
+        (.encoder, 0),
+      ] {
+        for batch in [1, 4] {
+          let told = networks.plans.peakBytes(
+            networks.plans.key(network, batch: batch, tokens: tokens))
+          let real = try networks.session(network, batch: batch, tokens: tokens).peakBytes
+          #expect(told >= real && told < real * 3 / 2 + 2 << 20, "\(network) \(batch)")
+        }
+      }
+    }
+  }
+
+  @Test func memoryIsGivenBack() throws {
+    let pipeline = pipeline()
+    let settings = PassSettings(size: 64, steps: 1)
+    let first = try pipeline.draw(Drawing(prompt: "x"), seeds: [1], settings)
+    let full = pipeline.residentBytes
+    pipeline.mark()
+    _ = try pipeline.draw(Drawing(prompt: "x", guidance: 1), seeds: [1], settings)
+    let networks = pipeline.residentNetworks.count
+    pipeline.releaseUnused()
+    #expect(pipeline.residentNetworks.count < networks)
+    pipeline.releaseAll()
+    #expect(pipeline.residentBytes == 0 && full > 0)
+    #expect(try pipeline.draw(Drawing(prompt: "x"), seeds: [1], settings) == first)
+  }
+}
