@@ -14,6 +14,7 @@ from .captions import encode, prompt
 from .data import STYLES
 from .decoder import Decoder, DecoderConfiguration
 from .denoiser import Denoiser, DenoiserConfiguration
+from .quantization import bits_of, quantize
 from .sampling import noise_for, sample
 from .text_encoder import minilm_folder, shipped_minilm
 from .wordpiece import WordPiece
@@ -22,10 +23,14 @@ PROMPTS = ["a red apple", "dog face", "a rocket", "woman pilot", "pizza", "a cat
            "red heart", "a house", "bicycle"]
 
 
-def averaged_denoiser(state):
-    """The denoiser of STATE/denoiser.pt with averaged parameters, latent mean and divisor."""
-    stored = torch.load(Path(state) / "denoiser.pt", weights_only=True)
+def averaged_denoiser(state, file="denoiser.pt"):
+    """The denoiser of a checkpoint with averaged parameters, and the checkpoint.
+
+    quantized.pt comes with its quantized linears.
+    """
+    stored = torch.load(Path(state) / file, map_location="cpu", weights_only=True)
     model = Denoiser(DenoiserConfiguration(**stored["configuration"]))
+    quantize(model, bits_of(stored["model"]))
     model.load_state_dict(stored["model"])
     with torch.no_grad():
         parameters = dict(model.named_parameters())

@@ -6,6 +6,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import torch
 
 
@@ -77,3 +78,24 @@ class Interrupt:
 
     def __bool__(self):
         return self.requested
+
+
+def train(run, k):
+    """Steps until the time or the number of steps is reached, or a signal comes."""
+    begin, end = time.time(), deadline(k.until)
+    first, saved, reported, since = run.step, begin, begin, run.step
+    interrupt, figures = Interrupt(), []
+    while not interrupt and time.time() < end and run.step < k.steps:
+        progress = max((time.time() - begin) / (end - begin),
+                       (run.step + 1 - first) / (k.steps - first))
+        figures.append(run.advance(rate_factor(run.step, 30, progress, k.decay_from), progress))
+        now = time.time()
+        if now - reported > 30:
+            loss, error = np.mean(figures, 0)
+            print(f"{run.step} loss {loss:.4f} clean error {error:.4f} "
+                  f"{(run.step - since) * k.batch / (now - reported):.1f} pictures/s", flush=True)
+            figures, since, reported = [], run.step, now
+        if now - saved > 180:
+            run.save()
+            saved = now
+    run.save()
