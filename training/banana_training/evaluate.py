@@ -29,7 +29,7 @@ from .data import STYLES, Pictures, digest, premultiplied
 from .package import load_package
 from .retrieval import retrieval, thumbnails
 from .train_autoencoder import at_native_size
-from .trainer import save_atomically
+from .trainer import save_atomically, save_json
 
 KINDS = ["seen", "seen, skin tone", "style", "gender", "tone"]
 UNSEEN = ["style", "gender", "tone"]
@@ -177,7 +177,7 @@ def main():
                 print(steps, "steps,", kind, figures[kind], flush=True)
     finally:
         engine.close()
-    Path(k.out).write_text(json.dumps(result, indent=1) + "\n")
+    save_json(result, k.out)
 
 
 if __name__ == "__main__":

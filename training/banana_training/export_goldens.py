@@ -23,7 +23,7 @@ from .export import (configuration, manifest_of, plain_storage, stored_module, t
                      write_package)
 from .formats import save_safetensors
 from .package import load_package
-from .sampling import noise_for, sample
+from .sampling import consistency_sample, noise_for, sample
 from .text_encoder import TextEncoder, TextEncoderConfiguration
 
 CASES = ["", "a red apple", "Dog face!", "woman pilot: medium-dark skin tone", "Ünïcödé",
@@ -132,9 +132,14 @@ def goldens(package, whole, text="a red apple", style="3d", seed=7, steps=4, gui
     if whole:
         found["denoiser.text_kv"] = taps["denoiser.text_kv"][0].flatten(1)
 
-    empty_hidden, empty_pooled, _ = encode(modules["text_encoder"], [tokenizer("")])
-    latents = sample(denoiser, noise, (hidden, pooled, mask), (empty_hidden[0], empty_pooled),
-                     steps, guidance, manifest["sampling"]["sigmaShift"])
+    shift = manifest["sampling"]["sigmaShift"]
+    if manifest["sampling"].get("sampler") == "consistency":
+        guidance = 1.0
+        latents = consistency_sample(denoiser, noise, (hidden, pooled, mask), steps, shift, [seed])
+    else:
+        empty_hidden, empty_pooled, _ = encode(modules["text_encoder"], [tokenizer("")])
+        latents = sample(denoiser, noise, (hidden, pooled, mask),
+                         (empty_hidden[0], empty_pooled), steps, guidance, shift)
     scaling = manifest["latents"]
     z = latents * torch.tensor(scaling["standardDeviation"]) + torch.tensor(scaling["mean"])
     taps = {}

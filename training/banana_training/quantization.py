@@ -54,6 +54,7 @@ class QuantizedLinear(nn.Module):
         super().__init__()
         rows, columns = linear.weight.shape
         self.bits, self.group = bits, GROUP if bits == 4 else columns
+        self.register_buffer("stored_bits", torch.tensor(bits))
         self.weight = nn.Parameter(linear.weight.detach().clone())
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach().clone())
         matrix = self.weight.detach().cpu().numpy()
@@ -63,7 +64,7 @@ class QuantizedLinear(nn.Module):
             scale = formats.int8_rows(matrix)[1][:, None]
         self.register_buffer("scale", torch.from_numpy(scale).to(linear.weight.device))
         self.gain = nn.Parameter(torch.zeros_like(self.scale))
-        self.register_buffer("levels", torch.tensor(128.0 if bits == 8 else 8.0))
+        self.register_buffer("levels", self.scale.new_tensor(128.0 if bits == 8 else 8.0))
 
     def steps(self):
         """Scales [rows, groups] as they are stored: f16 of int4, f32 of int8."""
@@ -112,8 +113,8 @@ def quantize(model, bits):
 
 def bits_of(state):
     """{name: bits} of the quantized linears of a state dict; empty if there are none."""
-    return {name.removesuffix(".gain"): 8 if tensor.shape[1] == 1 else 4
-            for name, tensor in state.items() if name.endswith(".gain")}
+    return {name.removesuffix(".stored_bits"): int(tensor)
+            for name, tensor in state.items() if name.endswith(".stored_bits")}
 
 
 def set_levels(model, bits):

@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 
 from .quantization import chosen_bits, quantizable, quantize, sensitivity, set_levels
+from .sampling import sigmas
 from .sheet import averaged_denoiser
 from .train_denoiser import Run, noise_levels, noisy, opened, options, predicted
-from .trainer import train
+from .trainer import save_json, train
 
 
 def measured_bits(state, run):
@@ -33,23 +34,19 @@ def measured_bits(state, run):
 
     errors = sensitivity(build, inputs, quantizable(build()))
     bits = chosen_bits(errors)
-    path.write_text(json.dumps({"sensitivity": errors, "bits": bits}, indent=1))
+    save_json({"sensitivity": errors, "bits": bits}, path)
     return bits
 
 
-class QuantizedRun(Run):
-    """The quantized student under training, with the f32 student that teaches it."""
+class MatchingRun(Run):
+    """A changed student under training, with the f32 student that teaches it.
 
-    file = "quantized.pt"
-
-    def initial(self, stored):
-        self.teacher = averaged_denoiser(self.k.state, "student.pt")[0].to(self.device)
-        model = averaged_denoiser(self.k.state, "student.pt")[0].to(self.device)
-        return quantize(model.requires_grad_(True), measured_bits(self.k.state, self))
+    Most of the noise levels are those at which the sampler asks.
+    """
 
     def levels(self):
-        asked = torch.tensor([1.0, 0.9, 0.75, 0.5], device=self.device)
-        asked = asked[torch.randint(4, (self.k.batch,), device=self.device)]
+        asked = torch.tensor(sigmas(4, self.k.shift)[:-1], device=self.device)
+        asked = asked[torch.randint(len(asked), (self.k.batch,), device=self.device)]
         return torch.where(torch.rand(self.k.batch, device=self.device) < 0.7, asked,
                            noise_levels(self.k.batch, self.k.shift, self.device))
 
@@ -60,6 +57,17 @@ class QuantizedRun(Run):
         clean = predicted(self.model, x, sigma, batch, self.half)
         error = (clean - batch.clean).square().mean()
         return (clean - goal).square().mean() + self.k.data_weight * error, error
+
+
+class QuantizedRun(MatchingRun):
+    """The quantized student under training."""
+
+    file = "quantized.pt"
+
+    def initial(self, stored):
+        self.teacher = averaged_denoiser(self.k.state, "student.pt")[0].to(self.device)
+        model = averaged_denoiser(self.k.state, "student.pt")[0].to(self.device)
+        return quantize(model.requires_grad_(True), measured_bits(self.k.state, self))
 
     def advance(self, factor, progress=0.0):
         set_levels(self.model, max(4.0, 8.0 - 4.0 * progress / self.k.anneal))

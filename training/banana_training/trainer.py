@@ -1,5 +1,6 @@
 """What every training run shares: wall-clock schedule, EMA, checkpoints that survive a kill."""
 
+import json
 import os
 import signal
 import time
@@ -34,6 +35,13 @@ def save_atomically(state, path):
     """Writes beside and renames, so that a kill never leaves half a checkpoint."""
     beside = Path(f"{path}.{os.getpid()}.part")
     torch.save(state, beside)
+    os.replace(beside, path)
+
+
+def save_json(value, path):
+    """Writes beside and renames."""
+    beside = Path(f"{path}.{os.getpid()}.part")
+    beside.write_text(json.dumps(value, indent=1) + "\n")
     os.replace(beside, path)
 
 

@@ -7,7 +7,6 @@ their pictures to those of the f32 student. Arithmetic is that of the kernels wh
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +22,7 @@ from .retrieval import thumbnails
 from .sampling import consistency_sample, noise_for, sample
 from .sheet import averaged_denoiser, text_batch, trained_decoder
 from .text_encoder import minilm_folder, shipped_minilm
+from .trainer import save_json
 from .wordpiece import WordPiece
 
 
@@ -106,7 +106,7 @@ def main():
         found, drawn = bench.figures(model, stored, steps, **more)
         result[name] = found | {"steps": steps, "bytes": byte_count(model)}
         print(name, result[name], flush=True)
-        Path(k.out).write_text(json.dumps(result, indent=1) + "\n")
+        save_json(result, k.out)
         return drawn
 
     def fresh(file):
