@@ -30,12 +30,13 @@ def test_what_is_stored_is_what_was_trained(bits):
     assert torch.equal(back, module.dequantized().detach())
 
 
-def test_weights_and_scales_have_gradients_and_learn():
+def test_scales_are_learned():
     torch.manual_seed(0)
     linear, x = nn.Linear(64, 16, bias=False), torch.randn(256, 64)
     module = QuantizedLinear(linear, 4)
     goal = linear(x).detach()
-    optimizer = torch.optim.Adam(module.parameters(), 3e-4)
+    module.scale *= 2
+    optimizer = torch.optim.Adam([module.gain], 5e-3)
     losses = []
     for _ in range(150):
         loss = (module(x) - goal).square().mean()
@@ -44,7 +45,7 @@ def test_weights_and_scales_have_gradients_and_learn():
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_more_bits_are_nearer():
