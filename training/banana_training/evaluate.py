@@ -157,6 +157,8 @@ def main():
     parser.add_argument("--package", required=True)
     parser.add_argument("--daemon", required=True, help="path of bananad")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--record", action="store_true",
+                        help="write the figures into the package's model.json as well")
     parser.add_argument("--captions", type=int, default=200, help="of each kind, at most")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, nargs="*", default=[1, 2, 4])
@@ -178,6 +180,10 @@ def main():
     finally:
         engine.close()
     save_json(result, k.out)
+    if k.record:
+        from .report import summary
+        path = Path(k.package) / "model.json"
+        save_json(json.loads(path.read_text()) | {"quality": summary(result)}, path)
 
 
 if __name__ == "__main__":

@@ -85,6 +85,17 @@ def plainly_rounded(model, bits):
     return model
 
 
+def operations(model, steps, guided, text_tokens=16):
+    """Giga-operations (a multiply-add is two) of the matrix products of one picture's steps."""
+    k = model.configuration
+    n = k.latent_height * k.latent_width
+    layer = k.width * (2 * k.width + 2 * k.key_value_width + 3 * k.hidden_width)
+    attention = 2 * (n + text_tokens) * k.width
+    products = n * (k.layers * (layer + attention) + 2 * k.latent_channels * k.width)
+    context = text_tokens * k.text_width * k.layers * 2 * k.key_value_width
+    return round((1 + guided) * 2 * (steps * products + context) / 1e9, 2)
+
+
 def byte_count(model):
     return sum(a.nbytes for a in stored_denoiser(model).values())
 
@@ -104,7 +115,9 @@ def main():
 
     def measure(name, model, stored, steps, **more):
         found, drawn = bench.figures(model, stored, steps, **more)
-        result[name] = found | {"steps": steps, "bytes": byte_count(model)}
+        guided = more.get("guidance", 1) != 1
+        result[name] = found | {"steps": steps, "bytes": byte_count(model),
+                                "gop": operations(model, steps, guided)}
         print(name, result[name], flush=True)
         save_json(result, k.out)
         return drawn
