@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 
-def philox_normal(seed, count):
+def philox_normal(seed, count, stream=0):
     """Philox4x32-10 normals (Salmon et al. 2011) as torch's CUDA generator lays them out."""
-    c = [np.zeros(count, np.uint64), np.zeros(count, np.uint64),
+    c = [np.full(count, stream, np.uint64), np.zeros(count, np.uint64),
          np.arange(count, dtype=np.uint64), np.zeros(count, np.uint64)]
     low = np.uint64(0xFFFFFFFF)
     key = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32 & 0xFFFFFFFF)]
@@ -56,4 +56,23 @@ def sample(denoiser, noise, text, empty, steps=12, guidance=2.5, shift=3.0):
         velocity = (torch.cat([x, x]) - clean) / sigma
         given, free = velocity.chunk(2)
         x = x + (after - sigma) * (free + guidance * (given - free))
+    return x
+
+
+@torch.no_grad()
+def consistency_sample(denoiser, noise, text, steps, shift, seeds):
+    """Clean latents [b, tokens, channels] by multistep consistency sampling.
+
+    Each step predicts the clean latents; all but the last add fresh noise of the next level.
+    Step k of a picture draws from stream k of its seed (Luo et al. 2023, algorithm 1).
+    """
+    hidden, pooled, mask = text
+    levels, x = sigmas(steps, shift), noise
+    for k, (sigma, after) in enumerate(zip(levels, levels[1:])):
+        level = torch.full((len(x),), sigma, device=x.device)
+        x = denoiser(x, level, hidden, pooled, mask).float()
+        if after > 0:
+            fresh = [torch.from_numpy(philox_normal(seed, x[0].numel(), k + 1)) for seed in seeds]
+            fresh = torch.stack(fresh).reshape(x.shape).to(x.device)
+            x = (1 - after) * x + after * fresh
     return x
