@@ -5,17 +5,7 @@ import torch
 from .captions import encode
 from .export_goldens import matted
 from .package import load_package
-from .sampling import noise_for, sample, sigmas
-
-
-@torch.no_grad()
-def unguided(denoiser, noise, text, steps, shift):
-    """Clean latents from noise by Euler steps with one pass each, as a distilled base wants."""
-    levels, x = sigmas(steps, shift), noise
-    for sigma, after in zip(levels, levels[1:]):
-        clean = denoiser(x, torch.full((len(x),), sigma), *text).float()
-        x = clean + (x - clean) * (after / sigma)
-    return x
+from .sampling import consistency_sample, noise_for, sample
 
 
 class Base:
@@ -36,7 +26,7 @@ class Base:
 
     @property
     def is_guided(self):
-        return self.manifest["sampling"]["guidance"] != 1
+        return self.manifest["sampling"].get("sampler") != "consistency"
 
     def text(self, style, prompt):
         """What the text encoder reads, as the engine puts it together."""
@@ -68,11 +58,13 @@ class Base:
             noise = torch.cat([noise_for(seed, k.latent_height * k.latent_width,
                                          k.latent_channels) for seed in seeds[i:i + batch]])
             text = self.encode_texts(texts[i:i + batch])
+            shift = sampling["sigmaShift"]
             if self.is_guided:
                 x = sample(self.denoiser, noise, text, (empty_hidden[0], empty_pooled[0]),
-                           steps, sampling["guidance"], sampling["sigmaShift"])
+                           steps, sampling["guidance"], shift)
             else:
-                x = unguided(self.denoiser, noise, text, steps, sampling["sigmaShift"])
+                x = consistency_sample(self.denoiser, noise, text, steps, shift,
+                                       seeds[i:i + batch])
             picture = self.decoder(x * self.divisor + self.mean)
             picture = matted(picture, self.manifest.get("alphaRange", (0, 1)))
             pictures.append(torch.nn.functional.avg_pool2d(picture, 2))

@@ -40,33 +40,47 @@ def gallery_of(folder, pictures, side):
     return torch.cat(parts)
 
 
-def measured(base, rows, pictures, gallery, seeds):
+def drawing(base, steps=None):
+    """draw(names, seeds) to premultiplied RGBA [n, 4, h, w], in the model's default style."""
+    return lambda names, seeds: base.draw(
+        [base.text(base.default_style, name) for name in names], seeds, steps)
+
+
+def measured(draw, rows, pictures, gallery, seeds):
     """Retrieval of those rows of the pictures, each drawn with every seed."""
     rows = [row for row in rows for _ in seeds]
-    texts = [base.text(base.default_style, pictures[row].name) for row in rows]
-    drawn = base.draw(texts, list(seeds) * (len(rows) // len(seeds)))
+    drawn = draw([pictures[row].name for row in rows], list(seeds) * (len(rows) // len(seeds)))
     at1, at5 = retrieval(thumbnails(drawn), rows, gallery)
-    return {"at1": round(at1, 4), "at5": round(at5, 4), "pictures": len(rows)}
+    return {"retrieval@1": round(100 * at1, 1), "retrieval@5": round(100 * at5, 1),
+            "pictures": len(rows)}
 
 
-def evaluate_peel(base, peel, folder, count=100, seeds=(1,), strength=1.0):
-    """Retrieval@1 and @5 of seen and held-out captions with the peel, and of seen ones without.
+def evaluate_peel(draw_without, draw_with, folder, side, count=100, seeds=(1,)):
+    """Retrieval against all pictures of a folder, in percent.
 
-    `peel` is a file. At most `count` captions of each kind are drawn with each of the seeds.
+    The two functions draw names without and with the peel (see `drawing`); pictures are read at
+    `side` pixels. At most `count` captions of each kind are drawn, with each of the seeds.
     """
     pictures = captioned_pictures(folder)
-    gallery = gallery_of(folder, pictures, base.native_size // 2)
+    gallery = gallery_of(folder, pictures, side)
     seen = spread([i for i, p in enumerate(pictures) if not p.held_out], count)
     held_out = spread([i for i, p in enumerate(pictures) if p.held_out], count)
-    result = {"without": measured(base, seen, pictures, gallery, seeds)}
-    attached, _ = attach_peel(base.denoiser, peel, strength)
-    try:
-        result["seen"] = measured(base, seen, pictures, gallery, seeds)
-        if held_out:
-            result["heldOut"] = measured(base, held_out, pictures, gallery, seeds)
-    finally:
-        attached.detach()
+    result = {"without": measured(draw_without, seen, pictures, gallery, seeds),
+              "seen": measured(draw_with, seen, pictures, gallery, seeds)}
+    if held_out:
+        result["held out"] = measured(draw_with, held_out, pictures, gallery, seeds)
     return result
+
+
+def attached_drawing(base, peel, strength=1.0, steps=None):
+    """As `drawing`, with a peel's file on the base while it draws."""
+    def draw(names, seeds):
+        attached, _ = attach_peel(base.denoiser, peel, strength)
+        try:
+            return drawing(base, steps)(names, seeds)
+        finally:
+            attached.detach()
+    return draw
 
 
 def cells(pixels):
@@ -76,7 +90,7 @@ def cells(pixels):
     return (white * 255 + 0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
-def sheet(base, peel, folder, out, columns=10, seed=7, strength=1.0):
+def sheet(draw_without, draw_with, folder, out, columns=10, seed=7):
     """Before, after and the folder's own picture for seen captions, then for held-out ones."""
     pictures = captioned_pictures(folder)
     blocks = []
@@ -84,12 +98,8 @@ def sheet(base, peel, folder, out, columns=10, seed=7, strength=1.0):
         chosen = spread([p for p in pictures if p.held_out == held_out], columns)
         if not chosen:
             continue
-        texts = [base.text(base.default_style, p.name) for p in chosen]
-        seeds = [seed] * len(chosen)
-        before = base.draw(texts, seeds)
-        attached, _ = attach_peel(base.denoiser, peel, strength)
-        after = base.draw(texts, seeds)
-        attached.detach()
+        names, seeds = [p.name for p in chosen], [seed] * len(chosen)
+        before, after = draw_without(names, seeds), draw_with(names, seeds)
         own = torch.stack([torch.from_numpy(pixels_of(Path(folder) / p.file, 256))
                            .permute(2, 0, 1).float() / 255 for p in chosen])
         block = np.concatenate([np.concatenate(list(cells(row)), 1)
@@ -115,16 +125,18 @@ def main():
     parser.add_argument("--sheet", help="where to write the before/after sheet")
     parser.add_argument("--count", type=int, default=100, help="captions of each kind; 0: none")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--steps", type=int, help="else as many as the model says")
     parser.add_argument("--strength", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=1)
     k = parser.parse_args()
     torch.set_num_threads(k.threads)
     base = Base(k.base)
+    without, peeled = drawing(base, k.steps), attached_drawing(base, k.peel, k.strength, k.steps)
     if k.sheet:
-        sheet(base, k.peel, k.pictures, k.sheet, strength=k.strength)
+        sheet(without, peeled, k.pictures, k.sheet)
     if k.count:
-        print(json.dumps(evaluate_peel(base, k.peel, k.pictures, k.count,
-                                       range(1, 1 + k.seeds), k.strength)))
+        print(json.dumps(evaluate_peel(without, peeled, k.pictures, base.native_size // 2,
+                                       k.count, range(1, 1 + k.seeds))))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@
 
 FOLDER holds pictures (PNG, WebP, SVG; their alpha is kept) and captions: captions.jsonl with
 {"file", "caption"} a line, or NAME.txt beside each picture. `--base` is a model package as it
-ships; its weights are read, not changed. A run that is stopped (SIGTERM, Ctrl-C) keeps what it has
+ships; its weights are read, not changed. A peel.json in FOLDER may hold "title", "trigger",
+"license", "author" and "description"; options come before it. A run that is stopped (SIGTERM, Ctrl-C) keeps what it has
 learned beside `--out` and goes on when started again in the same way.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import sys
 import time
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -28,6 +30,7 @@ TRIGGER_SHARE = 0.25
 DEFAULT_STYLE_SHARE = 0.6
 EMPTY_SHARE = 0.1
 EPOCHS_OF_TEXTS = 4
+ABOUT = ("trigger", "license", "author", "description")
 
 
 def parsed(arguments=None):
@@ -53,11 +56,10 @@ def parsed(arguments=None):
     parser.add_argument("--style", help="train for this style only; else the model's default "
                         "style most of the time, and the others")
     parser.add_argument("--title", help="else the file's name")
-    parser.add_argument("--trigger", default="", help="words that may be added to a prompt; "
-                        "the peel works without them")
-    parser.add_argument("--license", default="Apache-2.0")
-    parser.add_argument("--author", default="")
-    parser.add_argument("--description", default="")
+    parser.add_argument("--trigger", help="words that may be added to a prompt; the peel works "
+                        "without them")
+    for name in ABOUT[1:]:
+        parser.add_argument("--" + name)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args(arguments)
@@ -111,6 +113,18 @@ def noise_levels(count, shift):
     sigma = (shift * s / (1 + (shift - 1) * s)).clamp(min=0.3)
     high = 1 - 0.02 * torch.rand(count)
     return torch.where(torch.rand(count) < 0.5, high, sigma)
+
+
+@contextmanager
+def seeing(denoiser, places):
+    """While it lasts, the denoiser's tokens are those at `places` only; None: all of them."""
+    cos, sin = denoiser.cos, denoiser.sin
+    if places is not None:
+        denoiser.cos, denoiser.sin = cos[places], sin[places]
+    try:
+        yield
+    finally:
+        denoiser.cos, denoiser.sin = cos, sin
 
 
 class Run:
@@ -170,7 +184,8 @@ class Run:
         sigma = noise_levels(k.batch, self.base.manifest["sampling"]["sigmaShift"])
         level = sigma[:, None, None]
         noisy = (1 - level) * clean + level * torch.randn_like(clean)
-        predicted = self.base.denoiser(noisy, sigma, *text, tokens=places)
+        with seeing(self.base.denoiser, places):
+            predicted = self.base.denoiser(noisy, sigma, *text)
         error = (predicted - clean).square().mean()
         error.backward()
         torch.nn.utils.clip_grad_norm_(self.peel.parameters(), 1.0)
@@ -203,13 +218,26 @@ def train(run, k):
     return False
 
 
-def metadata(k, base):
-    """ModelSpec 1.0.1, and which base the peel is for."""
-    title = k.title or Path(k.out).stem
+def about(k):
+    """Title, trigger words, licence, author, description: options, then the folder's peel.json."""
+    path, names = Path(k.pictures) / "peel.json", ("title", *ABOUT)
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError:
+        stored = None
+    if not isinstance(stored, dict) or any(not isinstance(stored.get(n, ""), str) for n in names):
+        raise FolderError(f'{path}: write {{"title": "Woodcut", "trigger": "woodcut"}}')
+    found = {n: getattr(k, n) if getattr(k, n) is not None else stored.get(n, "") for n in names}
+    return found | {"title": found["title"] or Path(k.out).stem}
+
+
+def metadata(found, base):
+    """ModelSpec 1.0.1, and which base the peel is for. found: what `about` gives."""
     return {"modelspec.sai_model_spec": "1.0.1", "modelspec.architecture": "sticker/lora",
-            "modelspec.implementation": "banana", "modelspec.title": title,
-            "modelspec.description": k.description, "modelspec.author": k.author,
-            "modelspec.trigger_phrase": k.trigger, "modelspec.license": k.license,
+            "modelspec.implementation": "banana", "modelspec.title": found["title"],
+            "modelspec.description": found["description"],
+            "modelspec.author": found["author"], "modelspec.license": found["license"],
+            "modelspec.trigger_phrase": found["trigger"],
             "modelspec.date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
             "modelspec.resolution": f"{base.native_size}x{base.native_size}",
             "banana.base": base.manifest["name"], "banana.base_version": base.manifest["version"],
@@ -225,9 +253,10 @@ def main(arguments=None):
         if k.style and k.style not in base.styles:
             raise FolderError(f"the model has no style {k.style}; "
                               f"it has {', '.join(base.styles)}")
-        examples = Examples(base, k.pictures, k.style, k.trigger)
+        found = about(k)
+        examples = Examples(base, k.pictures, k.style, found["trigger"])
         run = Run(k, base, examples)
-    except (FolderError, FileNotFoundError, json.JSONDecodeError) as error:
+    except (FolderError, FileNotFoundError) as error:
         sys.exit(f"train_peel: {error}")
     print(f"{len(examples.texts)} pictures in {time.time() - begun:.0f} s, "
           f"{sum(p.numel() for p in run.peel.parameters()) / 1e3:.0f} k parameters, "
@@ -235,6 +264,6 @@ def main(arguments=None):
     if not train(run, k):
         run.save()
         sys.exit(f"stopped at step {run.step}; the same command goes on from there")
-    write_peel(k.out, run.peel, metadata(k, base))
+    write_peel(k.out, run.peel, metadata(found, base))
     run.path.unlink(missing_ok=True)
     print(f"{k.out}: {Path(k.out).stat().st_size / 1e6:.2f} MB after {run.step} steps")

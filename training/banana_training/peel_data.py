@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from .data import TONE, concept_of, digest, rasterised, unpacked
+from .trainer import save_json
 
 HELD_OUT_ONE_IN = 20
 SIDE = 256
@@ -109,7 +110,19 @@ def noto(folder, k):
         yield entry, square
 
 
-PEELS = {"high-contrast": high_contrast, "noto": noto, "pixel-art": pixel_art}
+FLUENT = "Fluent Emoji by Microsoft (MIT); names from Unicode CLDR 41 (Unicode-DFS-2016)"
+PEELS = {
+    "high-contrast": (high_contrast, {
+        "trigger": "high contrast",
+        "description": f"Drawings in one colour. Trained on the fourth style of {FLUENT}."}),
+    "noto": (noto, {
+        "trigger": "noto emoji",
+        "description": "In the manner of Noto Color Emoji. Trained on Noto Color Emoji by Google "
+                       "(pictures Apache-2.0, font OFL-1.1); names from Unicode CLDR 41 "
+                       "(Unicode-DFS-2016)."}),
+    "pixel-art": (pixel_art, {
+        "trigger": "pixel art",
+        "description": f"Pixel art of 32×32. Trained on processed pictures of {FLUENT}."})}
 
 
 def main():
@@ -123,13 +136,16 @@ def main():
     out = Path(k.out)
     out.mkdir(parents=True, exist_ok=True)
     lines = []
-    for entry, picture in PEELS[k.peel](unpacked(k.data, out.parent), k):
+    pictures, about = PEELS[k.peel]
+    for entry, picture in pictures(unpacked(k.data, out.parent), k):
         file = Path(entry["file"]).stem + ".png"
         picture.save(out / file)
         held_out = digest("peel " + concept_of(entry["name"])) % HELD_OUT_ONE_IN == 0
         lines.append(json.dumps({"file": file, "caption": entry["name"],
                                  "keywords": entry["keywords"], "held_out": held_out}))
     (out / "captions.jsonl").write_text("\n".join(lines) + "\n")
+    save_json({"title": k.peel, "license": "Apache-2.0", "author": "Banana"} | about,
+              out / "peel.json")
     print(f"{len(lines)} pictures in {out}")
 
 

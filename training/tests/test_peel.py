@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from banana_training import peel as training
 from banana_training.base import Base
-from banana_training.evaluate_peel import evaluate_peel, sheet
+from banana_training.evaluate_peel import attached_drawing, drawing, evaluate_peel, sheet
 from banana_training.export_goldens import write_tiny_package
 from banana_training.lora import PREFIX, Peel, attach_peel, sites, write_peel
 from banana_training.peel_data import pixelated
@@ -77,8 +77,9 @@ def test_an_update_is_that_of_the_merged_weight(package):
 
 def test_a_file_holds_peft_names_half_precision_and_modelspec(package, folder, tmp_path):
     out = tmp_path / "peels" / "blocks.safetensors"
-    training.main(arguments(package, folder, out, "--steps", "3", "--trigger", "block art",
-                            "--author", "me", "--license", "MIT", "--title", "Blocks"))
+    (folder / "peel.json").write_text('{"trigger": "block art", "author": "you", "title": "T"}')
+    training.main(arguments(package, folder, out, "--steps", "3", "--author", "me",
+                            "--license", "MIT", "--title", "Blocks"))
     base = Base(package)
     k = base.denoiser.configuration
     with safe_open(out, "pt") as file:
@@ -175,11 +176,27 @@ def test_evaluation_and_sheet(package, folder, tmp_path):
     peel = Peel(base.denoiser, sites(base.denoiser), 2, 2)
     write_peel(path, peel, {})
     peel.detach()
-    found = evaluate_peel(base, path, folder, count=3, seeds=(1, 2))
+    without, peeled = drawing(base), attached_drawing(base, path)
+    assert torch.equal(without(["cat"], [5]), peeled(["cat"], [5]))
+    found = evaluate_peel(without, peeled, folder, 16, count=3, seeds=(1, 2))
     assert found["seen"] == found["without"] and found["seen"]["pictures"] == 6
-    assert found["heldOut"]["pictures"] == 2 and 0 <= found["heldOut"]["at5"] <= 1
-    sheet(base, path, folder, tmp_path / "docs" / "sheet.png", columns=2)
+    assert found["held out"]["pictures"] == 2 and 0 <= found["held out"]["retrieval@5"] <= 100
+    sheet(without, peeled, folder, tmp_path / "docs" / "sheet.png", columns=2)
     assert Image.open(tmp_path / "docs" / "sheet.png").width == 224
+
+
+def test_pictures_of_the_folder_are_retrieved_as_themselves(folder):
+    pictures = {p.name: p for p in captioned_pictures(folder)}
+
+    def draw(names, seeds):
+        read = np.stack([pixels_of(folder / pictures[n].file, 32) for n in names])
+        return torch.from_numpy(read).permute(0, 3, 1, 2) / 255
+
+    def blank(names, seeds):
+        return torch.zeros(len(names), 4, 32, 32)
+
+    found = evaluate_peel(blank, draw, folder, 32)
+    assert found["seen"]["retrieval@1"] == 100 > found["without"]["retrieval@1"]
 
 
 def broken(folder, change, match):
@@ -217,7 +234,11 @@ def test_pictures_that_cannot_be_used_are_named(folder, monkeypatch):
         pixels_of(folder / "2.png", 16)
 
 
-def test_bad_folders_end_the_command_with_a_message(package, tmp_path):
+def test_bad_folders_end_the_command_with_a_message(package, folder, tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("empty")
+    (folder / "peel.json").write_text('{"trigger": 3}')
+    with pytest.raises(SystemExit, match="peel.json: write"):
+        training.main(arguments(package, folder, folder / "x.safetensors"))
     with pytest.raises(SystemExit, match="holds no pictures"):
         training.main(arguments(package, tmp_path, tmp_path / "x.safetensors"))
 
