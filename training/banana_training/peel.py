@@ -45,12 +45,12 @@ def parsed(arguments=None):
     parser.add_argument("--sites", default=",".join(ALL_SITES),
                         help="kinds of linears in the layers that are adapted")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--rate", type=float, default=5e-3)
     parser.add_argument("--up-rate", type=float, default=4.0,
                         help="the second factors' rate over the first's (Hayou et al. 2024, LoRA+)")
-    parser.add_argument("--tokens", type=int, default=0,
+    parser.add_argument("--tokens", type=int, default=32,
                         help="how many tokens of a picture are seen at first; 0: all")
-    parser.add_argument("--whole-from", type=float, default=0.6,
+    parser.add_argument("--whole-from", type=float, default=0.85,
                         help="the part of the run from which all tokens are seen")
     parser.add_argument("--decay-from", type=float, default=0.3)
     parser.add_argument("--style", help="train for this style only; else the model's default "
