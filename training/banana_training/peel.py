@@ -1,12 +1,12 @@
 """Trains a peel on a frozen base, in minutes on a CPU.
 
-    python train_peel.py --base ../models/sticker --pictures FOLDER --out peels/pixel-art.safetensors
+    python train_peel.py --base ../models/sticker --pictures FOLDER --out pixel-art.safetensors
 
 FOLDER holds pictures (PNG, WebP, SVG; their alpha is kept) and captions: captions.jsonl with
 {"file", "caption"} a line, or NAME.txt beside each picture. `--base` is a model package as it
 ships; its weights are read, not changed. A peel.json in FOLDER may hold "title", "trigger",
-"license", "author" and "description"; options come before it. A run that is stopped (SIGTERM, Ctrl-C) keeps what it has
-learned beside `--out` and goes on when started again in the same way.
+"license", "author" and "description"; options come before it. A run that is stopped (SIGTERM,
+Ctrl-C) keeps what it has learned beside `--out` and goes on when started again in the same way.
 """
 
 import argparse
