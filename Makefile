@@ -13,7 +13,7 @@ PACKAGES := libpng-dev pkg-config
 TEST_PACKAGES := python3 python3-venv
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
-.PHONY: generate build deps test test-deps clients-test arm64-test lint bench ci clean
+.PHONY: generate build deps test test-deps clients-test arm64-test train eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -44,6 +44,32 @@ clients-test: test-deps build
 arm64-test:
 	@scripts/install-packages $(ARM64_PACKAGES)
 	scripts/test-arm64-kernels $(BUILD_PATH)/arm64
+
+# Training. DATA is the tar of pictures and captions; STATE keeps what has been done.
+DATA ?= stickers.tar.xz
+STATE ?= $(HOME)/.cache/banana-training
+HOURS ?= 2
+TRAINING_PYTHON := $(abspath .venv-training)/bin/python
+
+.venv-training: training/requirements.txt
+	@scripts/install-packages $(TEST_PACKAGES)
+	python3 -m venv $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+# Trains, quantizes and exports models/sticker; goes on where it was stopped.
+train: .venv-training
+	cd training && $(TRAINING_PYTHON) -m banana_training.train --data "$(abspath $(DATA))" \
+	  --state "$(STATE)" --out ../models/sticker --hours $(HOURS)
+	cd training && $(TRAINING_PYTHON) -m banana_training.export_goldens sticker \
+	  --package ../models/sticker --out ../Tests/Fixtures/goldens/sticker
+
+# Measures models/sticker, drawn by the engine: retrieval, autoencoder, alpha.
+eval: .venv-training build
+	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && cd training && \
+	  $(TRAINING_PYTHON) -m banana_training.evaluate --data "$(abspath $(DATA))" \
+	  --state "$(STATE)" --package ../models/sticker --record --out "$(STATE)/quality.json" \
+	  --daemon "$$bin/bananad"
 
 lint:
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift

@@ -1,5 +1,6 @@
 import CPUBackend
 import Execution
+import Foundation
 import Graph
 import TensorTypes
 import Testing
@@ -40,6 +41,40 @@ import Weights
         }
       }
       #expect(normalizedError([y], [expected]) < 1e-6, "\(level)")
+    }
+  }
+
+  /// Quantization-aware training simulates these kernels: the integers that go into the sums must
+  /// be the same ones, so the integer sums of int8 weights are equal.
+  @Test func trainingComputesTheSame() throws {
+    let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Fixtures/goldens/quantization")
+    let goldens = try SafetensorsFile(path: folder.appending(path: "goldens.safetensors").path)
+    let store = try WeightStore(
+      files: [SafetensorsFile(path: folder.appending(path: "weights.safetensors").path)])
+    func values<Element>(_ name: String, as type: Element.Type) throws -> [Element] {
+      Array(try #require(goldens.tensor(named: name)).bytes.bindMemory(to: type))
+    }
+    let x = try values("x", as: Float.self)
+    let g = GraphBuilder("linear")
+    let input = g.input("x", [1, 9, 96])
+    for bits in [4, 8] {
+      g.output("y\(bits)", g.linear(input, WeightReference("w\(bits)", [40, 96])))
+    }
+    let (sums, scales) = (
+      try values("sums", as: Int32.self), try values("scales", as: Float.self)
+    )
+    for level in CPUBackend.Level.available {
+      let bound = CPUBackend(threadCount: 1, level: level).bind(store, activations: .int8)
+      let session = Session(try bound.compile(Planner.plan(g.build())))
+      session.write(x, to: "x")
+      try session.run()
+      for name in ["y4", "y8"] {
+        let expected = try values(name, as: Float.self)
+        #expect(normalizedError([Array(session.output(name))], [expected]) < 1e-6, "\(level)")
+      }
+      let found = zip(session.output("y8"), scales).map { Int32(($0 / $1).rounded()) }
+      #expect(found == sums, "\(level)")
     }
   }
 

@@ -103,25 +103,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--version", default="0.1.0")
+    parser.add_argument("--version", default="0.2.0")
     parser.add_argument("--machine", default=f"{platform.machine()}, {os.cpu_count()} cores")
-    parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--guidance", type=float, default=1.75)
+    parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--quality", default="{}", help="JSON of measured figures")
     parser.add_argument("--alpha-range", type=float, nargs=2, default=(0.08, 0.9),
                         help="what the decoder gives for clear and for opaque")
     k = parser.parse_args()
+    from .quantization import stored_denoiser
     from .sheet import averaged_denoiser, trained_decoder
     from .text_encoder import minilm, minilm_folder, storage as text_storage
     from .train_autoencoder import trained_encoder
     decoder, encoder = trained_decoder(k.state), trained_encoder(k.state)
-    denoiser, stored = averaged_denoiser(k.state)
+    denoiser, stored = averaged_denoiser(k.state, "quantized.pt")
     text, encoded = minilm(), {}
     for name, tensor in text.state_dict().items():
         encoded.update(text_storage(name, tensor.numpy()))
     modules = {
         "text_encoder": encoded,
-        "denoiser": stored_module("denoiser", denoiser.state_dict(), int8_storage),
+        "denoiser": stored_denoiser(denoiser),
         "decoder": stored_module("decoder", decoder.state_dict(), int8_storage),
         "encoder": stored_module("encoder", encoder.state_dict(), int8_storage),
     }
@@ -136,7 +136,8 @@ def main():
                       encoder.configuration),
         {"mean": [round(float(x), 7) for x in stored["mean"]],
          "standardDeviation": [round(float(x), 7) for x in stored["divisor"]]},
-        {"steps": k.steps, "guidance": k.guidance, "sigmaShift": 3.0}, [256, 512],
+        {"sampler": "consistency", "steps": k.steps, "guidance": 1.0, "sigmaShift": 3.0},
+        [256, 512],
         json.loads(k.quality))
     manifest["alphaRange"] = list(k.alpha_range)
     written = write_package(k.out, modules, [v for v in vocabulary if v], manifest)

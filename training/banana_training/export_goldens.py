@@ -1,6 +1,7 @@
 """Inputs and outputs of every stage, for the engine's tests.
 
     python -m banana_training.export_goldens tiny --out Tests/Fixtures/goldens/tiny
+    python -m banana_training.export_goldens quantization --out Tests/Fixtures/goldens/quantization
     python -m banana_training.export_goldens sticker --package models/sticker \
         --out Tests/Fixtures/goldens/sticker
 
@@ -23,7 +24,8 @@ from .export import (configuration, manifest_of, plain_storage, stored_module, t
                      write_package)
 from .formats import save_safetensors
 from .package import load_package
-from .sampling import noise_for, sample
+from .quantization import QuantizedLinear, quantized_tokens
+from .sampling import consistency_sample, noise_for, sample
 from .text_encoder import TextEncoder, TextEncoderConfiguration
 
 CASES = ["", "a red apple", "Dog face!", "woman pilot: medium-dark skin tone", "Ünïcödé",
@@ -132,9 +134,14 @@ def goldens(package, whole, text="a red apple", style="3d", seed=7, steps=4, gui
     if whole:
         found["denoiser.text_kv"] = taps["denoiser.text_kv"][0].flatten(1)
 
-    empty_hidden, empty_pooled, _ = encode(modules["text_encoder"], [tokenizer("")])
-    latents = sample(denoiser, noise, (hidden, pooled, mask), (empty_hidden[0], empty_pooled),
-                     steps, guidance, manifest["sampling"]["sigmaShift"])
+    shift = manifest["sampling"]["sigmaShift"]
+    if manifest["sampling"].get("sampler") == "consistency":
+        guidance = 1.0
+        latents = consistency_sample(denoiser, noise, (hidden, pooled, mask), steps, shift, [seed])
+    else:
+        empty_hidden, empty_pooled, _ = encode(modules["text_encoder"], [tokenizer("")])
+        latents = sample(denoiser, noise, (hidden, pooled, mask),
+                         (empty_hidden[0], empty_pooled), steps, guidance, shift)
     scaling = manifest["latents"]
     z = latents * torch.tensor(scaling["standardDeviation"]) + torch.tensor(scaling["mean"])
     taps = {}
@@ -163,15 +170,43 @@ def goldens(package, whole, text="a red apple", style="3d", seed=7, steps=4, gui
     return about, {name: tensor.contiguous().numpy() for name, tensor in found.items()}
 
 
+@torch.no_grad()
+def write_quantization_goldens(folder):
+    """Weights and inputs of quantized linears, and what training computes with them.
+
+    The rows of x hold a tie between two integers, zeros, and numbers near zero among others.
+    """
+    torch.manual_seed(3)
+    x = torch.randn(9, 96)
+    x[1, :4] = torch.tensor([127.0, 0.5, 1.5, -2.5])
+    x[2], x[3] = 0, 1e-42
+    x[4] *= 1e4
+    weights, found = {}, {"x": x}
+    q, row_scale = quantized_tokens(x)
+    for bits in (4, 8):
+        linear = QuantizedLinear(torch.nn.Linear(96, 40, bias=False), bits)
+        linear.gain.uniform_(-0.2, 0.2)
+        weights |= linear.stored(f"w{bits}")
+        found[f"y{bits}"] = linear(x)
+        if bits == 8:
+            integers, scale = linear.quantized()
+            found["sums"] = (q @ integers.reshape(40, 96).t()).int()
+            found["scales"] = row_scale * scale[:, 0]
+    save_safetensors(weights, folder / "weights.safetensors")
+    return {name: tensor.contiguous().numpy() for name, tensor in found.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["tiny", "sticker"])
+    parser.add_argument("kind", choices=["tiny", "sticker", "quantization"])
     parser.add_argument("--package")
     parser.add_argument("--out", required=True)
     k = parser.parse_args()
     torch.set_num_threads(1)
     out = Path(k.out)
     out.mkdir(parents=True, exist_ok=True)
+    if k.kind == "quantization":
+        return save_safetensors(write_quantization_goldens(out), out / "goldens.safetensors")
     tiny = k.kind == "tiny"
     if tiny:
         write_tiny_package(out)

@@ -90,16 +90,23 @@ def from_int4_embedding(records):
 
 
 def int4_matrix(matrix, group=32):
-    """[out, in] to records [ceil(out/16), ceil(in/group), 32 + 8·group] of 16 outputs.
-
-    A record is f16 scale[16], then uint8 q[group/4][16][2]: two bytes hold four inputs.
-    """
+    """The records of [out, in], with the scales of least squared error."""
     rows, columns = matrix.shape
-    padded = np.zeros((-(-rows // 16) * 16, -(-columns // group) * group), np.float32)
-    padded[:rows, :columns] = matrix
-    q, scale = int4_groups(padded, group)
-    scale[rows:] = 0
-    blocks, groups = padded.shape[0] // 16, padded.shape[1] // group
+    padded = np.zeros((rows, -(-columns // group) * group), np.float32)
+    padded[:, :columns] = matrix
+    return int4_records(*int4_groups(padded, group))
+
+
+def int4_records(q, scale):
+    """q -8...7 [out, in/group, group] and scales [out, in/group] to records of 16 outputs.
+
+    [ceil(out/16), in/group, 32 + 8·group] bytes: a record is f16 scale[16], then uint8
+    q[group/4][16][2], of which two bytes hold four inputs.
+    """
+    rows, groups, group = q.shape
+    blocks = -(-rows // 16)
+    q = np.concatenate([q, np.zeros((blocks * 16 - rows, groups, group), q.dtype)])
+    scale = np.concatenate([scale, np.zeros((blocks * 16 - rows, groups), scale.dtype)])
     nibbles = (q + 8).astype(np.uint8).reshape(blocks, 16, groups, group // 4, 2, 2)
     packed = nibbles[..., 0] | (nibbles[..., 1] << 4)
     packed = packed.transpose(0, 2, 3, 1, 4).reshape(blocks, groups, 8 * group)

@@ -1,7 +1,7 @@
 """Muon (Jordan et al. 2024): momentum whose matrix updates are made orthogonal.
 
-Convolutions count as matrices [out, the rest]. Those of one shape are stacked over layers, so that the Newton-Schulz iterations are few
-large products. Updates are scaled to the size of AdamW's (Liu et al. 2025, "Muon is Scalable").
+Convolutions count as matrices [out, the rest]. Those of one shape are stacked over layers, so
+that the Newton-Schulz iterations are few large products. Updates are scaled to the size of AdamW's (Liu et al. 2025, "Muon is Scalable").
 """
 
 import torch

@@ -14,7 +14,8 @@ from .captions import encode, prompt
 from .data import STYLES
 from .decoder import Decoder, DecoderConfiguration
 from .denoiser import Denoiser, DenoiserConfiguration
-from .sampling import noise_for, sample
+from .quantization import bits_of, quantize
+from .sampling import consistency_sample, noise_for, sample
 from .text_encoder import minilm_folder, shipped_minilm
 from .wordpiece import WordPiece
 
@@ -22,10 +23,14 @@ PROMPTS = ["a red apple", "dog face", "a rocket", "woman pilot", "pizza", "a cat
            "red heart", "a house", "bicycle"]
 
 
-def averaged_denoiser(state):
-    """The denoiser of STATE/denoiser.pt with averaged parameters, latent mean and divisor."""
-    stored = torch.load(Path(state) / "denoiser.pt", weights_only=True)
+def averaged_denoiser(state, file="denoiser.pt"):
+    """The denoiser of a checkpoint with averaged parameters, and the checkpoint.
+
+    quantized.pt comes with its quantized linears.
+    """
+    stored = torch.load(Path(state) / file, map_location="cpu", weights_only=True)
     model = Denoiser(DenoiserConfiguration(**stored["configuration"]))
+    quantize(model, bits_of(stored["model"]))
     model.load_state_dict(stored["model"])
     with torch.no_grad():
         parameters = dict(model.named_parameters())
@@ -65,7 +70,9 @@ def main():
     parser.add_argument("--out", required=True)
     parser.add_argument("--prompts", help="comma-separated, instead of the fixed ones")
     parser.add_argument("--steps", type=int, default=8)
-    parser.add_argument("--guidance", type=float, default=2.5)
+    parser.add_argument("--guidance", type=float, default=1.75)
+    parser.add_argument("--file", default="denoiser.pt",
+                        help="checkpoint; all but denoiser.pt are students, without guidance")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     k = parser.parse_args()
@@ -73,7 +80,7 @@ def main():
     prompts = [p.strip() for p in k.prompts.split(",")] if k.prompts else PROMPTS
     encoder = shipped_minilm(k.state)
     tokenizer = WordPiece(minilm_folder() / "vocab.txt")
-    denoiser, stored = averaged_denoiser(k.state)
+    denoiser, stored = averaged_denoiser(k.state, k.file)
     decoder = trained_decoder(k.state)
     configuration = denoiser.configuration
     side, rows = configuration.latent_height, []
@@ -81,8 +88,12 @@ def main():
         text, empty = text_batch(encoder, tokenizer, [prompt(style, p) for p in prompts])
         noise = torch.cat([noise_for(k.seed + i, side * side, configuration.latent_channels)
                            for i in range(len(prompts))])
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            x = sample(denoiser, noise, text, empty, k.steps, k.guidance)
+        with torch.no_grad():
+            if k.file == "denoiser.pt":
+                x = sample(denoiser, noise, text, empty, k.steps, k.guidance)
+            else:
+                seeds = range(k.seed, k.seed + len(prompts))
+                x = consistency_sample(denoiser, noise, text, k.steps, 3.0, seeds)
             z = x * stored["divisor"] + stored["mean"]
             pixels = decoder(z).clamp(0, 1)
         pixels = torch.nn.functional.avg_pool2d(pixels.float(), 4)

@@ -1,11 +1,13 @@
 """What every training run shares: wall-clock schedule, EMA, checkpoints that survive a kill."""
 
+import json
 import os
 import signal
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import torch
 
 
@@ -33,6 +35,13 @@ def save_atomically(state, path):
     """Writes beside and renames, so that a kill never leaves half a checkpoint."""
     beside = Path(f"{path}.{os.getpid()}.part")
     torch.save(state, beside)
+    os.replace(beside, path)
+
+
+def save_json(value, path):
+    """Writes beside and renames."""
+    beside = Path(f"{path}.{os.getpid()}.part")
+    beside.write_text(json.dumps(value, indent=1) + "\n")
     os.replace(beside, path)
 
 
@@ -77,3 +86,24 @@ class Interrupt:
 
     def __bool__(self):
         return self.requested
+
+
+def train(run, k):
+    """Steps until the time or the number of steps is reached, or a signal comes."""
+    begin, end = time.time(), deadline(k.until)
+    first, saved, reported, since = run.step, begin, begin, run.step
+    interrupt, figures = Interrupt(), []
+    while not interrupt and time.time() < end and run.step < k.steps:
+        progress = max((time.time() - begin) / (end - begin),
+                       (run.step + 1 - first) / (k.steps - first))
+        figures.append(run.advance(rate_factor(run.step, 30, progress, k.decay_from), progress))
+        now = time.time()
+        if now - reported > 30:
+            loss, error = np.mean(figures, 0)
+            print(f"{run.step} loss {loss:.4f} clean error {error:.4f} "
+                  f"{(run.step - since) * k.batch / (now - reported):.1f} pictures/s", flush=True)
+            figures, since, reported = [], run.step, now
+        if now - saved > 180:
+            run.save()
+            saved = now
+    run.save()
