@@ -52,9 +52,11 @@ extension Failure {
 
   private static func code(of error: APIError) -> FailureCode {
     switch error.code {
-    case .invalidRequest, .requestTooLarge, .modelNotFound: .usage
+    case .invalidRequest, .requestTooLarge, .modelNotFound, .peelNotFound, .peelInvalid,
+      .jobNotFound:
+      .usage
     case .modelUnavailable: .unavailable
-    case .busy, .quotaExceeded, .insufficientMemory, .shuttingDown: .temporary
+    case .busy, .quotaExceeded, .insufficientMemory, .shuttingDown, .deadlineExceeded: .temporary
     case .cancelled: .interrupted
     case .notFound, .methodNotAllowed, .notEnoughDiskSpace, .internalError: .other
     }
