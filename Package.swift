@@ -118,7 +118,7 @@ let package = Package(
     tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
     tests(
       "BananaServer",
-      ["BananaAPI", "BananaServer", "BananaTesting", logging, lifecycle, unixSignals]),
+      ["BananaAPI", "BananaServer", "BananaTesting", "Imaging", logging, lifecycle, unixSignals]),
     tests("BananaSDK", ["BananaAPI", "BananaSDK", "BananaServer", "BananaTesting"]),
     tests(
       "BananaCommands",
