@@ -79,7 +79,8 @@ let package = Package(
         product("NIOExtras", "swift-nio-extras"), product("NIOHTTPTypes", "swift-nio-extras"),
       ] + nio),
     library("BananaSDK", ["BananaAPI"] + nio),
-    library("BananaCommands", ["BananaAPI", "BananaSDK", argumentParser, unixSignals]),
+    library(
+      "BananaCommands", ["BananaAPI", "BananaSDK", "Imaging", argumentParser, unixSignals]),
     program(
       "bananad",
       [
