@@ -62,6 +62,8 @@ package final class LoadedModel: Sendable {
   /// Numbers in all networks.
   package let parameterCount: Int
   let tokenizer: WordPieceTokenizer
+  /// What peels can change.
+  private let peelTargets: [String: WeightReference]
 
   /// Opens the package in `path`, or the only one in a folder of `path`.
   /// - Throws: `ModelLoadingError`; nothing of a package that is not whole is ever used.
@@ -78,6 +80,7 @@ package final class LoadedModel: Sendable {
     } catch { throw .vocabulary(error) }
     stores = try Self.stores(package)
     parameterCount = try Self.checkTensors(family, stores)
+    peelTargets = PeelTargets.linears(in: family.graphs(of: .denoiser))
     try checkManifest()
   }
 
@@ -95,6 +98,37 @@ package final class LoadedModel: Sendable {
     // The prompt goes in last, so that braces in it are only text.
     return text.promptTemplate.replacing("{style}", with: style)
       .replacing("{prompt}", with: prompt, maxReplacements: 1)
+  }
+
+  /// Checks that a peel was made for this model.
+  /// - Throws: `PeelError`.
+  package func check(_ peel: PeelFile) throws(PeelError) {
+    _ = try resolved(peel)
+  }
+
+  /// The denoiser's linears that a peel changes, with the change to each.
+  /// - Throws: `PeelError` unless each update names one of them and fits it.
+  func resolved(
+    _ peel: PeelFile
+  ) throws(PeelError) -> [WeightReference: PeelFile.Update] {
+    let base = manifest.files[ModelComponent.denoiser.fileName]?.sha256 ?? ""
+    if let expected = peel.baseModelHash, expected != base {
+      throw .wrongBase(model: manifest.name, expectedSHA256: expected, actualSHA256: base)
+    }
+    var updates: [WeightReference: PeelFile.Update] = [:]
+    for update in peel.updates {
+      guard let weight = peelTargets[PeelTargets.key(update.target)] else {
+        throw .unknownTarget(target: update.target, model: manifest.name)
+      }
+      let shape: Shape = [update.outWidth, update.inWidth]
+      guard shape == weight.shape else {
+        throw .unfitUpdate(target: update.target, expected: weight.shape, actual: shape)
+      }
+      guard updates.updateValue(update, forKey: weight) == nil else {
+        throw .repeatedTarget(target: update.target)
+      }
+    }
+    return updates
   }
 
   private static func openPackage(
@@ -171,6 +205,25 @@ package final class LoadedModel: Sendable {
     if manifest.nativeSize != family.nativeSize {
       throw .nativeSize(expected: family.nativeSize, actual: manifest.nativeSize)
     }
+  }
+}
+
+/// The layers of a network by the names that peels have for them.
+private enum PeelTargets {
+  /// Every linear by its key.
+  static func linears(in graphs: [Graph]) -> [String: WeightReference] {
+    var targets: [String: WeightReference] = [:]
+    for node in graphs.flatMap(\.nodes) {
+      guard case .linear(let op) = node.op, op.weight.name.hasSuffix(".weight") else { continue }
+      let known = targets.updateValue(op.weight, forKey: key(op.weight.name.dropLast(7)))
+      precondition(known == nil || known == op.weight, "two linears are called \(op.weight.name)")
+    }
+    return targets
+  }
+
+  /// Kohya's names have underscores where the network's have dots, so names are compared so.
+  static func key(_ name: some StringProtocol) -> String {
+    String(name.map { $0 == "." ? "_" : $0 })
   }
 }
 

@@ -91,6 +91,45 @@ struct Mutator {
     }
   }
 
+  @Test(arguments: UInt64(0)..<10) func peels(seed: UInt64) throws {
+    var mutator = Mutator(random: SplitMix64(state: seed))
+    let stem = "lora_unet_text_kv"
+    let tensors =
+      PeelFixture.peft(.float16)
+      + PeelFixture.pair("\(stem).lora_down.weight", "\(stem).lora_up.weight")
+      + [PeelFixture.tensor("\(stem).alpha", [], [4])]
+    let valid = SafetensorsWriter.bytes(
+      tensors, metadata: ["lora_alpha": "1", "lora_adapter_metadata": #"{"unet.lora_alpha": 2}"#])
+    let headerBytes = 8 + Int(valid[0]) + Int(valid[1]) << 8
+    var refused = 0
+    for _ in 0..<100 {
+      var header = Array(valid[8..<headerBytes])
+      var data = Array(valid[headerBytes...])
+      if Bool.random(using: &mutator.random) {
+        mutator.mutate(&header)
+      } else {
+        // Numbers only: the header stays sound.
+        for _ in 0..<4 {
+          data[Int.random(in: 0..<data.count, using: &mutator.random)] = .random(
+            in: 0...255, using: &mutator.random)
+        }
+      }
+      let bytes = littleEndianBytes([UInt64(header.count)]) + header + data
+      do throws(PeelError) {
+        for update in try PeelFile(contents: bytes, path: "p").updates {
+          #expect(update.down.count == update.rank * update.inWidth)
+          #expect(update.up.count == update.rank * update.outWidth)
+          let isFinite = (update.down + update.up).allSatisfy { $0.isFinite }
+          #expect(isFinite, "seed \(seed)")
+        }
+      } catch {
+        refused += 1
+        #expect(!error.description.isEmpty)
+      }
+    }
+    #expect(refused > 20, "seed \(seed)")
+  }
+
   @Test(arguments: UInt64(0)..<10) func manifest(seed: UInt64) throws {
     var mutator = Mutator(random: SplitMix64(state: seed))
     let valid = Array(try PackageFixture().manifestText.utf8)
