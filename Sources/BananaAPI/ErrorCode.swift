@@ -6,6 +6,12 @@ public enum ErrorCode: String, Sendable, CaseIterable {
   case requestTooLarge = "request_too_large"
   /// The named model is not installed.
   case modelNotFound = "model_not_found"
+  /// No peel of that name is installed for this user.
+  case peelNotFound = "peel_not_found"
+  /// The peel's file is damaged, or was not made for this model; the message says which.
+  case peelInvalid = "peel_invalid"
+  /// The job is not this user's, was never there, or its result is no longer kept.
+  case jobNotFound = "job_not_found"
   /// The path is no route of this API.
   case notFound = "not_found"
   /// The route exists but not with this method.
@@ -18,6 +24,8 @@ public enum ErrorCode: String, Sendable, CaseIterable {
   case quotaExceeded = "quota_exceeded"
   /// The job was cancelled before it was done.
   case cancelled
+  /// The job was not done within its `deadline_seconds`.
+  case deadlineExceeded = "deadline_exceeded"
   /// The job's peak memory does not fit into what is free.
   case insufficientMemory = "insufficient_memory"
   /// A file could not be written for want of space.
@@ -39,11 +47,13 @@ public enum ErrorCode: String, Sendable, CaseIterable {
     switch self {
     case .invalidRequest: 400
     case .requestTooLarge: 413
-    case .modelNotFound, .notFound: 404
+    case .modelNotFound, .peelNotFound, .jobNotFound, .notFound: 404
     case .methodNotAllowed: 405
+    case .peelInvalid: 422
     case .quotaExceeded: 429
     case .cancelled: 499
     case .modelUnavailable, .busy, .insufficientMemory, .shuttingDown: 503
+    case .deadlineExceeded: 504
     case .notEnoughDiskSpace: 507
     case .internalError: 500
     }
@@ -56,8 +66,10 @@ public enum ErrorCode: String, Sendable, CaseIterable {
     case .quotaExceeded: .after(seconds: 60)
     case .insufficientMemory: .after(seconds: 30)
     case .shuttingDown: .after(seconds: 5)
-    case .modelUnavailable, .invalidRequest, .requestTooLarge, .modelNotFound, .notFound,
-      .methodNotAllowed, .cancelled, .notEnoughDiskSpace, .internalError:
+    case .deadlineExceeded: .after(seconds: 5)
+    case .modelUnavailable, .invalidRequest, .requestTooLarge, .modelNotFound, .peelNotFound,
+      .peelInvalid, .jobNotFound, .notFound, .methodNotAllowed, .cancelled, .notEnoughDiskSpace,
+      .internalError:
       .never
     }
   }
@@ -65,11 +77,12 @@ public enum ErrorCode: String, Sendable, CaseIterable {
   /// The coarse class of the error, in the words of OpenAI's API.
   public var type: String {
     switch self {
-    case .invalidRequest, .requestTooLarge, .modelNotFound, .notFound, .methodNotAllowed:
+    case .invalidRequest, .requestTooLarge, .modelNotFound, .peelNotFound, .peelInvalid,
+      .jobNotFound, .notFound, .methodNotAllowed:
       "invalid_request_error"
     case .busy, .quotaExceeded: "rate_limit_error"
-    case .modelUnavailable, .cancelled, .insufficientMemory, .notEnoughDiskSpace, .shuttingDown,
-      .internalError:
+    case .modelUnavailable, .cancelled, .deadlineExceeded, .insufficientMemory,
+      .notEnoughDiskSpace, .shuttingDown, .internalError:
       "server_error"
     }
   }

@@ -16,20 +16,24 @@ package struct Daemon: Service {
 
   private let configuration: DaemonConfiguration
   private let listener: Listener
+  private let adminListener: Listener?
   private let logger: Logger
   private let model: ResidentModel
   private let scheduler: JobScheduler
   private let connections = ConnectionRegistry()
 
   /// - Parameters:
-  ///   - listener: Owned by the daemon from here on.
+  ///   - listener: For apps; owned by the daemon from here on.
+  ///   - adminListener: Who comes by it may do what concerns all users; owned likewise.
   ///   - makeEngine: Called when the daemon runs, and again by later requests while it throws.
   package init(
-    configuration: DaemonConfiguration = .init(), listener: Listener, logger: Logger,
+    configuration: DaemonConfiguration = .init(), listener: Listener,
+    adminListener: Listener? = nil, logger: Logger,
     makeEngine: @escaping EngineFactory
   ) {
     self.configuration = configuration
     self.listener = listener
+    self.adminListener = adminListener
     self.logger = logger
     model = ResidentModel(
       logger: logger, retryInterval: configuration.modelRetryInterval, makeEngine: makeEngine)
@@ -42,19 +46,21 @@ package struct Daemon: Service {
     let quiescing = ServerQuiescingHelper(group: MultiThreadedEventLoopGroup.singleton)
     let http = makeHTTPChannel()
     let server = try await accept(on: listener.descriptor, quiescing: quiescing, http: http)
-    logger.notice("serving", metadata: ["socket": "\(listener.path)"])
-    try await withGracefulShutdownHandler {
-      try await withThrowingDiscardingTaskGroup { group in
+    var adminServer: NIOAsyncChannel<Connection, Never>?
+    if let adminListener {
+      adminServer = try await accept(
+        on: adminListener.descriptor, quiescing: quiescing, http: http)
+    }
+    logger.notice(
+      "serving", metadata: ["socket": "\(listener.path)", "admin": "\(adminListener?.path ?? "")"])
+    try await withGracefulShutdownHandler { [adminServer] in
+      try await withThrowingTaskGroup { group in
         group.addTask { await model.open() }
-        try await server.executeThenClose { inbound in
-          for try await connection in inbound {
-            connections.add(connection.channel)
-            group.addTask {
-              await http.handle(value: connection, logger: logger)
-              connections.remove(connection.channel)
-            }
-          }
+        group.addTask { try await serve(server, http, isAdmin: false) }
+        if let adminServer {
+          group.addTask { try await serve(adminServer, http, isAdmin: true) }
         }
+        try await group.waitForAll()
       }
     } onGracefulShutdown: {
       Task { await stop(quiescing) }
@@ -62,9 +68,35 @@ package struct Daemon: Service {
     logger.notice("stopped")
   }
 
+  /// Handles the connections of one socket until it is closed and the last of them is over.
+  private func serve(
+    _ server: NIOAsyncChannel<Connection, Never>, _ http: HTTP1Channel, isAdmin: Bool
+  ) async throws {
+    try await withThrowingDiscardingTaskGroup { group in
+      try await server.executeThenClose { inbound in
+        for try await connection in inbound {
+          group.addTask { await handle(connection, http, isAdmin: isAdmin) }
+        }
+      }
+    }
+  }
+
+  private func handle(_ connection: Connection, _ http: HTTP1Channel, isAdmin: Bool) async {
+    let channel = connection.channel
+    do {
+      connections.add(channel, try await Peer.read(from: channel, isAdmin: isAdmin))
+    } catch {
+      logger.error("a connection without credentials", metadata: ["error": "\(error)"])
+      try? await channel.close()
+    }
+    await http.handle(value: connection, logger: logger)
+    connections.remove(channel)
+  }
+
   private func stop(_ quiescing: ServerQuiescingHelper) async {
     logger.notice("stopping")
     listener.removeFile()
+    adminListener?.removeFile()
     quiescing.initiateShutdown(promise: nil)
     await scheduler.drain()
     try? await Task.sleep(for: configuration.closingGrace)
@@ -94,8 +126,10 @@ package struct Daemon: Service {
     let idleTimeout = TimeAmount(configuration.idleTimeout)
     return HTTP1Channel(
       responder: { request, writer, channel in
-        let source = ApplicationRequestContextSource(channel: channel, logger: logger)
-        let context = DaemonRequestContext(source: source)
+        // A connection that has gone needs no answer.
+        guard let peer = connections.peer(of: channel) else { return }
+        let context = DaemonRequestContext(
+          source: .init(channel: channel, peer: peer, logger: logger))
         let response = try await responder.respond(to: request, context: context)
         try await writer.write(response: response.head, body: response.body)
       }, configuration: .init(idleTimeout: idleTimeout))

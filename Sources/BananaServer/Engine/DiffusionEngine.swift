@@ -31,9 +31,33 @@ package actor DiffusionEngine: PictureEngine {
     thread = EngineThread()
   }
 
-  package func generate(
-    _ request: PictureRequest, progress: @escaping @Sendable (PictureProgress) -> Void
-  ) async throws(EngineError) -> PictureResult {
+  nonisolated package func batchKey(for request: PictureRequest) -> BatchKey {
+    BatchKey(
+      width: request.width, height: request.height, steps: request.steps ?? model.defaultSteps,
+      isGuided: (request.guidance ?? model.defaultGuidance) > 1, textTokens: 0,
+      peels: request.peels, editStrength: request.edit?.strength)
+  }
+
+  package func peakBytes(for key: BatchKey, pictures: Int) -> Int { model.nativeSize.peakBytes }
+
+  nonisolated package func apply(_ limits: EngineLimits) {}
+
+  package var residentBytes: Int { model.nativeSize.peakBytes }
+
+  package func release(_ what: ReleasableMemory) {}
+
+  package func generate(_ jobs: [PictureJob]) {
+    for job in jobs {
+      do throws(EngineError) {
+        job.finish(.success(try draw(job)))
+      } catch {
+        job.finish(.failure(error))
+      }
+    }
+  }
+
+  private func draw(_ job: PictureJob) throws(EngineError) -> PictureResult {
+    let request = job.request
     var pictures: [PictureResult.Picture] = []
     var encodeSeconds = 0.0
     let seeds = (0..<request.count).map { request.seed &+ UInt64($0) }
@@ -42,10 +66,10 @@ package actor DiffusionEngine: PictureEngine {
       guidance: request.guidance.map { Float($0) }, seeds: seeds)
     do throws(GenerationError) {
       let result = try pipeline.generate(generation) { step throws(GenerationError) in
-        if Task.isCancelled { throw .cancelled }
-        progress(PictureProgress(step, pictures: request.count))
+        if job.isCancelled() { throw .cancelled }
+        job.progress(PictureProgress(step, pictures: request.count))
       } finish: { index, picture throws(GenerationError) in
-        progress(
+        job.progress(
           PictureProgress(
             stage: .encode, step: 0, steps: 1, picture: index, pictures: request.count))
         let start = ContinuousClock.now

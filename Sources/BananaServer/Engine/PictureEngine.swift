@@ -1,22 +1,126 @@
+package import Imaging
+
 /// What the daemon asks of the thing that draws.
 ///
-/// The daemon calls `generate` for one request at a time. An engine does its work on threads of its
-/// own, never on the cooperative pool, and looks between two steps whether the calling task was
-/// cancelled.
+/// An engine does its work on threads of its own, never on the cooperative pool.
 package protocol PictureEngine: Sendable {
   /// The model that is resident, as it is told to clients.
   var model: ModelDescription { get }
 
-  /// Draws `request.count` pictures; picture `i` is drawn from `request.seed &+ i`, so that each of
-  /// them can be drawn again alone.
-  /// - Parameters:
-  ///   - request: Style, size and count were already checked against `model`.
-  ///   - progress: Called on the engine's thread when a stage begins and after each of its steps.
-  /// - Throws: `EngineError.cancelled` when the calling task was cancelled between two steps.
-  func generate(
-    _ request: PictureRequest,
-    progress: @escaping @Sendable (PictureProgress) -> Void
-  ) async throws(EngineError) -> PictureResult
+  /// Requests with equal keys can be drawn in the same passes.
+  func batchKey(for request: PictureRequest) -> BatchKey
+
+  /// Bytes that drawing so many pictures of this key in one pass takes at its peak beside what is
+  /// resident now.
+  func peakBytes(for key: BatchKey, pictures: Int) async -> Int
+
+  /// Draws jobs of equal keys together: in passes of at most `limits.batch` pictures, each picture
+  /// bit for bit what it would be alone.
+  ///
+  /// Every job is finished exactly once through its `finish`. Returns when all are finished. One
+  /// call at a time.
+  func generate(_ jobs: [PictureJob]) async
+
+  /// Takes effect with the next denoising step; any thread may call it.
+  func apply(_ limits: EngineLimits)
+
+  /// Bytes held beside mapped weights.
+  var residentBytes: Int { get async }
+
+  /// Gives memory back; waits for a running `generate`.
+  func release(_ what: ReleasableMemory) async
+}
+
+/// How much of the machine the engine may use at once.
+package struct EngineLimits: Sendable, Equatable {
+  /// Pictures in one pass, at least 1.
+  package var batch: Int
+  /// Threads that compute, at least 1.
+  package var threads: Int
+  /// The share of the time that is spent computing, above 0 and at most 1; the rest is slept
+  /// between steps.
+  package var pace: Double
+
+  package init(batch: Int, threads: Int, pace: Double) {
+    precondition(batch >= 1 && threads >= 1 && pace > 0 && pace <= 1)
+    self.batch = batch
+    self.threads = threads
+    self.pace = pace
+  }
+}
+
+/// What an engine can give back between two jobs.
+package enum ReleasableMemory: Sendable {
+  case idlePlans
+  /// Arenas and bound copies too; rebuilt by the next job.
+  case everything
+}
+
+/// What has to be equal for two requests to be drawn in one pass.
+package struct BatchKey: Hashable, Sendable {
+  /// Pixels.
+  package var width: Int
+  /// Pixels.
+  package var height: Int
+  package var steps: Int
+  package var isGuided: Bool
+  package var textTokens: Int
+  package var peels: [PeelUse]
+  package var editStrength: Double?
+
+  package init(
+    width: Int, height: Int, steps: Int, isGuided: Bool, textTokens: Int, peels: [PeelUse],
+    editStrength: Double?
+  ) {
+    self.width = width
+    self.height = height
+    self.steps = steps
+    self.isGuided = isGuided
+    self.textTokens = textTokens
+    self.peels = peels
+    self.editStrength = editStrength
+  }
+}
+
+/// One request on its way through the engine, with the ways to talk back; all of them are called on
+/// the engine's thread.
+package struct PictureJob: Sendable {
+  package var request: PictureRequest
+  /// Looked at before each step; a cancelled job leaves the batch, the others go on.
+  package var isCancelled: @Sendable () -> Bool
+  package var progress: @Sendable (PictureProgress) -> Void
+  /// Only called when `request.previews > 0`.
+  package var preview: @Sendable (PicturePreview) -> Void
+  package var finish: @Sendable (Result<PictureResult, EngineError>) -> Void
+
+  package init(
+    request: PictureRequest, isCancelled: @escaping @Sendable () -> Bool,
+    progress: @escaping @Sendable (PictureProgress) -> Void,
+    preview: @escaping @Sendable (PicturePreview) -> Void,
+    finish: @escaping @Sendable (Result<PictureResult, EngineError>) -> Void
+  ) {
+    self.request = request
+    self.isCancelled = isCancelled
+    self.progress = progress
+    self.preview = preview
+    self.finish = finish
+  }
+}
+
+/// A picture before it is done.
+package struct PicturePreview: Sendable {
+  /// A whole PNG file.
+  package var png: [UInt8]
+  /// 0..<previews.
+  package var index: Int
+  /// Index of the picture in its request, from 0.
+  package var picture: Int
+
+  package init(png: [UInt8], index: Int, picture: Int) {
+    self.png = png
+    self.index = index
+    self.picture = picture
+  }
 }
 
 /// Opens the model and makes the engine; what it throws becomes the reason that `/readyz` gives, so
@@ -49,10 +153,19 @@ package struct PictureRequest: Sendable, Equatable {
   /// How many pictures, 1...10.
   package var count: Int
   package var background: Background
+  /// Previews to make of each picture, 0...3.
+  package var previews: Int
+  package var peels: [PeelUse]
+  /// The picture to start from; nil draws from noise alone.
+  package var edit: PictureEdit?
+  /// Writes into the PNG what drew it.
+  package var marksProvenance: Bool
 
   package init(
     prompt: String, style: String? = nil, width: Int, height: Int, steps: Int? = nil,
-    guidance: Double? = nil, seed: UInt64, count: Int = 1, background: Background = .transparent
+    guidance: Double? = nil, seed: UInt64, count: Int = 1, background: Background = .transparent,
+    previews: Int = 0, peels: [PeelUse] = [], edit: PictureEdit? = nil,
+    marksProvenance: Bool = true
   ) {
     self.prompt = prompt
     self.style = style
@@ -63,6 +176,37 @@ package struct PictureRequest: Sendable, Equatable {
     self.seed = seed
     self.count = count
     self.background = background
+    self.previews = previews
+    self.peels = peels
+    self.edit = edit
+    self.marksProvenance = marksProvenance
+  }
+}
+
+/// A peel and how strongly it is applied.
+package struct PeelUse: Hashable, Sendable {
+  package var peel: InstalledPeel
+  package var strength: Double
+
+  package init(peel: InstalledPeel, strength: Double) {
+    self.peel = peel
+    self.strength = strength
+  }
+}
+
+/// A picture to change.
+package struct PictureEdit: Sendable, Equatable {
+  /// Of any size.
+  package var image: PremultipliedImage
+  /// Alpha 0 is where to draw anew; of the image's size.
+  package var mask: PremultipliedImage?
+  /// Above 0, at most 1; 1 keeps nothing.
+  package var strength: Double
+
+  package init(image: PremultipliedImage, mask: PremultipliedImage?, strength: Double) {
+    self.image = image
+    self.mask = mask
+    self.strength = strength
   }
 }
 
@@ -130,7 +274,7 @@ package struct PictureResult: Sendable {
 
 /// Why no picture came.
 package enum EngineError: Error, Sendable, Equatable {
-  /// The calling task was cancelled.
+  /// The job was cancelled between two steps.
   case cancelled
   /// The request cannot be drawn by this model; `param` is the API's name of the field.
   case invalidRequest(param: String?, message: String)

@@ -5,14 +5,24 @@ import Hummingbird
 import Logging
 import NIOCore
 
-/// The context of one request: Hummingbird's own storage and the connection that it came on.
+/// The context of one request: Hummingbird's own storage, the connection that it came on, and who
+/// is at its other end.
 struct DaemonRequestContext: RequestContext {
+  /// What a context is made of.
+  struct Source: RequestContextSource {
+    let channel: any Channel
+    let peer: Peer
+    let logger: Logger
+  }
+
   var coreContext: CoreRequestContextStorage
   let channel: any Channel
+  let peer: Peer
 
-  init(source: ApplicationRequestContextSource) {
+  init(source: Source) {
     coreContext = .init(source: source)
     channel = source.channel
+    peer = source.peer
   }
 }
 

@@ -1,4 +1,5 @@
 package import BananaAPI
+import Synchronization
 
 /// A bounded queue in front of the engine: one job is drawn at a time, first come, first served.
 package actor JobScheduler {
@@ -125,13 +126,26 @@ package actor JobScheduler {
   private static func draw(
     _ entry: Entry, tracker: ProgressTracker
   ) async -> Result<PictureResult, EngineError> {
-    do throws(EngineError) {
-      return .success(
-        try await entry.engine.generate(entry.request) { progress in
-          entry.events.yield(.progress(tracker.update(progress)))
-        })
-    } catch {
-      return .failure(error)
+    let result = Mutex<Result<PictureResult, EngineError>>(.failure(.cancelled))
+    let box = ResultBox(result)
+    await withTaskCancellationHandler {
+      await entry.engine.generate([
+        PictureJob(
+          request: entry.request, isCancelled: { box.isCancelled.withLock { $0 } },
+          progress: { entry.events.yield(.progress(tracker.update($0))) }, preview: { _ in },
+          finish: { result in box.result.withLock { $0 = result } })
+      ])
+    } onCancel: {
+      box.isCancelled.withLock { $0 = true }
+    }
+    return box.result.withLock { $0 }
+  }
+
+  private final class ResultBox: Sendable {
+    let result: Mutex<Result<PictureResult, EngineError>>
+    let isCancelled = Mutex(false)
+    init(_ result: consuming sending Mutex<Result<PictureResult, EngineError>>) {
+      self.result = result
     }
   }
 

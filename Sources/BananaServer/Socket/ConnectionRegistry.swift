@@ -1,22 +1,28 @@
 import NIOCore
 import Synchronization
 
-/// The connections that are open, to count them and to close the last ones at the end.
+/// The connections that are open and who is at their other ends: to count them, to tell users
+/// apart, and to close the last ones at the end.
 final class ConnectionRegistry: Sendable {
-  private let channels = Mutex<[ObjectIdentifier: any Channel]>([:])
+  private let open = Mutex<[ObjectIdentifier: (channel: any Channel, peer: Peer)]>([:])
 
-  var count: Int { channels.withLock { $0.count } }
+  var count: Int { open.withLock { $0.count } }
 
-  func add(_ channel: any Channel) {
-    channels.withLock { $0[ObjectIdentifier(channel)] = channel }
+  func add(_ channel: any Channel, _ peer: Peer) {
+    open.withLock { $0[ObjectIdentifier(channel)] = (channel, peer) }
+  }
+
+  /// Nil once the connection is gone.
+  func peer(of channel: any Channel) -> Peer? {
+    open.withLock { $0[ObjectIdentifier(channel)]?.peer }
   }
 
   func remove(_ channel: any Channel) {
-    channels.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel)) }
+    open.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel)) }
   }
 
   func closeAll() {
-    let open = channels.withLock { Array($0.values) }
-    for channel in open { channel.close(promise: nil) }
+    let channels = open.withLock { $0.values.map(\.channel) }
+    for channel in channels { channel.close(promise: nil) }
   }
 }

@@ -1,0 +1,42 @@
+import NIOCore
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Who is at the other end of a connection, as the kernel says.
+package struct Peer: Sendable, Hashable {
+  /// The user that connected.
+  package var uid: UInt32
+  /// Whether it came by the admin socket, which only root may open.
+  package var isAdmin: Bool
+
+  package init(uid: UInt32, isAdmin: Bool) {
+    self.uid = uid
+    self.isAdmin = isAdmin
+  }
+
+  /// Quotas are for apps, not for whoever runs the machine.
+  package var isExemptFromQuotas: Bool { isAdmin || uid == 0 }
+
+  /// The credentials with which the other end of `channel` connected (`SO_PEERCRED`, unix(7)).
+  /// - Throws: What the kernel says when the channel is no connected Unix socket.
+  static func read(from channel: any Channel, isAdmin: Bool) async throws -> Peer {
+    guard let socket = channel as? any SocketOptionProvider else {
+      throw ChannelError.operationUnsupported
+    }
+    // As the kernel lays out struct ucred; glibc hides its own behind a feature macro.
+    let credentials: Credentials = try await socket.unsafeGetSocketOption(
+      level: .socket, name: .init(rawValue: SO_PEERCRED)
+    ).get()
+    return Peer(uid: credentials.uid, isAdmin: isAdmin)
+  }
+
+  private struct Credentials: Sendable {
+    var pid: Int32
+    var uid: UInt32
+    var gid: UInt32
+  }
+}
