@@ -114,7 +114,7 @@ let package = Package(
       ]),
     .target(
       name: "BananaTesting",
-      dependencies: ["BananaServer", logging, lifecycle], path: "Tests/BananaTesting",
+      dependencies: ["BananaServer", "Weights", logging, lifecycle], path: "Tests/BananaTesting",
       swiftSettings: swiftSettings),
     tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
     tests(

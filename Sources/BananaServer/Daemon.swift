@@ -20,6 +20,7 @@ package struct Daemon: Service {
   private let logger: Logger
   private let model: ResidentModel
   private let scheduler: JobScheduler
+  private let peels: PeelRegistry
   private let connections = ConnectionRegistry()
 
   /// - Parameters:
@@ -38,6 +39,12 @@ package struct Daemon: Service {
     model = ResidentModel(
       logger: logger, retryInterval: configuration.modelRetryInterval, makeEngine: makeEngine)
     scheduler = JobScheduler(capacity: configuration.waitingJobs)
+    peels = PeelRegistry(
+      stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
+      limits: configuration.peelLimits, logger: logger
+    ) { [model] file in
+      try await model.engine().check(file)
+    }
   }
 
   /// Serves until the service group shuts down gracefully.
@@ -120,7 +127,7 @@ package struct Daemon: Service {
 
   private func makeHTTPChannel() -> HTTP1Channel {
     let routes = DaemonRoutes(
-      model: model, scheduler: scheduler, connections: connections, socketPath: listener.path,
+      model: model, scheduler: scheduler, peels: peels, connections: connections, socketPath: listener.path,
       started: .now, logger: logger)
     let responder = routes.makeResponder()
     let idleTimeout = TimeAmount(configuration.idleTimeout)

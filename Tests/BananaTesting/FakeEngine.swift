@@ -1,5 +1,6 @@
 package import BananaServer
 import Synchronization
+package import Weights
 
 /// An engine that draws nothing: it takes its time, notes what it is asked, and does as it is told.
 package final class FakeEngine: PictureEngine {
@@ -59,6 +60,12 @@ package final class FakeEngine: PictureEngine {
   }
 
   package var record: Record { state.withLock { $0 } }
+
+  /// Takes every peel that names no base or this one.
+  package func check(_ peel: PeelFile) throws(PeelError) {
+    guard let base = peel.baseModelHash, base != model.name else { return }
+    throw .wrongBase(model: model.name, expectedSHA256: base, actualSHA256: model.name)
+  }
 
   package func batchKey(for request: PictureRequest) -> BatchKey {
     BatchKey(

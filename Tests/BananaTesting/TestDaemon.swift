@@ -49,6 +49,9 @@ package struct TestDaemon: Sendable {
     makeEngine: @escaping EngineFactory
   ) throws {
     self.socketPath = socketPath
+    var configuration = configuration
+    // Beside the socket, so that a daemon that comes after it finds what it left.
+    configuration.stateDirectory = socketPath + ".state"
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let daemon = Daemon(
       configuration: configuration, listener: try Listener.bind(path: socketPath), logger: logger,

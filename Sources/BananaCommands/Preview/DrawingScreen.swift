@@ -22,10 +22,21 @@ struct DrawingScreen {
     self.write = write
   }
 
+  var showsPictures: Bool { graphics != nil }
+
   /// Draws the line over the last one.
   func show(_ progress: GenerationProgress) {
+    show(line: ProgressBar.line(progress))
+  }
+
+  /// Says that the job waits.
+  func showQueue(jobsAhead: Int) {
+    show(line: jobsAhead == 1 ? "waiting for 1 job" : "waiting for \(jobsAhead) jobs")
+  }
+
+  private func show(line: String) {
     // A line that wraps could not be wiped.
-    write("\r\u{1B}[K" + ProgressBar.line(progress).prefix(size.columns - 1))
+    write("\r\u{1B}[K" + line.prefix(size.columns - 1))
   }
 
   /// Draws the picture over the last one.

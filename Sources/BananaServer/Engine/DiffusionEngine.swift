@@ -3,7 +3,7 @@ import Dispatch
 package import Execution
 import Imaging
 package import TensorTypes
-import Weights
+package import Weights
 
 /// The resident model on its own thread: draws one request at a time.
 ///
@@ -11,6 +11,7 @@ import Weights
 /// threads, so a long step never delays the sockets.
 package actor DiffusionEngine: PictureEngine {
   nonisolated package let model: ModelDescription
+  private let loaded: LoadedModel
   private let pipeline: Pipeline
   private let thread: EngineThread
 
@@ -27,8 +28,13 @@ package actor DiffusionEngine: PictureEngine {
     let pipeline = Pipeline(loaded, backend: backend, activations: activations)
     model = ModelDescription(
       loaded, peakBytes: try pipeline.prepare(), backend: backend.name)
+    self.loaded = loaded
     self.pipeline = pipeline
     thread = EngineThread()
+  }
+
+  nonisolated package func check(_ peel: PeelFile) throws(PeelError) {
+    try loaded.check(peel)
   }
 
   nonisolated package func batchKey(for request: PictureRequest) -> BatchKey {

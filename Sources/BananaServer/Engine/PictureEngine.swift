@@ -1,4 +1,5 @@
 package import Imaging
+package import Weights
 
 /// What the daemon asks of the thing that draws.
 ///
@@ -6,6 +7,9 @@ package import Imaging
 package protocol PictureEngine: Sendable {
   /// The model that is resident, as it is told to clients.
   var model: ModelDescription { get }
+
+  /// Whether the model can draw with a peel: every layer that it changes is there and fits.
+  func check(_ peel: PeelFile) throws(PeelError)
 
   /// Requests with equal keys can be drawn in the same passes.
   func batchKey(for request: PictureRequest) -> BatchKey

@@ -7,6 +7,7 @@ import Logging
 struct DaemonRoutes: Sendable {
   let model: ResidentModel
   let scheduler: JobScheduler
+  let peels: PeelRegistry
   let connections: ConnectionRegistry
   let socketPath: String
   let started: ContinuousClock.Instant
@@ -27,6 +28,7 @@ struct DaemonRoutes: Sendable {
     router.get(RouterPath(Route.models + "/:id")) { _, context in
       try await model(named: context.parameters.get("id") ?? "")
     }
+    addPeels(to: router)
     router.get(RouterPath(Route.status)) { _, _ in try await Response.json(status) }
     router.get(RouterPath(Route.health)) { _, _ in try Response.json(["status": "ok"]) }
     router.get(RouterPath(Route.ready)) { _, _ in try await ready() }

@@ -25,12 +25,12 @@ final class PartFile: Sendable {
     unlink(path)
   }
 
-  func append(_ bytes: UnsafeRawBufferPointer) throws(PeelRegistryError) {
-    var rest = bytes
+  func append(_ bytes: [UInt8]) throws(PeelRegistryError) {
+    var rest = bytes[...]
     while !rest.isEmpty {
-      let count = write(descriptor, rest.baseAddress, rest.count)
+      let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
       if count > 0 {
-        rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        rest = rest.dropFirst(count)
       } else if errno != EINTR {
         throw .system(call: "write", errno: errno, path: path)
       }

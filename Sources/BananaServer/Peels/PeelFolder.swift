@@ -91,9 +91,7 @@ struct PeelFolder: Sendable {
       preconditionFailure("a peel's record cannot be written as JSON: \(error)")
     }
     let part = try PartFile(in: path)
-    do throws(PeelRegistryError) {
-      try json.withUnsafeBytes { bytes throws(PeelRegistryError) in try part.append(bytes) }
-    }
+    try part.append(Array(json))
     try part.sync()
     try part.move(to: sidecarPath(name))
     try sync()

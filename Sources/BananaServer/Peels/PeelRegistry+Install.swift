@@ -34,7 +34,12 @@ extension PeelRegistry {
     let record = PeelRecord(file, installedAt: UnixTime.now)
     try folder.install(part, as: name, record, replacing: self.record(of: name, of: owner))
     add(record, as: name, of: owner)
-    logInstallation(record, name, owner)
+    logger.notice(
+      "peel installed",
+      metadata: [
+        "peel": "\(name)", "owner": "\(owner.folderName)", "bytes": "\(record.bytes)",
+        "sha256": "\(record.sha256)",
+      ])
     return record.info(
       name: name, scope: owner == .everyone ? .shared : .private, withMetadata: true)
   }
@@ -66,9 +71,7 @@ extension PeelRegistry {
         if failure != nil { continue }
         do throws(PeelRegistryError) {
           try await blocking { () throws(PeelRegistryError) in
-            try chunk.withUnsafeReadableBytes { bytes throws(PeelRegistryError) in
-              try part.append(bytes)
-            }
+            try part.append(Array(chunk.readableBytesView))
           }
         } catch {
           failure = error

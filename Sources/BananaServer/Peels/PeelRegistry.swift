@@ -67,7 +67,7 @@ package actor PeelRegistry {
   private let stateDirectory: String
   private let shippedDirectory: String?
   let limits: Limits
-  private let logger: Logger
+  let logger: Logger
   private let check: Check
   // Files are touched in here, and a disk may be slow: not on the cooperative threads.
   private let thread = PeelThread()
