@@ -21,7 +21,9 @@ struct DoctorCommand: AsyncParsableCommand {
     try await reportingFailures {
       print(json ? try JSONText.encode(findings) : findings.map(\.text).joined(separator: "\n"))
     }
-    if findings.contains(where: { $0.grade == .fail }) { throw ExitCode(FailureCode.other.rawValue) }
+    if findings.contains(where: { $0.grade == .fail }) {
+      throw ExitCode(FailureCode.other.rawValue)
+    }
   }
 
   static func findings(

@@ -68,7 +68,8 @@ struct GenerateCommand: AsyncParsableCommand {
   }
 
   private func draw(through client: BananaClient) async throws -> ImageGenerationResponse {
-    var screen = Terminal.errorIsTerminal ? DrawingScreen(graphics: graphics, size: Terminal.size) : nil
+    var screen =
+      Terminal.errorIsTerminal ? DrawingScreen(graphics: graphics, size: Terminal.size) : nil
     defer { screen?.close() }
     var request = picture.request
     if screen?.showsPictures == true { request.partialImages = 3 }

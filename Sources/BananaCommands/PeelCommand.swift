@@ -121,7 +121,8 @@ struct PeelRemoveCommand: AsyncParsableCommand {
   func run() async throws {
     try await reportingFailures {
       let removal = try await options.client.removePeel(name, timeoutSeconds: wait)
-      print(removal.inUse ? "\(name) is removed; a job still draws with it." : "\(name) is removed.")
+      print(
+        removal.inUse ? "\(name) is removed; a job still draws with it." : "\(name) is removed.")
     }
   }
 }

@@ -1,5 +1,6 @@
 public import BananaAPI
 import NIOCore
+import NIOHTTP1
 
 extension BananaClient {
   /// Draws pictures and tells what happens on the way.

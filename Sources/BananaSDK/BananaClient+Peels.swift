@@ -1,6 +1,7 @@
 public import BananaAPI
 import FoundationEssentials
 import NIOCore
+import NIOHTTP1
 
 extension BananaClient {
   /// The peels that this user can draw with.

@@ -1,5 +1,6 @@
 public import BananaAPI
 import NIOCore
+import NIOHTTP1
 
 #if canImport(FoundationEssentials)
   public import FoundationEssentials

@@ -30,7 +30,9 @@ struct DaemonChecks {
     let old = Finding.warn(
       "daemon", "bananad is \(status.version) and banana is \(BananaVersion.current)",
       mend: "Restart bananad after an upgrade: systemctl restart bananad")
-    let needed = model.map { max($0.weightBytes + $0.peakBytes - (status.memory.residentBytes ?? 0), 0) }
+    let needed = model.map {
+      max($0.weightBytes + $0.peakBytes - (status.memory.residentBytes ?? 0), 0)
+    }
     return ([isSame ? daemon : old, access, self.model(status.model)], needed)
   }
 
@@ -121,7 +123,8 @@ struct DaemonChecks {
       let bytes = stat("\(package)/\(name)", &facts) == 0 ? Int(facts.st_size) : nil
       if bytes != file.bytes {
         return .fail(
-          "model", bytes.map { "\(package)/\(name) has \($0) of \(file.bytes) bytes" }
+          "model",
+          bytes.map { "\(package)/\(name) has \($0) of \(file.bytes) bytes" }
             ?? "\(package)/\(name) is missing", mend: "Install the model package again.")
       }
     }

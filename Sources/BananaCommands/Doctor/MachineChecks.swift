@@ -14,7 +14,8 @@ struct MachineChecks {
 
   var processor: Finding {
     let lines = (files.text(files.proc + "/cpuinfo") ?? "").split(separator: "\n")
-    let flags = lines.first { $0.hasPrefix("flags") || $0.hasPrefix("Features") }?
+    let flags =
+      lines.first { $0.hasPrefix("flags") || $0.hasPrefix("Features") }?
       .split(separator: ":").last?.split(separator: " ") ?? []
     let count = lines.count { $0.hasPrefix("processor") }
     guard let best = Self.instructions.first(where: { flags.contains(Substring($0.flag)) }) else {
@@ -69,7 +70,10 @@ struct MachineChecks {
           + "cannot slow down before the kernel does.")
     }
     let fact = "\(readings.count) thermal zones, the hottest at \(Int(hottest.celsius)) °C"
-    if let over = readings.first(where: { $0.trip.map { trip in trip <= $0.celsius } ?? false }) {
+    let isOver = { (zone: (celsius: Double, trip: Double?)) in
+      zone.trip.map { $0 <= zone.celsius } ?? false
+    }
+    if let over = readings.first(where: isOver) {
       return .warn(
         "heat", "\(fact); one is over its trip point of \(Int(over.trip ?? 0)) °C",
         mend: "The kernel slows the board down: give it a heat sink, a fan or more air.")

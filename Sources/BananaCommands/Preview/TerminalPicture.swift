@@ -109,7 +109,9 @@ enum TerminalPicture {
       var end = start + 1
       while end < bits.count, bits[end] == bits[start] { end += 1 }
       let character = String(UnicodeScalar(63 + bits[start]))
-      text += end - start > 3 ? "!\(end - start)\(character)" : String(repeating: character, count: end - start)
+      text +=
+        end - start > 3
+        ? "!\(end - start)\(character)" : String(repeating: character, count: end - start)
       start = end
     }
     return text

@@ -158,7 +158,8 @@ package actor PeelRegistry {
       }
       // It may have been removed or replaced meanwhile: then the new one is meant.
       guard visible(to: viewer)[name] === entry else { continue }
-      let uid: UInt32? = if entry.scope == .private, case .user(let uid) = viewer { uid } else { nil }
+      let uid: UInt32? =
+        if entry.scope == .private, case .user(let uid) = viewer { uid } else { nil }
       let peel = InstalledPeel(
         name: name, file: try outcome.get(), owner: uid, holders: entry.holders)
       keep(peel, of: entry)
