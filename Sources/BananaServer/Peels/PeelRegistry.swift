@@ -27,7 +27,7 @@ package enum PeelOwner: Hashable, Sendable {
 /// the model.
 package actor PeelRegistry {
   /// What one owner may have.
-  package struct Limits: Sendable {
+  package struct Limits: Sendable, Equatable {
     package var peels: Int
     package var bytes: Int
     /// Installations at a time.
