@@ -10,7 +10,7 @@ FLAGS := --scratch-path $(BUILD_PATH) --explicit-target-dependency-import-check 
 
 # Debian packages: libraries that are linked, and what the client tests run in.
 PACKAGES := libpng-dev pkg-config
-TEST_PACKAGES := python3 python3-venv
+TEST_PACKAGES := python3 python3-venv curl jq
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test arm64-test train eval lint bench ci clean
@@ -38,7 +38,9 @@ clients-test: test-deps build
 	.venv/bin/pip install --quiet --requirement Tests/clients/requirements.txt
 	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && \
 	  .venv/bin/python Tests/clients/openai_client_test.py "$$bin/bananad" models && \
-	  .venv/bin/python Tests/clients/banana_command_test.py "$$bin/banana" models
+	  .venv/bin/python Tests/clients/banana_command_test.py "$$bin/banana" models && \
+	  .venv/bin/python Tests/clients/docs_examples_test.py "$$bin/bananad" models peels \
+	    docs/clients.md
 
 # The kernels of ARM, under emulation of processors with and without dot products.
 arm64-test:

@@ -38,7 +38,7 @@ let package = Package(
     .executable(name: "bananad", targets: ["bananad"]),
     .executable(name: "banana", targets: ["banana"]),
     .executable(name: "banana-bench", targets: ["banana-bench"]),
-    .library(name: "BananaSDK", targets: ["BananaSDK"]),
+    .library(name: "BananaSDK", targets: ["BananaAPI", "BananaSDK"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
@@ -79,7 +79,8 @@ let package = Package(
         product("NIOExtras", "swift-nio-extras"), product("NIOHTTPTypes", "swift-nio-extras"),
       ] + nio),
     library("BananaSDK", ["BananaAPI"] + nio),
-    library("BananaCommands", ["BananaAPI", "BananaSDK", argumentParser, unixSignals]),
+    library(
+      "BananaCommands", ["BananaAPI", "BananaSDK", "Imaging", argumentParser, unixSignals]),
     program(
       "bananad",
       [
@@ -118,12 +119,24 @@ let package = Package(
     tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
     tests(
       "BananaServer",
-      ["BananaAPI", "BananaServer", "BananaTesting", "Imaging", logging, lifecycle, unixSignals]),
-    tests("BananaSDK", ["BananaAPI", "BananaSDK", "BananaServer", "BananaTesting"]),
+      [
+        "BananaAPI", "BananaServer", "BananaTesting", "Imaging", "Weights", logging, lifecycle,
+        unixSignals, product("NIOCore", "swift-nio"),
+      ]),
+    // The example of the client library; a test runs it.
+    .executableTarget(
+      name: "Draw", dependencies: ["BananaAPI", "BananaSDK"], path: "Examples/Draw",
+      swiftSettings: swiftSettings),
+    tests(
+      "BananaSDK",
+      [
+        "BananaAPI", "BananaSDK", "BananaServer", "BananaTesting", "Draw",
+        product("NIOCore", "swift-nio"),
+      ]),
     tests(
       "BananaCommands",
       [
-        "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting",
+        "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting", "Imaging",
         argumentParser,
       ]),
     .testTarget(name: "TidyTests", swiftSettings: swiftSettings),

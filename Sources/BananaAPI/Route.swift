@@ -39,7 +39,9 @@ public enum Route {
   /// Everything that is served.
   package static let served: [Served] = [
     Served(imageGenerations, "POST"), Served(imageEdits, "POST"), Served(models, "GET"),
-    Served(models + "/{id}", "GET"), Served(jobs, "GET"), Served(job("{id}"), "GET", "DELETE"),
+    Served(models + "/{id}", "GET"), Served(peels, "GET", "POST"),
+    Served(peel("{name}"), "GET", "DELETE"), Served(jobs, "GET"),
+    Served(job("{id}"), "GET", "DELETE"),
     Served(jobResult("{id}"), "GET"), Served(status, "GET"), Served(health, "GET"),
     Served(ready, "GET"), Served(metrics, "GET"),
   ]

@@ -14,7 +14,10 @@ package struct BananaCommand: AsyncParsableCommand {
       busy, try again later; 130 interrupted; 1 anything else.
       """,
     version: BananaVersion.current,
-    subcommands: [GenerateCommand.self, StatusCommand.self, ModelCommand.self])
+    subcommands: [
+      GenerateCommand.self, StatusCommand.self, ModelCommand.self, PeelCommand.self,
+      JobsCommand.self, DoctorCommand.self,
+    ])
 
   package init() {}
 }

@@ -45,6 +45,7 @@ extension Failure {
     case .permissionDenied: self.init(code: .unavailable, message: "\(error)")
     case .refused(let refusal): self.init(code: Self.code(of: refusal), message: refusal.message)
     case .connectionLost: self.init(code: .temporary, message: "\(error)")
+    case .unreadableFile: self.init(code: .usage, message: "\(error)")
     case .unexpectedAnswer: self.init(code: .other, message: "\(error)")
     case .cancelled: self.init(code: .interrupted, message: "Interrupted.")
     }

@@ -8,32 +8,15 @@ struct GenerateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "generate", abstract: "Draws pictures of a prompt into PNG files.")
 
-  @Argument(help: "What to draw.")
-  var prompt: String
+  @OptionGroup var picture: PictureOptions
 
-  @Option(help: "One of the model's styles; `banana model list` shows them.")
-  var style: String?
-
-  @Option(help: "Pixels on a side, 256 or 512; default: the model's own.")
-  var size: String?
-
-  @Option(help: "Denoising steps, 1 to 50; default: the model's own.")
-  var steps: Int?
-
-  @Option(help: "The same seed draws the same picture; default: a random one.")
-  var seed: UInt64?
-
-  @Option(help: "How many pictures, 1 to 10.")
-  var count = 1
-
-  @Option(help: "How closely to follow the prompt, 0 to 30; default: the model's own.")
-  var guidance: Double?
-
-  @Option(help: "transparent or opaque.")
-  var background: String = "transparent"
+  @OptionGroup var edit: EditOptions
 
   @Option(name: .shortAndLong, help: "The file; several pictures get -1, -2, … before the dot.")
   var output = "out.png"
+
+  @Flag(help: "Show the picture forming, in terminals that can.")
+  var preview = false
 
   @Flag(help: "Print the result as JSON.")
   var json = false
@@ -46,20 +29,25 @@ struct GenerateCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Model folder for --local.", valueName: "dir"))
   var models: String?
 
+  @Option(help: ArgumentHelp("Folder with the peels that ship, for --local.", valueName: "dir"))
+  var peels: String?
+
   func validate() throws {
-    try ImageGenerationRequestOptions.check(count: count, background: background)
     if local, connection.socket != nil {
       throw ValidationError("--local starts a daemon of its own: leave --socket out.")
     }
     if models != nil, !local {
       throw ValidationError("--models is for --local; a running bananad has models of its own.")
     }
+    if peels != nil, !local {
+      throw ValidationError("--peels is for --local; a running bananad has peels of its own.")
+    }
   }
 
   func run() async throws {
     try await reportingFailures {
       if local {
-        try await LocalDaemon.withDaemon(modelsDirectory: models) {
+        try await LocalDaemon.withDaemon(modelsDirectory: models, peelsDirectory: peels) {
           try await generate(through: $0)
         }
       } else {
@@ -68,22 +56,8 @@ struct GenerateCommand: AsyncParsableCommand {
     }
   }
 
-  private var request: ImageGenerationRequest {
-    ImageGenerationRequest(
-      prompt: prompt, count: count,
-      size: size.map { Int($0) == nil ? $0 : "\($0)x\($0)" },
-      background: .init(rawValue: background), style: style, seed: seed, steps: steps,
-      guidance: guidance)
-  }
-
   private func generate(through client: BananaClient) async throws {
-    let answer: ImageGenerationResponse
-    if Terminal.errorIsTerminal {
-      defer { ProgressBar.clear() }
-      answer = try await client.generate(request) { ProgressBar.draw($0) }
-    } else {
-      answer = try await client.generate(request)
-    }
+    let answer = try await draw(through: client)
     let paths = PictureFiles.paths(for: output, count: answer.data.count)
     for (image, path) in zip(answer.data, paths) { try PictureFiles.write(image.png, to: path) }
     let report = GenerationReport(answer, paths: paths)
@@ -92,17 +66,39 @@ struct GenerateCommand: AsyncParsableCommand {
       for warning in answer.warnings { Terminal.writeError("banana: \(warning)\n") }
     }
   }
-}
 
-/// What the parser cannot know of the options.
-enum ImageGenerationRequestOptions {
-  static func check(count: Int, background: String) throws {
-    let limits = ImageGenerationRequest.Limits.count
-    guard limits.contains(count) else {
-      throw ValidationError("--count must be \(limits.lowerBound) to \(limits.upperBound).")
+  private func draw(through client: BananaClient) async throws -> ImageGenerationResponse {
+    var screen =
+      Terminal.errorIsTerminal ? DrawingScreen(graphics: graphics, size: Terminal.size) : nil
+    defer { screen?.close() }
+    var request = picture.request
+    if screen?.showsPictures == true { request.partialImages = 3 }
+    let events =
+      if let edit = try edit.edit(request) {
+        client.events(editing: edit)
+      } else {
+        client.events(for: request)
+      }
+    var completed: [ImageCompleted] = []
+    for try await event in events {
+      switch event {
+      case .queued(let jobsAhead): screen?.showQueue(jobsAhead: jobsAhead)
+      case .progress(let progress): screen?.show(progress)
+      case .partialImage(let partial): screen?.show(partial.png)
+      case .completed(let done):
+        completed.append(done)
+        screen?.show(done.png)
+      }
     }
-    guard ImageGenerationRequest.Background(rawValue: background) != nil else {
-      throw ValidationError("--background must be transparent or opaque.")
-    }
+    // A stream whose task is cancelled ends without an error.
+    guard let answer = ImageGenerationResponse(events: completed) else { throw CancellationError() }
+    return answer
+  }
+
+  private var graphics: GraphicsProtocol? {
+    guard preview else { return nil }
+    return .detect(
+      environment: ProcessInfo.processInfo.environment,
+      primaryAttributes: Terminal.primaryAttributes)
   }
 }

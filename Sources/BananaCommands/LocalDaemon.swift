@@ -23,10 +23,12 @@ struct LocalDaemon: Sendable {
 
   /// Starts a daemon, hands a client for it to `body`, and stops it, also on SIGINT and SIGTERM.
   static func withDaemon(
-    modelsDirectory: String?, _ body: @escaping @Sendable (BananaClient) async throws -> Void
+    modelsDirectory: String?, peelsDirectory: String?,
+    _ body: @escaping @Sendable (BananaClient) async throws -> Void
   ) async throws {
     let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
-    let daemon = try start(modelsDirectory: modelsDirectory)
+    let daemon = try start(
+      modelsDirectory: modelsDirectory, peelsDirectory: peelsDirectory)
     let result: Result<Void, any Error>
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -49,13 +51,17 @@ struct LocalDaemon: Sendable {
     try result.get()
   }
 
-  private static func start(modelsDirectory: String?) throws -> LocalDaemon {
+  private static func start(
+    modelsDirectory: String?, peelsDirectory: String?
+  ) throws -> LocalDaemon {
     let executable = try findDaemon()
     let directory = try makeDirectory()
     var arguments = [
-      executable, "--socket", directory + "/banana.sock", "--stop-on-stdin-eof",
+      executable, "--socket", directory + "/banana.sock", "--state", directory + "/state",
+      "--stop-on-stdin-eof",
     ]
     if let modelsDirectory { arguments += ["--models", modelsDirectory] }
+    if let peelsDirectory { arguments += ["--peels", peelsDirectory] }
     do {
       let process = try ChildProcess.spawn(arguments, outputPath: directory + "/bananad.log")
       return LocalDaemon(directory: directory, process: process)

@@ -26,8 +26,21 @@ enum PictureFiles {
     }
   }
 
+  /// The bytes of the picture at `path`.
+  static func read(_ path: String) throws -> Data {
+    do {
+      return try Data(contentsOf: URL(filePath: path))
+    } catch {
+      throw Failure(
+        code: .usage,
+        message: "\(path) cannot be read (\(Self.reason(error))). Name a PNG file that is yours.")
+    }
+  }
+
   private static func reason(_ error: any Error) -> String {
     switch (error as? CocoaError)?.code {
+    case .fileReadNoSuchFile: "no such file"
+    case .fileReadNoPermission: "no permission"
     case .fileNoSuchFile: "no such folder"
     case .fileWriteNoPermission: "no permission"
     case .fileWriteOutOfSpace: "no space left"

@@ -5,16 +5,6 @@ struct ProgressBar {
   /// Cells of the bar.
   static let width = 24
 
-  /// Draws the line over the last one.
-  static func draw(_ progress: GenerationProgress) {
-    Terminal.writeError("\r\u{1B}[K" + line(progress))
-  }
-
-  /// Wipes the line.
-  static func clear() {
-    Terminal.writeError("\r\u{1B}[K")
-  }
-
   /// The line for `progress`, without control characters.
   static func line(_ progress: GenerationProgress) -> String {
     if progress.stage == .queued {

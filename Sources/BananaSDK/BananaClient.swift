@@ -25,38 +25,8 @@ public struct BananaClient: Sendable {
   ) async throws(BananaError) -> ImageGenerationResponse {
     var request = request
     request.stream = nil
-    return try await call(.POST, Route.imageGenerations, body: request)
-  }
-
-  /// Draws pictures and says where the job stands.
-  /// - Parameter progress: Called after each of the daemon's steps, in order.
-  public func generate(
-    _ request: ImageGenerationRequest, progress: @escaping @Sendable (GenerationProgress) -> Void
-  ) async throws(BananaError) -> ImageGenerationResponse {
-    var streamed = request
-    streamed.stream = true
-    let body = try encode(streamed)
-    let count = request.count ?? 1
-    return try await HTTPExchange(socketPath: socketPath)
-      .send(.POST, Route.imageGenerations, body: body) { answer in
-        guard answer.isEventStream else {
-          throw Self.failure(status: answer.status, try await answer.body())
-        }
-        var completed: [ImageCompleted] = []
-        while let event = try await answer.nextEvent() {
-          switch event.name {
-          case StreamEventName.progress: progress(try event.decode(GenerationProgress.self))
-          case StreamEventName.completed: completed.append(try event.decode(ImageCompleted.self))
-          case StreamEventName.error:
-            throw BananaError.refused(try event.decode(ErrorBody.self).error)
-          default: continue
-          }
-        }
-        // The daemon sends the pictures last, so that fewer of them mean that it went away.
-        guard completed.count == count, let answer = ImageGenerationResponse(events: completed)
-        else { throw BananaError.connectionLost(reason: "the stream ended before the pictures") }
-        return answer
-      }
+    request.partialImages = nil
+    return try await call(.POST, Route.imageGenerations, body: Self.json(request))
   }
 
   /// The models that the daemon serves.
@@ -81,14 +51,34 @@ public struct BananaClient: Sendable {
     let _: [String: String] = try await call(.GET, Route.ready)
   }
 
-  private func call<Answer: Decodable & Sendable>(
-    _ method: HTTPMethod, _ path: String, body: (any Encodable)? = nil
+  /// This user's jobs, or through the admin socket everybody's.
+  public func jobs() async throws(BananaError) -> [JobInfo] {
+    let list: JobList = try await call(.GET, Route.jobs)
+    return list.data
+  }
+
+  /// One job by its id.
+  public func job(_ id: String) async throws(BananaError) -> JobInfo {
+    try await call(.GET, Route.job(Self.percentEncoded(id)))
+  }
+
+  /// Cancels a job: at once when it waits, with its next step when it is being drawn.
+  @discardableResult
+  public func cancelJob(_ id: String) async throws(BananaError) -> JobInfo {
+    try await call(.DELETE, Route.job(Self.percentEncoded(id)))
+  }
+
+  /// The answer of a job that was asked for with `store` and is done.
+  public func result(ofJob id: String) async throws(BananaError) -> ImageGenerationResponse {
+    try await call(.GET, Route.jobResult(Self.percentEncoded(id)))
+  }
+
+  func call<Answer: Decodable & Sendable>(
+    _ method: HTTPMethod, _ path: String, body: HTTPBody? = nil
   ) async throws(BananaError) -> Answer {
-    let bytes: ByteBuffer? = if let body { try encode(body) } else { nil }
-    return try await HTTPExchange(socketPath: socketPath).send(method, path, body: bytes) {
-      answer in
+    try await HTTPExchange(socketPath: socketPath).send(method, path, body: body) { answer in
+      guard answer.isSuccess else { throw try await Self.failure(&answer) }
       let bytes = try await answer.body()
-      guard answer.status == 200 else { throw Self.failure(status: answer.status, bytes) }
       do {
         return try JSONDecoder().decode(Answer.self, from: Data(bytes.readableBytesView))
       } catch {
@@ -97,9 +87,10 @@ public struct BananaClient: Sendable {
     }
   }
 
-  private func encode(_ body: some Encodable) throws(BananaError) -> ByteBuffer {
+  static func json(_ value: some Encodable) throws(BananaError) -> HTTPBody {
     do {
-      return ByteBuffer(bytes: try JSONEncoder().encode(body))
+      return HTTPBody(
+        contentType: "application/json", bytes: ByteBuffer(bytes: try JSONEncoder().encode(value)))
     } catch {
       // Only a number that JSON cannot hold gets here.
       throw .refused(APIError(.invalidRequest, "The request cannot be written as JSON: \(error)"))
@@ -107,7 +98,7 @@ public struct BananaClient: Sendable {
   }
 
   /// RFC 3986, 2.1, for everything that is not unreserved.
-  private static func percentEncoded(_ text: String) -> String {
+  static func percentEncoded(_ text: String) -> String {
     text.utf8.map { byte in
       switch byte {
       case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -120,12 +111,17 @@ public struct BananaClient: Sendable {
     }.joined()
   }
 
-  private static func failure(status: Int, _ body: ByteBuffer) -> BananaError {
+  /// What an answer that is no success says.
+  static func failure(_ answer: inout HTTPAnswer) async throws -> BananaError {
+    let body = try await answer.body()
     guard
-      let error = try? JSONDecoder().decode(ErrorBody.self, from: Data(body.readableBytesView))
+      var error = try? JSONDecoder().decode(ErrorBody.self, from: Data(body.readableBytesView))
+        .error
     else {
-      return .unexpectedAnswer(httpStatus: status, reason: "its body is no error of this API")
+      return .unexpectedAnswer(
+        httpStatus: answer.status, reason: "its body is no error of this API")
     }
-    return .refused(error.error)
+    error.retryAfterSeconds = answer.retryAfterSeconds
+    return .refused(error)
   }
 }

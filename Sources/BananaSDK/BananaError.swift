@@ -12,16 +12,26 @@ public enum BananaError: Error, Sendable, Equatable {
   case connectionLost(reason: String)
   /// What answered does not speak this API.
   case unexpectedAnswer(httpStatus: Int, reason: String)
+  /// A file to send cannot be read.
+  case unreadableFile(path: String, reason: String)
   /// The calling task was cancelled.
   case cancelled
 
-  /// Seconds after which the same call can succeed; nil when trying again cannot help.
-  public var retryAfterSeconds: Int? {
+  /// How long to wait before the same call can succeed; nil when trying again cannot help.
+  ///
+  /// A daemon that is full or over a quota says itself when there will be room.
+  public var retryAfter: Duration? {
     switch self {
-    case .refused(let error): error.retryAfterSeconds
-    case .connectionLost: 1
-    case .daemonNotRunning, .permissionDenied, .unexpectedAnswer, .cancelled: nil
+    case .refused(let error): error.retryAfterSeconds.map { .seconds($0) }
+    case .connectionLost: .seconds(1)
+    case .daemonNotRunning, .permissionDenied, .unexpectedAnswer, .unreadableFile, .cancelled:
+      nil
     }
+  }
+
+  /// The daemon's code for the error, when it was the daemon that refused.
+  public var code: ErrorCode? {
+    if case .refused(let error) = self { error.code } else { nil }
   }
 }
 
@@ -39,6 +49,8 @@ extension BananaError: CustomStringConvertible {
       "The connection to bananad was lost: \(reason). Look into its log and try again."
     case .unexpectedAnswer(let httpStatus, let reason):
       "The answer (HTTP \(httpStatus)) is not bananad's: \(reason). Check the socket's path."
+    case .unreadableFile(let path, let reason):
+      "\(path) cannot be read: \(reason). Check the path and its permissions."
     case .cancelled:
       "Cancelled."
     }

@@ -3,6 +3,12 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 
+/// What a request carries.
+struct HTTPBody: Sendable {
+  var contentType: String
+  var bytes: ByteBuffer
+}
+
 /// One request and its answer over a connection of its own.
 struct HTTPExchange: Sendable {
   private typealias Connection = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
@@ -11,7 +17,7 @@ struct HTTPExchange: Sendable {
 
   /// Sends a request and hands the answer's head and stream of bytes to `read`.
   func send<Result: Sendable>(
-    _ method: HTTPMethod, _ path: String, body: ByteBuffer?,
+    _ method: HTTPMethod, _ path: String, body: HTTPBody?,
     read: @Sendable (inout HTTPAnswer) async throws -> Result
   ) async throws(BananaError) -> Result {
     do {
@@ -36,7 +42,7 @@ struct HTTPExchange: Sendable {
   }
 
   private func parts(
-    _ method: HTTPMethod, _ path: String, _ body: ByteBuffer?
+    _ method: HTTPMethod, _ path: String, _ body: HTTPBody?
   ) -> [HTTPClientRequestPart] {
     var headers = HTTPHeaders([("host", "localhost"), ("connection", "close")])
     guard let body else {
@@ -44,11 +50,11 @@ struct HTTPExchange: Sendable {
         .head(.init(version: .http1_1, method: method, uri: path, headers: headers)), .end(nil),
       ]
     }
-    headers.add(name: "content-type", value: "application/json")
-    headers.add(name: "content-length", value: "\(body.readableBytes)")
+    headers.add(name: "content-type", value: body.contentType)
+    headers.add(name: "content-length", value: "\(body.bytes.readableBytes)")
     return [
       .head(.init(version: .http1_1, method: method, uri: path, headers: headers)),
-      .body(.byteBuffer(body)), .end(nil),
+      .body(.byteBuffer(body.bytes)), .end(nil),
     ]
   }
 
@@ -79,6 +85,11 @@ struct HTTPAnswer {
   }
 
   var status: Int { Int(head.status.code) }
+
+  var isSuccess: Bool { (200..<300).contains(head.status.code) }
+
+  /// What Retry-After says.
+  var retryAfterSeconds: Int? { head.headers.first(name: "retry-after").flatMap { Int($0) } }
 
   var isEventStream: Bool {
     head.status == .ok && head.headers.first(name: "content-type") == "text/event-stream"

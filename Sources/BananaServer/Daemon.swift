@@ -22,22 +22,21 @@ package struct Daemon: Service {
   /// The one model that is open.
   package let model: ResidentModel
   package let scheduler: JobScheduler
+  private let peels: PeelRegistry
   private let connections = ConnectionRegistry()
   private let metrics: MetricsRegistry
-  private let resolvePeel: PeelResolver
 
   /// - Parameters:
   ///   - listener: For apps; owned by the daemon from here on.
   ///   - adminListener: Who comes by it may do what concerns all users; owned likewise.
   ///   - metrics: What `/metrics` shows.
   ///   - availableBytes: Memory that is free for new work; nil when unknown.
-  ///   - resolvePeel: Finds the peels that requests name.
   ///   - makeEngine: Called when the daemon runs, and again by later requests while it throws.
   package init(
     configuration: DaemonConfiguration = .init(), listener: Listener,
     adminListener: Listener? = nil, logger: Logger, metrics: MetricsRegistry = MetricsRegistry(),
     availableBytes: @escaping @Sendable () -> Int? = { ProcessFacts.memory.availableBytes },
-    resolvePeel: @escaping PeelResolver = noPeels, makeEngine: @escaping EngineFactory
+    makeEngine: @escaping EngineFactory
   ) {
     self.configuration = configuration
     self.listener = listener
@@ -46,9 +45,14 @@ package struct Daemon: Service {
     model = ResidentModel(
       logger: logger, retryInterval: configuration.modelRetryInterval, makeEngine: makeEngine)
     self.metrics = metrics
-    self.resolvePeel = resolvePeel
     scheduler = JobScheduler(
       configuration: configuration, metrics: metrics, availableBytes: availableBytes)
+    peels = PeelRegistry(
+      stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
+      limits: configuration.peelLimits, logger: logger
+    ) { [model] file in
+      try await model.engine().check(file)
+    }
   }
 
   /// Takes on new settings; limits that a client has met already stay met.
@@ -136,8 +140,8 @@ package struct Daemon: Service {
 
   private func makeHTTPChannel() -> HTTP1Channel {
     let routes = DaemonRoutes(
-      model: model, scheduler: scheduler, connections: connections, metrics: metrics,
-      resolvePeel: resolvePeel, socketPath: listener.path, started: .now, logger: logger)
+      model: model, scheduler: scheduler, peels: peels, connections: connections,
+      metrics: metrics, socketPath: listener.path, started: .now, logger: logger)
     let responder = routes.makeResponder()
     let idleTimeout = TimeAmount(configuration.idleTimeout)
     return HTTP1Channel(

@@ -6,6 +6,12 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var idleTimeout: Duration
   /// A model that could not be opened is tried again at most this often.
   package var modelRetryInterval: Duration
+  /// Folder for what outlives the daemon: installed peels.
+  package var stateDirectory: String
+  /// Folder with the peels that came with Banana; nil when there is none.
+  package var peelsDirectory: String?
+  /// Peels that one user may install.
+  package var peelLimits: PeelRegistry.Limits
   /// What the engine may use while nothing is too hot.
   package var limits: EngineLimits
 
@@ -29,6 +35,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package init(
     waitingJobs: Int = 32, closingGrace: Duration = .seconds(5),
     idleTimeout: Duration = .seconds(120), modelRetryInterval: Duration = .seconds(5),
+    stateDirectory: String = "/var/lib/banana", peelsDirectory: String? = nil,
+    peelLimits: PeelRegistry.Limits = .init(),
     limits: EngineLimits = .init(batch: 1, threads: 1, pace: 1), ageing: Duration = .seconds(30),
     quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
     editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048
@@ -37,6 +45,9 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.closingGrace = closingGrace
     self.idleTimeout = idleTimeout
     self.modelRetryInterval = modelRetryInterval
+    self.stateDirectory = stateDirectory
+    self.peelsDirectory = peelsDirectory
+    self.peelLimits = peelLimits
     self.limits = limits
     self.ageing = ageing
     self.quotas = quotas

@@ -36,11 +36,18 @@ struct Bananad: AsyncParsableCommand {
   )
   var adminSocket: String?
 
-  @Option(help: "Folder for what is installed. Default: $STATE_DIRECTORY, else /var/lib/banana.")
+  @Option(
+    help: """
+      Folder for what is installed. Default: $STATE_DIRECTORY, else /var/lib/banana for root and \
+      $XDG_STATE_HOME/banana for everybody else.
+      """)
   var state: String?
 
   @Option(help: "Folder with the model packages. Default: $BANANA_MODELS, else where installed.")
   var models: String?
+
+  @Option(help: "Folder with the peels that ship. Default: $BANANA_PEELS, else where installed.")
+  var peels: String?
 
   @Option(help: "Where the kernel's sysfs is. Default: /sys.")
   var sysfsRoot: String?
@@ -91,7 +98,7 @@ struct Bananad: AsyncParsableCommand {
       environment: environment)
     let threads = settings.daemon.limits.threads
     let modelsDirectory =
-      settings.modelsDirectory ?? ModelsDirectory.find(environment: environment)
+      settings.modelsDirectory ?? DataDirectory.models(environment: environment)
     let daemon = Daemon(
       configuration: settings.daemon, listener: listeners.app, adminListener: listeners.admin,
       logger: logger
@@ -118,6 +125,13 @@ struct Bananad: AsyncParsableCommand {
     settings.adminSocket = adminSocket ?? settings.adminSocket
     settings.stateDirectory = state ?? settings.stateDirectory
     settings.modelsDirectory = models ?? settings.modelsDirectory
+    settings.peelsDirectory = peels ?? settings.peelsDirectory
+    let environment = ProcessInfo.processInfo.environment
+    settings.daemon.stateDirectory =
+      settings.stateDirectory
+      ?? DataDirectory.state(environment: environment, isRoot: geteuid() == 0)
+    settings.daemon.peelsDirectory =
+      settings.peelsDirectory ?? DataDirectory.peels(environment: environment)
     settings.sysfsRoot = sysfsRoot ?? settings.sysfsRoot
     settings.logLevel = logLevel ?? settings.logLevel
     settings.daemon.waitingJobs = queue ?? settings.daemon.waitingJobs

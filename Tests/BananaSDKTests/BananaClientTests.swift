@@ -76,7 +76,7 @@ import Testing
         }
         #expect(refusal.code == .invalidRequest)
         #expect(refusal.param == "style")
-        #expect(error?.retryAfterSeconds == nil)
+        #expect(error?.retryAfter == nil)
       }
     }
   }
@@ -88,7 +88,7 @@ import Testing
         try await BananaClient(socketPath: daemon.socketPath)
           .generate(ImageGenerationRequest(prompt: "p")) { _ in }
       }
-      #expect(error?.retryAfterSeconds == 30)
+      #expect(error?.retryAfter == .seconds(30))
     }
   }
 

@@ -61,6 +61,12 @@ package final class FakeEngine: PictureEngine {
 
   package var record: Record { state.withLock { $0 } }
 
+  /// Takes every peel that names no base or this one.
+  package func check(_ peel: PeelFile) throws(PeelError) {
+    guard let base = peel.baseModelHash, base != model.name else { return }
+    throw .wrongBase(model: model.name, expectedSHA256: base, actualSHA256: model.name)
+  }
+
   package func batchKey(for request: PictureRequest) -> BatchKey {
     BatchKey(
       width: request.width, height: request.height, steps: request.steps ?? model.defaultSteps,

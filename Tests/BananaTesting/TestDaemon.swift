@@ -56,6 +56,9 @@ package struct TestDaemon: Sendable {
   ) throws {
     self.socketPath = socketPath
     adminSocketPath = socketPath + ".admin"
+    var configuration = configuration
+    // Beside the socket, so that a daemon that comes after it finds what it left.
+    configuration.stateDirectory = socketPath + ".state"
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let listeners = try Listeners.open(
       path: socketPath, adminPath: adminSocketPath, environment: [:])

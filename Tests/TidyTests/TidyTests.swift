@@ -22,7 +22,8 @@ import Testing
       "BananaAPI", "Diffusion", "Execution", "Weights", "Imaging", "TensorTypes",
     ],
     "BananaSDK": ["BananaAPI"],
-    "BananaCommands": ["BananaSDK", "BananaAPI"],
+    // Imaging: previews arrive as PNG, and sixel and block terminals show pixels.
+    "BananaCommands": ["BananaSDK", "BananaAPI", "Imaging"],
     "bananad": [
       "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "Weights", "TensorTypes",
     ],

@@ -7,9 +7,9 @@ import Logging
 struct DaemonRoutes: Sendable {
   let model: ResidentModel
   let scheduler: JobScheduler
+  let peels: PeelRegistry
   let connections: ConnectionRegistry
   let metrics: MetricsRegistry
-  let resolvePeel: PeelResolver
   let socketPath: String
   let started: ContinuousClock.Instant
   let logger: Logger
@@ -29,6 +29,7 @@ struct DaemonRoutes: Sendable {
     router.get(RouterPath(Route.models + "/:id")) { _, context in
       try await model(named: context.parameters.get("id") ?? "")
     }
+    addPeels(to: router)
     router.get(RouterPath(Route.status)) { _, context in
       try await Response.json(status(for: context.peer))
     }

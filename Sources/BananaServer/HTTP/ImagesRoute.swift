@@ -25,7 +25,7 @@ extension DaemonRoutes {
     let engine = try await model.engine()
     var peels: [PeelUse] = []
     for peel in wire.peels ?? [] {
-      let installed = try await resolvePeel(peel.name, context.peer.uid)
+      let installed = try await peels.resolve(peel.name, for: context.peer.uid)
       peels.append(PeelUse(peel: installed, strength: peel.strength))
     }
     let request = try PictureRequest(

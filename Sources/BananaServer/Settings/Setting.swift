@@ -43,6 +43,7 @@ extension Setting {
     path("admin_socket", \.adminSocket, "The Unix socket for whoever runs the machine."),
     path("state", \.stateDirectory, "The folder for what is installed, peels for example."),
     path("models", \.modelsDirectory, "The folder with the model packages."),
+    path("peels", \.peelsDirectory, "The folder with the peels that came with Banana."),
     path("sysfs_root", \.sysfsRoot, "Where the kernel's sysfs is."),
     int("threads", \.threads, 1...1024, "Threads that compute; without it one a processor."),
     int(

@@ -10,6 +10,8 @@ package struct Settings: Sendable, Equatable {
   package var adminSocket: String?
   /// Nil is the place that fits the user.
   package var stateDirectory: String?
+  /// Nil is where the peels that came with Banana are.
+  package var peelsDirectory: String?
   /// Nil is where models are installed.
   package var modelsDirectory: String?
   /// What the kernel tells of the machine.

@@ -1,0 +1,138 @@
+import BananaAPI
+import BananaSDK
+import FoundationEssentials
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Whether the daemon is there, may be talked to, and can draw.
+struct DaemonChecks {
+  let socketPath: String
+  /// Where to look for model packages when the daemon does not answer.
+  let modelFolders: [String]
+
+  /// What was found out, and what a picture needs of memory when the daemon told.
+  func findings() async -> (findings: [Finding], neededBytes: Int?) {
+    let client = BananaClient(socketPath: socketPath)
+    let status: DaemonStatus
+    do {
+      status = try await client.status()
+    } catch {
+      return ([unreachable(error), access, packageOnDisk], nil)
+    }
+    let model = try? await client.models().first
+    let daemon = Finding.ok(
+      "daemon", "bananad \(status.version), pid \(status.pid), answers on \(socketPath)")
+    let isSame = status.version == BananaVersion.current
+    let old = Finding.warn(
+      "daemon", "bananad is \(status.version) and banana is \(BananaVersion.current)",
+      mend: "Restart bananad after an upgrade: systemctl restart bananad")
+    let needed = model.map {
+      max($0.weightBytes + $0.peakBytes - (status.memory.residentBytes ?? 0), 0)
+    }
+    return ([isSame ? daemon : old, access, self.model(status.model)], needed)
+  }
+
+  private func unreachable(_ error: BananaError) -> Finding {
+    switch error {
+    case .daemonNotRunning:
+      .fail(
+        "daemon", "nothing serves on \(socketPath)",
+        mend: socketPath.hasPrefix("/run/banana/")
+          ? "systemctl enable --now bananad.socket" : "bananad --socket \(socketPath)")
+    case .permissionDenied:
+      .fail(
+        "daemon", "\(socketPath) may not be opened by you", mend: "See the next line.")
+    case .refused, .connectionLost, .unexpectedAnswer, .unreadableFile, .cancelled:
+      .fail(
+        "daemon", "\(error)", mend: "Look into its log: journalctl -u bananad, or where it runs.")
+    }
+  }
+
+  private func model(_ model: DaemonStatus.Model) -> Finding {
+    if model.status == .available {
+      return .ok("model", "\(model.id ?? "a model") is open, its files are whole")
+    }
+    return .fail(
+      "model", model.reason ?? "the model is \(model.status.rawValue)",
+      mend: "Mend what the line says; bananad tries again with the next request.")
+  }
+
+  /// Whether this user may open the socket, by its owner and its group.
+  var access: Finding {
+    var facts = stat()
+    guard stat(socketPath, &facts) == 0 else {
+      return .warn(
+        "access", "there is no \(socketPath) to look at", mend: "Start the daemon first.")
+    }
+    let group = name(ofGroup: facts.st_gid)
+    if mayOpen(socketPath) {
+      return .ok("access", "you may open the socket (group \(group))")
+    }
+    let isListed = members(ofGroup: facts.st_gid).contains(userName)
+    return .fail(
+      "access", "the socket is for the group \(group), which you are not in",
+      mend: isListed
+        ? "You were added to it: log out and in again."
+        : "sudo usermod -aG \(group) \(userName), then log out and in again.")
+  }
+
+  private var userName: String {
+    getpwuid(geteuid()).map { String(cString: $0.pointee.pw_name) } ?? "\(geteuid())"
+  }
+
+  private func name(ofGroup id: gid_t) -> String {
+    getgrgid(id).map { String(cString: $0.pointee.gr_name) } ?? "\(id)"
+  }
+
+  private func members(ofGroup id: gid_t) -> [String] {
+    guard var next = getgrgid(id)?.pointee.gr_mem else { return [] }
+    var names: [String] = []
+    while let name = next.pointee {
+      names.append(String(cString: name))
+      next += 1
+    }
+    return names
+  }
+
+  /// Whether the files of a model package are there in their full length.
+  var packageOnDisk: Finding {
+    let manifests = modelFolders.flatMap { folder in
+      SystemFiles().names(in: folder).map { "\(folder)/\($0)" }
+    }.filter { SystemFiles().exists("\($0)/model.json") }
+    guard let package = manifests.first else {
+      return .fail(
+        "model", "there is no model package in \(modelFolders.joined(separator: " or "))",
+        mend: "Install one, or say where it is: BANANA_MODELS=DIR")
+    }
+    struct Manifest: Decodable {
+      struct File: Decodable { var bytes: Int }
+      var files: [String: File]
+    }
+    guard let json = FileManager.default.contents(atPath: package + "/model.json"),
+      let manifest = try? JSONDecoder().decode(Manifest.self, from: json)
+    else {
+      return .fail(
+        "model", "\(package)/model.json is damaged", mend: "Install the model package again.")
+    }
+    for (name, file) in manifest.files.sorted(by: { $0.key < $1.key }) {
+      var facts = stat()
+      let bytes = stat("\(package)/\(name)", &facts) == 0 ? Int(facts.st_size) : nil
+      if bytes != file.bytes {
+        return .fail(
+          "model",
+          bytes.map { "\(package)/\(name) has \($0) of \(file.bytes) bytes" }
+            ?? "\(package)/\(name) is missing", mend: "Install the model package again.")
+      }
+    }
+    return .ok("model", "\(package) has all its files in full length")
+  }
+}
+
+/// `access(2)`, under a name that the type's own `access` does not hide.
+private func mayOpen(_ path: String) -> Bool {
+  access(path, R_OK | W_OK) == 0
+}

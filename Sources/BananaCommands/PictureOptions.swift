@@ -1,0 +1,118 @@
+import ArgumentParser
+import BananaAPI
+import BananaSDK
+import FoundationEssentials
+
+/// What to draw, and how.
+struct PictureOptions: ParsableArguments {
+  @Argument(help: "What to draw.")
+  var prompt: String
+
+  @Option(help: "One of the model's styles; `banana model list` shows them.")
+  var style: String?
+
+  @Option(help: "Pixels on a side, 256 or 512; default: the model's own.")
+  var size: String?
+
+  @Option(help: "Denoising steps, 1 to 50; default: the model's own.")
+  var steps: Int?
+
+  @Option(help: "The same seed draws the same picture; default: a random one.")
+  var seed: UInt64?
+
+  @Option(help: "How many pictures, 1 to 10.")
+  var count = 1
+
+  @Option(help: "How closely to follow the prompt, 0 to 30; default: the model's own.")
+  var guidance: Double?
+
+  @Option(help: "transparent or opaque.")
+  var background: String = "transparent"
+
+  @Option(
+    name: .customLong("peel"),
+    help: ArgumentHelp(
+      "A peel to apply, as often as you like; `banana peel list` shows them.",
+      valueName: "name[:strength]"),
+    transform: PictureOptions.peel)
+  var peels: [PeelReference] = []
+
+  @Option(help: "interactive, normal or background: which jobs go first.")
+  var priority: String?
+
+  @Flag(help: "Leave out of the PNG what drew it.")
+  var noProvenance = false
+
+  func validate() throws {
+    let limits = ImageGenerationRequest.Limits.count
+    guard limits.contains(count) else {
+      throw ValidationError("--count must be \(limits.lowerBound) to \(limits.upperBound).")
+    }
+    guard ImageGenerationRequest.Background(rawValue: background) != nil else {
+      throw ValidationError("--background must be transparent or opaque.")
+    }
+    if let priority, JobPriority(rawValue: priority) == nil {
+      throw ValidationError("--priority must be interactive, normal or background.")
+    }
+  }
+
+  var request: ImageGenerationRequest {
+    var request = ImageGenerationRequest(
+      prompt: prompt, count: count,
+      size: size.map { Int($0) == nil ? $0 : "\($0)x\($0)" },
+      background: .init(rawValue: background), style: style, seed: seed, steps: steps,
+      guidance: guidance)
+    if !peels.isEmpty { request.peels = peels }
+    request.priority = priority.flatMap(JobPriority.init)
+    if noProvenance { request.provenance = false }
+    return request
+  }
+
+  /// Reads `pixel-art` and `pixel-art:0.8`.
+  static func peel(_ text: String) throws -> PeelReference {
+    let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+    guard parts.count <= 2, PeelLimits.isName(parts[0]) else {
+      throw ValidationError("--peel takes NAME or NAME:STRENGTH, for example pixel-art:0.8.")
+    }
+    guard parts.count == 2 else { return PeelReference(name: parts[0]) }
+    let limits = ImageGenerationRequest.Limits.peelStrength
+    guard let strength = Double(parts[1]), limits.contains(strength) else {
+      throw ValidationError(
+        "The strength of --peel \(text) must be a number between \(limits.lowerBound) and "
+          + "\(limits.upperBound).")
+    }
+    return PeelReference(name: parts[0], strength: strength)
+  }
+}
+
+/// A picture to begin with instead of nothing.
+struct EditOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("A PNG picture to change instead of drawing anew.", valueName: "file"))
+  var image: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "A PNG picture of the same size: what is clear in it is drawn anew, the rest stays.",
+      valueName: "file"))
+  var mask: String?
+
+  @Option(help: "How much of --image is drawn anew, above 0 and at most 1.")
+  var strength: Double?
+
+  func validate() throws {
+    if image == nil, mask != nil || strength != nil {
+      throw ValidationError("--mask and --strength are for --image: name the picture to change.")
+    }
+    if let strength, !(strength > 0 && strength <= 1) {
+      throw ValidationError("--strength must be above 0 and at most 1.")
+    }
+  }
+
+  /// The edit that the options ask for; nil without a picture.
+  func edit(_ request: ImageGenerationRequest) throws -> ImageEdit? {
+    guard let image else { return nil }
+    return ImageEdit(
+      request, image: try PictureFiles.read(image), mask: try mask.map(PictureFiles.read),
+      strength: strength)
+  }
+}

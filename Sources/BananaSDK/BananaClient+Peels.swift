@@ -1,0 +1,54 @@
+public import BananaAPI
+import FoundationEssentials
+import NIOCore
+import NIOHTTP1
+
+extension BananaClient {
+  /// The peels that this user can draw with.
+  public func peels() async throws(BananaError) -> [PeelInfo] {
+    let list: PeelList = try await call(.GET, Route.peels)
+    return list.data
+  }
+
+  /// One peel, with what its file says of itself.
+  public func peel(_ name: String) async throws(BananaError) -> PeelInfo {
+    try await call(.GET, Route.peel(Self.percentEncoded(name)))
+  }
+
+  /// Installs a peel for this user, or through the admin socket for all; it replaces one of the
+  /// same name, and the next job can draw with it.
+  /// - Parameters:
+  ///   - path: A `.safetensors` file with a LoRA in PEFT, diffusers or kohya form.
+  ///   - name: What requests will call it: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`.
+  @discardableResult
+  public func installPeel(
+    from path: String, named name: String
+  ) async throws(BananaError) -> PeelInfo {
+    let file: Data
+    do { file = try Data(contentsOf: URL(filePath: path)) } catch {
+      throw .unreadableFile(path: path, reason: Self.reason(error))
+    }
+    let body = HTTPBody(contentType: "application/octet-stream", bytes: ByteBuffer(bytes: file))
+    return try await call(
+      .POST, "\(Route.peels)?name=\(Self.percentEncoded(name))", body: body)
+  }
+
+  /// Removes a peel of this user, or through the admin socket one for all.
+  /// - Parameter timeoutSeconds: How long to wait for jobs that draw with it, 0...300; they end
+  ///   undisturbed in any case.
+  @discardableResult
+  public func removePeel(
+    _ name: String, timeoutSeconds: Int = 30
+  ) async throws(BananaError) -> PeelRemoval {
+    try await call(
+      .DELETE, "\(Route.peel(Self.percentEncoded(name)))?timeout_seconds=\(timeoutSeconds)")
+  }
+
+  private static func reason(_ error: any Error) -> String {
+    switch (error as? CocoaError)?.code {
+    case .fileReadNoSuchFile, .fileNoSuchFile: "there is no such file"
+    case .fileReadNoPermission: "no permission"
+    default: "\(error)"
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import BananaAPI
+import FoundationEssentials
+import HTTPTypes
+import Hummingbird
+
+/// `GET` and `POST /v1/peels`, `GET` and `DELETE /v1/peels/{name}`.
+///
+/// Who asks through the admin socket sees and changes the peels for all, everybody else what is
+/// their own.
+extension DaemonRoutes {
+  func addPeels(to router: Router<DaemonRequestContext>) {
+    let one = RouterPath(Route.peels + "/:name")
+    router.get(RouterPath(Route.peels)) { _, context in
+      try await Response.json(PeelList(data: peels.list(for: context.peer.peelOwner)))
+    }
+    router.post(RouterPath(Route.peels)) { try await installPeel($0, $1) }
+    router.get(one) { _, context in
+      try await answer(peelName(context)) { name throws(PeelRegistryError) in
+        try await peels.show(name, for: context.peer.peelOwner)
+      }
+    }
+    router.delete(one) { try await removePeel($0, $1) }
+  }
+
+  private func installPeel(_ request: Request, _ context: DaemonRequestContext) async throws
+    -> Response
+  {
+    let name =
+      request.uri.queryParameters["name"].map(String.init)
+      ?? request.headers[HTTPField.Name("x-peel-name")!]
+    guard let name else {
+      throw APIError(
+        .invalidRequest,
+        "The peel has no name. Send its file to \(Route.peels)?name=NAME.", param: "name")
+    }
+    return try await answer(name, status: .created) { name throws(PeelRegistryError) in
+      try await peels.install(request.body, as: name, for: context.peer.peelOwner)
+    }
+  }
+
+  private func removePeel(_ request: Request, _ context: DaemonRequestContext) async throws
+    -> Response
+  {
+    var seconds = 30
+    if let text = request.uri.queryParameters["timeout_seconds"] {
+      guard let number = Int(text), PeelLimits.removalSeconds.contains(number) else {
+        throw APIError(
+          .invalidRequest,
+          "timeout_seconds must be an integer between 0 and "
+            + "\(PeelLimits.removalSeconds.upperBound).", param: "timeout_seconds")
+      }
+      seconds = number
+    }
+    return try await answer(peelName(context)) { [seconds] name throws(PeelRegistryError) in
+      try await peels.remove(
+        name, of: context.peer.peelOwner, timeout: .seconds(seconds))
+    }
+  }
+
+  private func peelName(_ context: DaemonRequestContext) -> String {
+    context.parameters.get("name") ?? ""
+  }
+
+  private func answer<Value: Encodable & Sendable>(
+    _ name: String, status: HTTPResponse.Status = .ok,
+    _ body: (String) async throws(PeelRegistryError) -> Value
+  ) async throws -> Response {
+    let value: Value
+    do throws(PeelRegistryError) { value = try await body(name) } catch { throw APIError(error) }
+    return try .json(value, status: status)
+  }
+}
+
+extension Peer {
+  /// Whose peels this peer's requests are about.
+  fileprivate var peelOwner: PeelOwner { isAdmin ? .everyone : .user(uid) }
+}

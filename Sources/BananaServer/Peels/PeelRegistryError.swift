@@ -1,0 +1,105 @@
+package import BananaAPI
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Why a peel could not be found, installed or removed.
+package enum PeelRegistryError: Error, Equatable {
+  case badName(String)
+  /// The asking user has no such peel.
+  case notFound(name: String, known: [String])
+  /// It is there for all, and only the administrator may remove it.
+  case notYours(name: String)
+  /// It came with Banana.
+  case shipped(name: String)
+  case tooLarge(maximumBytes: Int)
+  case tooMany(maximumPeels: Int)
+  case tooManyBytes(usedBytes: Int, neededBytes: Int, maximumBytes: Int)
+  case tooManyUploads(maximumUploads: Int)
+  /// The client went away in the middle of the file.
+  case uploadBroken
+  /// The file is no peel for this model.
+  case invalid(reason: String)
+  /// The file's content is not what was installed.
+  case changed(name: String, expected: String, actual: String)
+  /// There is no model to compare the peel with.
+  case model(APIError)
+  case system(call: String, errno: Int32, path: String)
+}
+
+extension APIError {
+  /// What goes over the wire for a failure with peels.
+  package init(_ error: PeelRegistryError) {
+    switch error {
+    case .badName(let name):
+      self.init(
+        .invalidRequest,
+        "\"\(name.prefix(80))\" is no name for a peel. A name has 1 to "
+          + "\(PeelLimits.nameCharacters) of a-z, 0-9, \".\", \"_\" and \"-\" and begins with a "
+          + "letter or a digit. Choose another.", param: "name")
+    case .notFound(let name, let known):
+      let list = known.isEmpty ? "none" : known.joined(separator: ", ")
+      self.init(
+        .peelNotFound,
+        "There is no peel \"\(name.prefix(80))\". Installed for you: \(list).", param: "name")
+    case .notYours(let name):
+      self.init(
+        .peelNotFound,
+        "The peel \"\(name)\" is installed for all and not by you. Its administrator can remove "
+          + "it through the admin socket.", param: "name")
+    case .shipped(let name):
+      self.init(
+        .invalidRequest,
+        "The peel \"\(name)\" came with Banana and cannot be removed. Leave it unused.",
+        param: "name")
+    case .tooLarge(let maximumBytes):
+      self.init(
+        .requestTooLarge,
+        "The file is larger than the \(maximumBytes >> 20) MiB that a peel may have. Export the "
+          + "peel with a smaller rank or in F16.")
+    case .tooMany, .tooManyBytes, .tooManyUploads: self.init(quota: error)
+    case .uploadBroken:
+      self.init(.invalidRequest, "The file did not arrive whole. Send it again.")
+    case .invalid(let reason):
+      self.init(.peelInvalid, reason)
+    case .changed(let name, let expected, let actual):
+      self.init(
+        .peelInvalid,
+        "The file of the peel \"\(name)\" was changed on disk: its sha256 is \(actual) and was "
+          + "\(expected) when it was installed. Remove the peel and install it again.",
+        param: "name")
+    case .model(let error):
+      self = error
+    case .system(_, ENOSPC, let path), .system(_, EDQUOT, let path):
+      self.init(
+        .notEnoughDiskSpace,
+        "There is no room on the disk of \(path). Remove peels or other files and try again.")
+    case .system(let call, let errno, let path):
+      self.init(
+        .internalError,
+        "\(call) failed for \(path): \(String(cString: strerror(errno))). Check that the folder "
+          + "exists and belongs to bananad's user.")
+    }
+  }
+
+  private init(quota error: PeelRegistryError) {
+    let message =
+      switch error {
+      case .tooMany(let maximumPeels):
+        "You have \(maximumPeels) peels, which is all that a user may have. Remove one first."
+      case .tooManyBytes(let usedBytes, let neededBytes, let maximumBytes):
+        "Your peels have \(usedBytes) bytes and this one needs \(neededBytes) more; a user may "
+          + "have \(maximumBytes). Remove some first."
+      case .tooManyUploads(let maximumUploads):
+        "\(maximumUploads) of your peels are being installed. Wait until one of them is done."
+      default:
+        preconditionFailure("\(error) is no quota")
+      }
+    self.init(.quotaExceeded, message)
+    // Waiting does not make room; only the uploads end by themselves.
+    if case .tooManyUploads = error { retryAfterSeconds = 2 } else { retryAfterSeconds = nil }
+  }
+}

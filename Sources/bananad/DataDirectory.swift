@@ -1,0 +1,38 @@
+import FoundationEssentials
+
+/// Where bananad's folders are when nobody says so.
+enum DataDirectory {
+  /// `BANANA_MODELS`, else `../share/banana/models` beside the executable, else `models` in the
+  /// working directory.
+  static func models(environment: [String: String]) -> String {
+    installed("models", named: environment["BANANA_MODELS"])
+  }
+
+  /// Likewise for the peels that ship, by `BANANA_PEELS`.
+  static func peels(environment: [String: String]) -> String {
+    installed("peels", named: environment["BANANA_PEELS"])
+  }
+
+  /// systemd's `STATE_DIRECTORY`, else `/var/lib/banana` for root, else the user's by the XDG base
+  /// directory specification.
+  static func state(environment: [String: String], isRoot: Bool) -> String {
+    func value(_ name: String) -> String? {
+      environment[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+    if let given = value("STATE_DIRECTORY") { return given }
+    if isRoot { return "/var/lib/banana" }
+    if let states = value("XDG_STATE_HOME") { return states + "/banana" }
+    return (value("HOME") ?? "") + "/.local/state/banana"
+  }
+
+  private static func installed(_ folder: String, named: String?) -> String {
+    if let named, !named.isEmpty { return named }
+    let files = FileManager.default
+    if let executable = try? files.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
+      let installed = URL(filePath: executable).deletingLastPathComponent()
+        .deletingLastPathComponent().appending(path: "share/banana/\(folder)").path
+      if files.fileExists(atPath: installed) { return installed }
+    }
+    return folder
+  }
+}

@@ -1,0 +1,133 @@
+import BananaTesting
+import FoundationEssentials
+import Testing
+
+@testable import BananaCommands
+
+@Suite(.timeLimit(.minutes(1))) struct DoctorTests {
+  /// Files of a board that is well.
+  static let board: [String: String?] = [
+    "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd asimddp\nprocessor\t: 1\n",
+    "proc/meminfo": "MemTotal: 8000000 kB\nMemAvailable:    4000000 kB\n",
+    "proc/pressure/memory": "some avg10=0.00\n",
+    "sys/class/thermal/thermal_zone0/temp": "41500\n",
+    "sys/class/thermal/thermal_zone0/trip_point_0_type": "critical\n",
+    "sys/class/thermal/thermal_zone0/trip_point_0_temp": "95000\n",
+    "sys/class/thermal/thermal_zone0/trip_point_1_type": "passive\n",
+    "sys/class/thermal/thermal_zone0/trip_point_1_temp": "70000\n",
+    "run/systemd/system/x": "",
+  ]
+
+  private func with(
+    _ changes: [String: String?] = [:], _ body: (SystemFiles) async throws -> Void
+  ) async throws {
+    try await TemporaryFolder.with { folder async throws in
+      for (path, text) in Self.board.merging(changes, uniquingKeysWith: { $1 }) {
+        guard let text else { continue }
+        let file = URL(filePath: folder + "/" + path)
+        try FileManager.default.createDirectory(
+          at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: file)
+      }
+      try await body(
+        SystemFiles(proc: folder + "/proc", sys: folder + "/sys", run: folder + "/run"))
+    }
+  }
+
+  @Test func findsAGoodBoardGood() async throws {
+    try await with { files in
+      let findings = MachineChecks(files: files).findings(neededBytes: 1 << 30)
+      #expect(findings.map(\.grade) == [.ok, .ok, .ok, .ok])
+      #expect(findings[0].fact == "dot product, 2 processors")
+      #expect(findings[1].fact == "3906 MiB free, 1024 MiB needed")
+      #expect(findings[3].fact == "1 thermal zones, the hottest at 41 °C")
+    }
+  }
+
+  @Test func findsWhatIsMissing() async throws {
+    let changes: [String: String?] = [
+      "proc/cpuinfo": "processor : 0\nflags : sse2\n", "proc/pressure/memory": nil,
+      "proc/meminfo": "MemAvailable: 1000 kB\n", "sys/class/thermal/thermal_zone0/temp": "71000",
+    ]
+    try await with(changes) { files in
+      let findings = MachineChecks(files: files).findings(neededBytes: nil)
+      #expect(findings.map(\.grade) == [.warn, .fail, .warn, .warn])
+      #expect(findings.allSatisfy { $0.remedy != nil })
+      #expect(findings[3].fact.contains("trip point of 70 °C"))
+    }
+    try await with(["sys/class/thermal/thermal_zone0/temp": nil]) { files in
+      #expect(MachineChecks(files: files).heat.fact.contains("no thermal zone"))
+    }
+  }
+
+  @Test func readsTheStateOfTheUnits() async throws {
+    func finding(_ socket: String, _ service: String) async throws -> Finding {
+      var found: [Finding] = []
+      try await with { files in
+        found = await ServiceChecks(files: files) { unit in
+          let state = unit == "bananad.socket" ? socket : service
+          return state.isEmpty ? "LoadState=not-found\n" : "LoadState=loaded\n\(state)\n"
+        }.findings()
+      }
+      return try #require(found.first)
+    }
+    #expect(try await finding("ActiveState=active", "ActiveState=active").grade == .ok)
+    #expect(try await finding("ActiveState=active", "ActiveState=inactive").grade == .ok)
+    let failed = try await finding("ActiveState=active", "ActiveState=failed\nResult=watchdog")
+    #expect(failed.grade == .fail && failed.fact.contains("watchdog"))
+    #expect(try await finding("ActiveState=inactive", "ActiveState=inactive").grade == .fail)
+    #expect(try await finding("", "").grade == .warn)
+    try await with(["run/systemd/system/x": nil]) { files in
+      let none = await ServiceChecks(files: files) { _ in nil }.findings()
+      #expect(none.map(\.grade) == [.warn])
+    }
+  }
+
+  @Test func findsTheDaemonAndItsModel() async throws {
+    try await TestDaemon.serving { daemon async throws in
+      let checks = DaemonChecks(socketPath: daemon.socketPath, modelFolders: [])
+      let (findings, neededBytes) = await checks.findings()
+      #expect(findings.map(\.topic) == ["daemon", "access", "model"])
+      #expect(findings.map(\.grade) == [.ok, .ok, .ok])
+      #expect(neededBytes != nil)
+    }
+    struct Broken: Error, CustomStringConvertible { let description = "model.json is missing" }
+    try await TestDaemon.serving(makeEngine: { throw Broken() }) { daemon async throws in
+      let checks = DaemonChecks(socketPath: daemon.socketPath, modelFolders: [])
+      #expect(
+        await eventually {
+          let (findings, _) = await checks.findings()
+          return findings[2].grade == .fail && findings[2].fact == "model.json is missing"
+        })
+    }
+  }
+
+  @Test func looksAtTheFilesWhenNoDaemonAnswers() async throws {
+    try await TemporaryFolder.with { folder async throws in
+      let package = folder + "/models/m"
+      try FileManager.default.createDirectory(
+        atPath: package, withIntermediateDirectories: true)
+      let checks = DaemonChecks(
+        socketPath: folder + "/none.sock", modelFolders: [folder + "/none", folder + "/models"])
+      #expect(await checks.findings().findings.map(\.grade) == [.fail, .warn, .fail])
+      let manifest = #"{"name":"m","files":{"a.bin":{"bytes":3,"sha256":""}}}"#
+      try Data(manifest.utf8).write(to: URL(filePath: package + "/model.json"))
+      #expect(checks.packageOnDisk.fact.contains("a.bin is missing"))
+      try Data([1, 2]).write(to: URL(filePath: package + "/a.bin"))
+      #expect(checks.packageOnDisk.fact.contains("2 of 3 bytes"))
+      try Data([1, 2, 3]).write(to: URL(filePath: package + "/a.bin"))
+      #expect(checks.packageOnDisk.grade == .ok)
+      try Data([1]).write(to: URL(filePath: package + "/model.json"))
+      #expect(checks.packageOnDisk.fact.contains("damaged"))
+    }
+  }
+
+  @Test func writesOneLineAndTheRemedy() {
+    #expect(
+      Finding.fail("memory", "too little", mend: "add some").text == """
+        fail  memory     too little
+                         → add some
+        """)
+    #expect(Finding.ok("heat", "cool").text == "ok    heat       cool")
+  }
+}

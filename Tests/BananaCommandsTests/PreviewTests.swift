@@ -1,0 +1,121 @@
+import BananaAPI
+import FoundationEssentials
+import Imaging
+import Testing
+
+@testable import BananaCommands
+
+/// Pictures in a terminal.
+@Suite struct PreviewTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    var environment: [String: String]
+    var attributes: [Int] = []
+    var expected: GraphicsProtocol?
+    var testDescription: String { "\(environment) \(attributes)" }
+  }
+
+  static let cases = [
+    Case(environment: [:], expected: nil), Case(environment: ["TERM": "dumb"], expected: nil),
+    Case(environment: ["TERM": "xterm-kitty"], expected: .kitty),
+    Case(environment: ["TERM": "xterm-256color", "KITTY_WINDOW_ID": "1"], expected: .kitty),
+    Case(environment: ["TERM": "xterm", "TERM_PROGRAM": "WezTerm"], expected: .kitty),
+    Case(environment: ["TERM": "foot"], attributes: [62, 4, 22], expected: .sixel),
+    Case(
+      environment: ["TERM": "tmux-256color", "KITTY_WINDOW_ID": "1", "COLORTERM": "truecolor"],
+      expected: .blocks(trueColor: true)),
+    Case(
+      environment: ["TERM": "xterm", "TMUX": "x", "KITTY_WINDOW_ID": "1"], attributes: [4],
+      expected: .sixel),
+    Case(environment: ["TERM": "xterm"], attributes: [62], expected: .blocks(trueColor: false)),
+  ]
+
+  @Test(arguments: cases)
+  func picksWhatTheTerminalCan(_ test: Case) {
+    #expect(
+      GraphicsProtocol.detect(
+        environment: test.environment, primaryAttributes: { test.attributes }) == test.expected)
+  }
+
+  @Test(arguments: [
+    ("\u{1B}[?62;4;22c", [62, 4, 22]), ("x\u{1B}[?6c", [6]), ("", []), ("\u{1B}[?62;4", []),
+    ("\u{1B}[?;;x;4c", [4]),
+  ])
+  func readsTheTerminalsAnswer(_ test: (answer: String, attributes: [Int])) {
+    #expect(GraphicsProtocol.attributes(in: Array(test.answer.utf8)) == test.attributes)
+  }
+
+  /// Left half red, right half clear.
+  private func half(_ side: Int) -> Pixels {
+    var bytes: [UInt8] = []
+    for _ in 0..<side {
+      for x in 0..<side { bytes += x < side / 2 ? [255, 0, 0, 255] : [0, 0, 0, 0] }
+    }
+    return Pixels(width: side, height: side, bytes: bytes)
+  }
+
+  @Test func blocksHaveTwoPixelsACell() {
+    let text = TerminalPicture.blocks(half(4), trueColor: true)
+    let red = "\u{1B}[38;2;255;0;0m\u{1B}[48;2;255;0;0m▀"
+    let row = red + red + "\u{1B}[0m \u{1B}[0m \u{1B}[0m\u{1B}[4D\u{1B}[1B"
+    #expect(text == row + row)
+    #expect(TerminalPicture.blocks(half(2), trueColor: false).contains("\u{1B}[38;5;196m"))
+    let odd = Pixels(width: 1, height: 1, filledWith: .white)
+    #expect(TerminalPicture.blocks(odd, trueColor: false).contains("▀"))
+  }
+
+  @Test func sixelsAreBandsOfSixRows() {
+    let text = TerminalPicture.sixel(half(16))
+    #expect(text.hasPrefix("\u{1B}P0;1;0q\"1;1;16;16#180;2;100;0;0"))
+    // Eight full columns and eight empty ones, twice; then four of the six rows.
+    #expect(text.hasSuffix("#180!8~!8?$-#180!8~!8?$-#180!8N!8?$-\u{1B}\\"))
+  }
+
+  @Test func kittyGetsTheFileInPieces() throws {
+    let png = Data((0..<5000).map { UInt8(truncatingIfNeeded: $0 &* 7) })
+    let text = try #require(
+      TerminalPicture.encode(png, as: .kitty, cellHeight: 16, id: 9))
+    let commands = text.split(separator: "\u{1B}\\").map { $0.dropFirst("\u{1B}_G".count) }
+    #expect(commands.count == 2)
+    #expect(commands[0].hasPrefix("a=T,f=100,i=9,p=1,q=2,C=1,c=32,r=16,m=1;"))
+    #expect(commands[1].hasPrefix("m=0;"))
+    let base64 = commands.map { $0.split(separator: ";")[1] }.joined()
+    #expect(Data(base64Encoded: base64) == png)
+  }
+
+  @Test func shrinksByWholeBoxes() {
+    #expect(TerminalPicture.shrunk(half(64), to: 32).width == 32)
+    #expect(TerminalPicture.shrunk(half(96), to: 32).width == 32)
+    #expect(TerminalPicture.shrunk(half(8), to: 32).width == 8)
+    #expect(TerminalPicture.shrunk(half(64), to: 32)[0, 0].red == 255)
+  }
+
+  @Test func ignoresWhatIsNoPicture() {
+    for graphics in [GraphicsProtocol.sixel, .blocks(trueColor: true)] {
+      #expect(TerminalPicture.encode(Data([1]), as: graphics, cellHeight: 16, id: 1) == nil)
+    }
+  }
+
+  @Test func drawsThePictureOverTheLastOne() throws {
+    let png = Data(try PNG.encode(half(64)))
+    var written: [String] = []
+    withoutActuallyEscaping({ written.append($0) }) { write in
+      var screen = DrawingScreen(
+        graphics: .blocks(trueColor: true), size: .init(columns: 20, cellHeight: 16), write: write)
+      screen.show(
+        GenerationProgress(
+          stage: .denoise, step: 1, of: 4, picture: 0, pictures: 1, secondsLeft: nil))
+      screen.show(png)
+      screen.show(png)
+      screen.showQueue(jobsAhead: 2)
+      screen.close()
+    }
+    #expect(written.count == 5)
+    #expect(written[0] == "\r\u{1B}[K" + "denoise [######....")
+    let room = String(repeating: "\n", count: 16)
+    #expect(written[1].hasPrefix("\r\u{1B}[K" + room + "\u{1B}[16A\u{1B}7"))
+    #expect(written[2] == written[1].replacing(room, with: ""))
+    #expect(written[2].hasSuffix("\u{1B}8\u{1B}[16B\r"))
+    #expect(written[3] == "\r\u{1B}[Kwaiting for 2 jobs")
+    #expect(written[4] == "\r\u{1B}[K")
+  }
+}
