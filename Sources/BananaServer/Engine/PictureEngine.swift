@@ -287,3 +287,27 @@ package enum EngineError: Error, Sendable, Equatable {
   /// A failure of the engine; the message says what is wrong and what to do.
   case failed(message: String)
 }
+
+/// What an engine may use, set by heat.
+package struct EngineLimits: Sendable, Equatable {
+  /// Pictures in one pass, at least 1.
+  package var batch: Int
+  /// Threads that compute, at least 1.
+  package var threads: Int
+  /// Share of the time spent computing, above 0 and up to 1; the rest is slept between steps.
+  package var pace: Double
+
+  package init(batch: Int, threads: Int, pace: Double) {
+    self.batch = batch
+    self.threads = threads
+    self.pace = pace
+  }
+}
+
+/// Memory that an engine can give back; the next job that needs it makes it again.
+package enum ReleasableMemory: Sendable {
+  /// Plans and sessions that no job uses.
+  case idlePlans
+  /// Arenas and bound copies too.
+  case everything
+}

@@ -1,0 +1,60 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Reads the small text files that the kernel shows.
+enum KernelFile {
+  /// Longest text that is read, in bytes.
+  static let maximumBytes = 16_384
+
+  /// The text without white space around it, or nil where it cannot be read or is no UTF-8.
+  static func text(_ path: String) -> String? {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    var bytes = [UInt8](repeating: 0, count: maximumBytes)
+    var count = 0
+    while count < maximumBytes {
+      let got = bytes.withUnsafeMutableBytes { buffer in
+        read(descriptor, buffer.baseAddress! + count, maximumBytes - count)
+      }
+      if got < 0, errno == EINTR { continue }
+      guard got >= 0 else { return nil }
+      if got == 0 { break }
+      count += got
+    }
+    guard let text = String(validating: bytes[..<count], as: UTF8.self) else { return nil }
+    return text.trimmed
+  }
+
+  /// The decimal number that is all of the file's text.
+  static func integer(_ path: String) -> Int? {
+    text(path).flatMap { Int($0) }
+  }
+
+  /// Names in a directory that begin with `prefix`, sorted; none where there is no directory.
+  static func names(in directory: String, prefix: String) -> [String] {
+    guard let stream = opendir(directory) else { return [] }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while let entry = readdir(stream) {
+      let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name.hasPrefix(prefix) { names.append(name) }
+    }
+    return names.sorted()
+  }
+}
+
+extension String {
+  /// Without spaces and line ends at both ends.
+  fileprivate var trimmed: String {
+    var rest = self[...]
+    while rest.first?.isWhitespace == true { rest.removeFirst() }
+    while rest.last?.isWhitespace == true { rest.removeLast() }
+    return String(rest)
+  }
+}

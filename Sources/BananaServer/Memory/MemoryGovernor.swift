@@ -1,0 +1,147 @@
+package import Logging
+import ServiceLifecycle
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Lets memory go before the kernel has to take it: idle plans when memory is short, everything
+/// when it stays short or when nobody has asked for a picture for a while. Weights are only mapped,
+/// and the kernel drops their pages by itself.
+package final class MemoryGovernor: Service, Sendable {
+  package struct Settings: Sendable {
+    /// After so long without a job everything is released; nil for never.
+    package var idleUnload: Duration?
+    /// Memory that is short again within this time is short for good.
+    package var persistence: Duration
+
+    package init(idleUnload: Duration? = .seconds(300), persistence: Duration = .seconds(30)) {
+      self.idleUnload = idleUnload
+      self.persistence = persistence
+    }
+  }
+
+  private struct State {
+    var engine: (any GovernedEngine)?
+    var lastPressure: ContinuousClock.Instant?
+    var isReleased = false
+    var pressureEvents = 0
+  }
+
+  private let settings: Settings
+  private let activity: EngineActivity
+  private let facts: MemoryFacts
+  private let environment: [String: String]
+  private let logger: Logger
+  private let state = Mutex(State())
+
+  /// - Parameters:
+  ///   - activity: Says since when the engine is idle.
+  ///   - environment: The process's, where systemd may name the pressure file.
+  package init(
+    settings: Settings = .init(), activity: EngineActivity, facts: MemoryFacts = .init(),
+    environment: [String: String], logger: Logger
+  ) {
+    self.settings = settings
+    self.activity = activity
+    self.facts = facts
+    self.environment = environment
+    self.logger = logger
+  }
+
+  /// Governs `engine` from here on, instead of the one before.
+  package func govern(_ engine: any GovernedEngine) {
+    state.withLock {
+      $0.engine = engine
+      $0.isReleased = false
+    }
+  }
+
+  /// What a new job may take; nil where the kernel does not tell.
+  package var availableBytes: Int? { facts.availableBytes }
+
+  /// How often memory was short since the daemon started.
+  package var pressureEvents: Int { state.withLock { $0.pressureEvents } }
+
+  /// Watches until the service group shuts down.
+  package func run() async throws {
+    let trigger = PressureTrigger(files: facts.pressureFiles, environment: environment)
+    if let trigger {
+      logger.info("watching memory pressure", metadata: ["by": "\(trigger.description)"])
+    } else {
+      logger.notice(
+        "the kernel shows no memory pressure (CONFIG_PSI, psi=1), so only idleness frees memory")
+    }
+    await cancelWhenGracefulShutdown {
+      await withDiscardingTaskGroup { group in
+        if let trigger {
+          group.addTask {
+            for await _ in trigger.events() { await self.relieve() }
+          }
+        }
+        if let idleUnload = self.settings.idleUnload {
+          group.addTask { await self.unload(after: idleUnload) }
+        }
+      }
+    }
+  }
+
+  /// Memory is short: releases what costs the least to make again, and the rest if that was done a
+  /// moment ago.
+  package func relieve() async {
+    let now = ContinuousClock.now
+    let (engine, isPersistent) = state.withLock { state in
+      let isPersistent = state.lastPressure.map { now - $0 < settings.persistence } ?? false
+      state.lastPressure = now
+      state.pressureEvents += 1
+      return (state.engine, isPersistent)
+    }
+    guard let engine else { return }
+    // A running job holds its arena; to wait for it here would be to act on old news.
+    let what: ReleasableMemory = isPersistent && activity.isIdle ? .everything : .idlePlans
+    await release(what, of: engine, because: "memory is short")
+  }
+
+  private func unload(after idleUnload: Duration) async {
+    while !Task.isCancelled {
+      let idle = activity.idleDuration(at: .now)
+      let rest = idle.map { idleUnload - $0 } ?? idleUnload
+      if rest <= .zero {
+        let engine = state.withLock { $0.isReleased ? nil : $0.engine }
+        if let engine {
+          await release(.everything, of: engine, because: "idle")
+          state.withLock { $0.isReleased = true }
+        }
+      } else {
+        state.withLock { $0.isReleased = false }
+      }
+      try? await Task.sleep(for: rest > .zero ? rest : min(idleUnload, .seconds(1)))
+    }
+  }
+
+  private func release(
+    _ what: ReleasableMemory, of engine: any GovernedEngine, because reason: String
+  ) async {
+    let before = await engine.residentBytes
+    await engine.release(what)
+    Self.trimAllocator()
+    let after = await engine.residentBytes
+    guard after != before else { return }
+    logger.notice(
+      "memory released",
+      metadata: [
+        "reason": "\(reason)", "mebibytes": "\((before - after) >> 20)", "left": "\(after >> 20)",
+      ])
+  }
+
+  /// glibc's allocator keeps what was freed unless it is asked; its header is in no module, and
+  /// other libraries have no such call.
+  private static func trimAllocator() {
+    guard let symbol = dlsym(nil, "malloc_trim") else { return }
+    typealias Trim = @convention(c) (Int) -> Int32
+    _ = unsafeBitCast(symbol, to: Trim.self)(0)
+  }
+}

@@ -1,0 +1,100 @@
+#!/bin/sh
+# Runs inside the booted container as t.service; scripts/test-systemd makes everything around it.
+set -u
+out=/run/out
+socket=/run/banana/banana.sock
+admin=/run/banana/admin.sock
+failures=0
+
+check() { # NAME COMMAND...: says whether COMMAND succeeds
+  name=$1
+  shift
+  if "$@" >"$out/last" 2>&1; then
+    echo "ok    $name" >>"$out/results"
+  else
+    echo "FAIL  $name: $(tail -n 3 "$out/last" | tr '\n' ' ')" >>"$out/results"
+    failures=$((failures + 1))
+  fi
+}
+property() { systemctl show -P "$2" "$1"; }
+is() { [ "$1" = "$2" ] || { echo "\"$1\" is not \"$2\""; return 1; }; }
+asks() { curl --silent --show-error --fail --max-time "${2:-20}" --unix-socket "$1" \
+  http://localhost/healthz; }
+until_true() { # SECONDS COMMAND...
+  left=$(($1 * 5))
+  shift
+  while ! "$@" >/dev/null 2>&1; do
+    left=$((left - 1))
+    [ "$left" -gt 0 ] || { echo "never: $*"; return 1; }
+    sleep 0.2
+  done
+}
+restarted() { [ "$(property bananad.service NRestarts)" -gt "$1" ]; }
+dynamic() { [ "$(stat -c %u "/proc/$1")" -ge 61184 ]; }
+alone() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/1/ns/net)" ]; }
+confined() { grep -q '^CapEff:.0*$' "/proc/$1/status" && grep -q '^Seccomp:.2$' "/proc/$1/status"; }
+quick() { # LIMIT COMMAND...: COMMAND succeeds within LIMIT seconds
+  limit=$1
+  shift
+  start=$(date +%s)
+  "$@" && [ $(($(date +%s) - start)) -le "$limit" ]
+}
+
+check "sockets are there after boot" systemctl is-active bananad.socket bananad-admin.socket
+check "daemon is not started before the first request" \
+  is "$(property bananad.service ActiveState)" inactive
+check "apps' socket is 0660 root:banana" is "$(stat -c '%a %U:%G' $socket)" "660 root:banana"
+check "admins' socket is 0600 root:root" is "$(stat -c '%a %U:%G' $admin)" "600 root:root"
+inode=$(stat -c %i $socket)
+
+check "first request starts the daemon and is answered" asks $socket
+check "daemon is active" is "$(property bananad.service ActiveState)" active
+check "daemon says what it does" [ -n "$(property bananad.service StatusText)" ]
+check "admins' socket is served by the same daemon" asks $admin
+pid=$(property bananad.service MainPID)
+check "runs as a dynamic user" dynamic "$pid"
+check "has no network" alone "$pid"
+check "has no capabilities and a system call filter" confined "$pid"
+check "state directory is there" test -d /var/lib/private/banana
+check "no daemon failed under the filter" is "$(property bananad.service NRestarts)" 0
+
+check "reload keeps the process" systemctl reload bananad.service
+check "and it answers" asks $socket
+check "as the same process" is "$(property bananad.service MainPID)" "$pid"
+
+# Longer than the watchdog's time: a daemon that idles is alive.
+sleep 8
+check "idle daemon is left alone" is "$(property bananad.service MainPID)" "$pid"
+kill -STOP "$pid"
+check "watchdog kills a daemon that hangs" until_true 40 restarted 0
+check "systemd knows why" sh -c 'journalctl -u bananad.service | grep -qi watchdog'
+check "request after the recovery is answered" asks $socket
+check "socket was kept" is "$(stat -c %i $socket)" "$inode"
+kill -KILL "$(property bananad.service MainPID)"
+check "request right after SIGKILL is answered" asks $socket
+check "stops cleanly within its time" quick 20 systemctl stop bananad.service
+check "result of the stop" is "$(property bananad.service Result)" success
+check "socket outlives the daemon" is "$(stat -c %i $socket)" "$inode"
+check "next request starts it again" asks $socket
+
+mkdir -p /run/systemd/system/bananad.service.d
+printf '[Service]\nExecStart=\nExecStart=/bin/false\n' \
+  >/run/systemd/system/bananad.service.d/90-broken.conf
+systemctl daemon-reload
+systemctl stop bananad.service
+systemctl reset-failed bananad.service
+asks $socket 3 >/dev/null 2>&1
+check "daemon that cannot live is given up" \
+  until_true 40 sh -c '[ "$(systemctl show -P ActiveState bananad.service)" = failed ]'
+sleep 3
+check "after at most five tries" sh -c \
+  '[ "$(journalctl -u bananad.service | grep -c "status=1/FAILURE")" -le 5 ]'
+rm /run/systemd/system/bananad.service.d/90-broken.conf
+systemctl daemon-reload
+systemctl reset-failed bananad.service bananad.socket
+systemctl start bananad.socket
+check "and comes back when it is mended" asks $socket
+
+journalctl --no-pager -o short-precise >"$out/journal" 2>&1
+echo "$failures" >"$out/failures"
+systemctl poweroff
