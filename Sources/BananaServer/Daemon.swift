@@ -76,6 +76,7 @@ package struct Daemon: Service {
     try await withGracefulShutdownHandler { [adminServer] in
       try await withThrowingTaskGroup { group in
         group.addTask { await model.open() }
+        group.addTask { await peels.prepare() }
         group.addTask { try await serve(server, http, isAdmin: false) }
         if let adminServer {
           group.addTask { try await serve(adminServer, http, isAdmin: true) }

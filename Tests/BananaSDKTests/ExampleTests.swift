@@ -17,8 +17,10 @@ import Testing
       let file = daemon.socketPath + ".png"
       let environment = ["BANANA_SOCKET=\(daemon.socketPath)"]
       var pid = pid_t()
-      let arguments: [UnsafeMutablePointer<CChar>?] = [example, "a rocket", file].map { strdup($0) } + [nil]
-      let variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
+      let arguments: [UnsafeMutablePointer<CChar>?] =
+        [example, "a rocket", file].map { (text: String) in strdup(text) } + [nil]
+      let variables: [UnsafeMutablePointer<CChar>?] =
+        environment.map { (text: String) in strdup(text) } + [nil]
       defer { for text in arguments + variables { free(text) } }
       try #require(posix_spawn(&pid, example, nil, nil, arguments, variables) == 0)
       var status: Int32 = -1

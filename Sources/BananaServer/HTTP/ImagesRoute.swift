@@ -23,15 +23,15 @@ extension DaemonRoutes {
     _ context: DaemonRequestContext
   ) async throws -> Response {
     let engine = try await model.engine()
-    var peels: [PeelUse] = []
+    var uses: [PeelUse] = []
     for peel in wire.peels ?? [] {
       let installed = try await peels.resolve(peel.name, for: context.peer.uid)
-      peels.append(PeelUse(peel: installed, strength: peel.strength))
+      uses.append(PeelUse(peel: installed, strength: peel.strength))
     }
     let request = try PictureRequest(
       wire, model: engine.model,
       // Short enough to survive readers that keep numbers as doubles.
-      randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)), peels: peels, edit: edit)
+      randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)), peels: uses, edit: edit)
     let answer = ImagesAnswer(
       wire: wire, request: request, modelName: engine.model.name, arrival: arrival)
     let job: Job

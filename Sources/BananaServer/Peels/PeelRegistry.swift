@@ -96,6 +96,11 @@ package actor PeelRegistry {
     self.check = check
   }
 
+  /// Clears away what a crash left, so that the first request does not wait for it.
+  package func prepare() {
+    index()
+  }
+
   /// The peels that `viewer` can draw with, by name.
   package func list(for viewer: PeelOwner) -> [PeelInfo] {
     visible(to: viewer).values.sorted { $0.name < $1.name }
@@ -116,7 +121,9 @@ package actor PeelRegistry {
     do throws(PeelRegistryError) {
       return try await open(name, for: .user(uid))
     } catch {
-      throw APIError(error)
+      var refusal = APIError(error)
+      if refusal.param != nil { refusal.param = "peels" }
+      throw refusal
     }
   }
 
