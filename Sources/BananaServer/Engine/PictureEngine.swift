@@ -4,7 +4,7 @@ package import Weights
 /// What the daemon asks of the thing that draws.
 ///
 /// An engine does its work on threads of its own, never on the cooperative pool.
-package protocol PictureEngine: Sendable {
+package protocol PictureEngine: GovernedEngine {
   /// The model that is resident, as it is told to clients.
   var model: ModelDescription { get }
 
@@ -27,12 +27,6 @@ package protocol PictureEngine: Sendable {
 
   /// Takes effect with the next denoising step; any thread may call it.
   func apply(_ limits: EngineLimits)
-
-  /// Bytes held beside mapped weights.
-  var residentBytes: Int { get async }
-
-  /// Gives memory back; waits for a running `generate`.
-  func release(_ what: ReleasableMemory) async
 }
 
 /// How much of the machine the engine may use at once.
@@ -286,28 +280,4 @@ package enum EngineError: Error, Sendable, Equatable {
   case insufficientMemory(neededBytes: Int, availableBytes: Int)
   /// A failure of the engine; the message says what is wrong and what to do.
   case failed(message: String)
-}
-
-/// What an engine may use, set by heat.
-package struct EngineLimits: Sendable, Equatable {
-  /// Pictures in one pass, at least 1.
-  package var batch: Int
-  /// Threads that compute, at least 1.
-  package var threads: Int
-  /// Share of the time spent computing, above 0 and up to 1; the rest is slept between steps.
-  package var pace: Double
-
-  package init(batch: Int, threads: Int, pace: Double) {
-    self.batch = batch
-    self.threads = threads
-    self.pace = pace
-  }
-}
-
-/// Memory that an engine can give back; the next job that needs it makes it again.
-package enum ReleasableMemory: Sendable {
-  /// Plans and sessions that no job uses.
-  case idlePlans
-  /// Arenas and bound copies too.
-  case everything
 }
