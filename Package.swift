@@ -120,8 +120,8 @@ let package = Package(
     tests(
       "BananaServer",
       [
-        "BananaAPI", "BananaServer", "BananaTesting", "Imaging", "Weights", logging, lifecycle,
-        unixSignals, product("NIOCore", "swift-nio"),
+        "BananaAPI", "BananaServer", "BananaTesting", "CPUBackend", "Diffusion", "Imaging",
+        "TensorTypes", "Weights", logging, lifecycle, unixSignals, product("NIOCore", "swift-nio"),
       ]),
     // The example of the client library; a test runs it.
     .executableTarget(

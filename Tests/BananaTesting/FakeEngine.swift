@@ -74,9 +74,6 @@ package final class FakeEngine: PictureEngine {
       peels: request.peels, editStrength: request.edit?.strength)
   }
 
-  /// Takes every peel.
-  package func check(_ peel: PeelFile) throws(PeelError) {}
-
   package func peakBytes(for key: BatchKey, pictures: Int) -> Int { pictures * pictureBytes }
 
   package func apply(_ limits: EngineLimits) {
