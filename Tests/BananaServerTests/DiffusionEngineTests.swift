@@ -4,6 +4,7 @@ import Diffusion
 import Foundation
 import Imaging
 import Synchronization
+import TensorTypes
 import Testing
 import Weights
 
