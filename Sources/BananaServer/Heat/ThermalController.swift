@@ -17,7 +17,7 @@ package struct ThermalController: Sendable {
     /// Budget for each °C of distance, over one horizon.
     package var gainPerCelsius = 0.03
     /// The slope is that of a straight line through so many seconds of readings.
-    package var windowSeconds = 20.0
+    package var windowSeconds = 40.0
     /// Below the target by more than this nothing is ever lowered, °C.
     package var approachCelsius = 25.0
     /// The brake holds from here below the passive trip point on, °C.
@@ -51,7 +51,7 @@ package struct ThermalController: Sendable {
     package var cause: Cause
     /// The zone that is nearest to its trip point.
     package var zone: ThermalReading.Zone?
-    /// Whether readings should come several times a second.
+    /// Whether readings should come twice a second rather than once.
     package var isHot: Bool
   }
 
