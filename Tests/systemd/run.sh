@@ -14,6 +14,8 @@ check() { # NAME COMMAND...: says whether COMMAND succeeds
   else
     echo "FAIL  $name: $(tail -n 3 "$out/last" | tr '\n' ' ')" >>"$out/results"
     failures=$((failures + 1))
+    journalctl --no-pager -o short-precise >"$out/journal" 2>&1
+    journalctl --no-pager -o short-precise >"$out/journal" 2>&1
   fi
 }
 property() { systemctl show -P "$2" "$1"; }

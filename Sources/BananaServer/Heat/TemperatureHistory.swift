@@ -15,7 +15,8 @@ struct TemperatureHistory: Sendable {
     raw.append(celsius)
     if raw.count > 3 { raw.removeFirst() }
     let median = raw.count < 3 ? celsius : raw.sorted()[1]
-    points.removeAll { $0.seconds <= seconds - span || $0.seconds >= seconds }
+    while let first = points.first, first.seconds <= seconds - span { points.removeFirst() }
+    while let last = points.last, last.seconds >= seconds { points.removeLast() }
     points.append((seconds, median))
     return median
   }

@@ -12,12 +12,14 @@ package struct ThermalController: Sendable {
     package var marginCelsius = 2.0
     /// The budget rests while the extrapolation is so near to the target, °C.
     package var bandCelsius = 0.6
+    /// A budget that rests is woken when the extrapolation leaves the target by more than this, °C.
+    package var wakeCelsius = 1.2
     /// How far the slope is followed into the future.
-    package var horizonSeconds = 200.0
+    package var horizonSeconds = 300.0
     /// Budget for each °C of distance, over one horizon.
-    package var gainPerCelsius = 0.03
+    package var gainPerCelsius = 0.04
     /// The slope is that of a straight line through so many seconds of readings.
-    package var windowSeconds = 20.0
+    package var windowSeconds = 60.0
     /// Below the target by more than this nothing is ever lowered, °C.
     package var approachCelsius = 25.0
     /// The brake holds from here below the passive trip point on, °C.
@@ -51,7 +53,7 @@ package struct ThermalController: Sendable {
     package var cause: Cause
     /// The zone that is nearest to its trip point.
     package var zone: ThermalReading.Zone?
-    /// Whether readings should come several times a second.
+    /// Whether readings should come twice a second rather than once.
     package var isHot: Bool
   }
 
@@ -59,6 +61,7 @@ package struct ThermalController: Sendable {
   /// What the rule asks for; `decided` follows it in steps that are worth passing on.
   private var budget = 1.0
   private var decided = 1.0
+  private var isResting = false
   private var histories: [String: TemperatureHistory] = [:]
   private var lastSeconds: Double?
   private var lastBrakeSeconds = -Double.infinity
@@ -130,8 +133,9 @@ package struct ThermalController: Sendable {
       return .blind
     }
     let room = prediction(hottest)
+    isResting = abs(room) <= (isResting ? settings.wakeCelsius : settings.bandCelsius)
+    if isResting { return .steady }
     let excess = room - min(max(room, -settings.bandCelsius), settings.bandCelsius)
-    if excess == 0 { return .steady }
     if excess < 0, hottest.distance > settings.approachCelsius { return .steady }
     let change = settings.gainPerCelsius / settings.horizonSeconds * excess * elapsed
     budget += min(change, settings.risePerSecond * elapsed)

@@ -56,7 +56,7 @@ package final class ThermalGovernor: Service, Sendable {
     }
   }
 
-  /// Reads and decides once a second, four times a second when it is hot, until the service group
+  /// Reads and decides once a second, twice a second when it is hot, until the service group
   /// shuts down.
   package func run() async throws {
     try? await cancelWhenGracefulShutdown { try await self.watch() }
@@ -71,7 +71,7 @@ package final class ThermalGovernor: Service, Sendable {
       let reading = source.read()
       let decision = controller.update(reading, at: (ContinuousClock.now - start) / .seconds(1))
       carryOut(decision, reading)
-      try await Task.sleep(for: decision.isHot ? .milliseconds(250) : .seconds(1))
+      try await Task.sleep(for: decision.isHot ? .milliseconds(500) : .seconds(1))
     }
   }
 

@@ -126,7 +126,7 @@ struct BoardRun {
     var budget = 1.0
     var lastDirection = 0.0
     var nextReading = 0.0
-    let tick = 0.05
+    let tick = 0.25
     for index in 0..<Int(seconds / tick) {
       let now = Double(index) * tick
       if controller != nil, now >= nextReading {
@@ -142,7 +142,7 @@ struct BoardRun {
           budget = decision.budget
         }
         limits = ladder.limits(budget: budget)
-        nextReading = now + (decision.isHot ? 0.25 : 1)
+        nextReading = now + (decision.isHot ? 0.5 : 1)
       }
       let isBusy = load(now)
       let work = isBusy ? Board.throughput(limits) * tick : 0
@@ -150,7 +150,7 @@ struct BoardRun {
       if now >= seconds / 2 { lateThroughput += work / (seconds / 2) }
       board.advance(tick, under: isBusy ? limits : nil)
       hottestCelsius = max(hottestCelsius, board.siliconCelsius)
-      if index % 100 == 0 {
+      if index % 20 == 0 {
         samples.append(
           Sample(
             seconds: now, siliconCelsius: board.siliconCelsius,

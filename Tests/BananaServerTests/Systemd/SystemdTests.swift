@@ -118,7 +118,7 @@ private final class QueueExecutor: SerialExecutor {
       let notifier = try #require(
         ServiceNotifier(environment: ["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "60000"]))
       let activity = EngineActivity()
-      let watch = EngineWatch(activity: activity, limit: .milliseconds(300))
+      let watch = EngineWatch(activity: activity, limit: .seconds(2))
       let service = SystemdService(notifier: notifier, watch: watch, logger: silentLogger) {
         activity.isIdle ? "idle\nREADY=0" : "drawing"
       }
