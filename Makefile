@@ -10,20 +10,13 @@ FLAGS := --scratch-path $(BUILD_PATH) --explicit-target-dependency-import-check 
 
 # Debian packages: libraries that are linked, and what the client tests run in.
 PACKAGES := libpng-dev pkg-config
-<<<<<<< HEAD
 TEST_PACKAGES := python3 python3-venv curl jq
-ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
-
-.PHONY: generate build deps test test-deps clients-test arm64-test train eval lint bench ci clean
-=======
-TEST_PACKAGES := python3 python3-venv
 DEB_PACKAGES := dpkg-dev python3 binutils lintian
 SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test arm64-test systemd-test deb thermal-plot \
-  lint bench ci clean
->>>>>>> 22fb7be04698176d929fb67aa2a9f2848ce304ce
+  train eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -57,7 +50,6 @@ arm64-test:
 	@scripts/install-packages $(ARM64_PACKAGES)
 	scripts/test-arm64-kernels $(BUILD_PATH)/arm64
 
-<<<<<<< HEAD
 # Training. DATA is the tar of pictures and captions; STATE keeps what has been done.
 DATA ?= stickers.tar.xz
 STATE ?= $(HOME)/.cache/banana-training
@@ -83,7 +75,7 @@ eval: .venv-training build
 	  $(TRAINING_PYTHON) -m banana_training.evaluate --data "$(abspath $(DATA))" \
 	  --state "$(STATE)" --package ../models/sticker --record --out "$(STATE)/quality.json" \
 	  --daemon "$$bin/bananad"
-=======
+
 # A package with everything: programs, models, peels, units, completions, manual pages.
 deb: deps
 	@scripts/install-packages $(DEB_PACKAGES)
@@ -102,7 +94,6 @@ thermal-plot:
 	BANANA_THERMAL_CSV=$(abspath $(BUILD_PATH))/thermal.csv \
 	  $(SWIFT) test $(FLAGS) --filter writesTheFiguresForThePlot
 	scripts/plot-thermal $(BUILD_PATH)/thermal.csv docs/benchmarks/thermal.png
->>>>>>> 22fb7be04698176d929fb67aa2a9f2848ce304ce
 
 lint:
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
