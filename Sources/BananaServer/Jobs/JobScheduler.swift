@@ -91,10 +91,7 @@ package actor JobScheduler {
 
   private func admit(_ job: QueuedJob) throws(JobError) {
     guard !isDraining else { throw .shuttingDown }
-    let held = job.heldBytes + queue.elements.reduce(0) { $0 + $1.heldBytes }
-    guard queue.count < configuration.waitingJobs,
-      job.heldBytes == 0 || held <= DaemonConfiguration.heldBytes
-    else {
+    guard queue.count < configuration.waitingJobs, hasRoom(forBytes: job.heldBytes) else {
       throw .busy(waitingJobs: queue.count, retryAfterSeconds: secondsUntilRoom)
     }
     guard !job.submission.peer.isExemptFromQuotas else { return }
@@ -106,6 +103,12 @@ package actor JobScheduler {
       try quotas.charge(
         job.uid, pixels: job.pixels, holding: holding, configuration.quotas, now: job.submitted)
     } catch { throw .quotaExceeded(error) }
+  }
+
+  /// Whether the images of an edit may wait in memory beside those of the others.
+  private func hasRoom(forBytes bytes: Int) -> Bool {
+    bytes == 0
+      || queue.elements.reduce(bytes) { $0 + $1.heldBytes } <= DaemonConfiguration.heldBytes
   }
 
   private func startTimer(_ id: Job.ID, seconds: Double) -> Task<Void, Never> {
@@ -349,6 +352,7 @@ package actor JobScheduler {
   /// The end of every job that was taken in.
   private func close(_ job: QueuedJob, _ outcome: Result<ImageGenerationResponse, JobError>) {
     var info = job.info(state: .finished)
+    info.progress = nil
     var code = "ok"
     if case .failure(let error) = outcome {
       let error = APIError(error)
