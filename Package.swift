@@ -118,7 +118,10 @@ let package = Package(
     tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
     tests(
       "BananaServer",
-      ["BananaAPI", "BananaServer", "BananaTesting", logging, lifecycle, unixSignals]),
+      [
+        "BananaAPI", "BananaServer", "BananaTesting", "CPUBackend", "Diffusion", "Imaging",
+        "TensorTypes", "Weights", logging, lifecycle, unixSignals,
+      ]),
     tests("BananaSDK", ["BananaAPI", "BananaSDK", "BananaServer", "BananaTesting"]),
     tests(
       "BananaCommands",

@@ -4,6 +4,7 @@ import Diffusion
 import Foundation
 import Imaging
 import Synchronization
+import TensorTypes
 import Testing
 import Weights
 
@@ -250,7 +251,7 @@ private enum XMLCheck {
     for tag in text.split(separator: "<").dropFirst() {
       guard let end = tag.firstIndex(of: ">") else { throw Malformed() }
       let body = tag[..<end]
-      if body.first == "?" || body.first == "\u{FEFF}" { continue }
+      if body.first == "?" { continue }
       if body.first == "/" {
         guard open.popLast() == body.dropFirst() else { throw Malformed() }
       } else if body.last != "/" {
