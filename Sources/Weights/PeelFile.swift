@@ -141,7 +141,8 @@ package struct PeelFile: Sendable {
   }
 }
 
-/// What a peel says of itself, in the terms of ModelSpec (https://github.com/Stability-AI/ModelSpec).
+/// What a peel says of itself, in the terms of ModelSpec
+/// (https://github.com/Stability-AI/ModelSpec).
 extension PeelFile {
   package var title: String? { text("modelspec.title") }
 
