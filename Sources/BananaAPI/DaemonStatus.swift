@@ -15,14 +15,14 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     }
   }
 
-  /// The job that is being drawn.
+  /// A job that is being drawn.
   public struct RunningJob: Codable, Sendable, Equatable {
-    public var id: Int
+    public var id: String
     public var elapsedSeconds: Double
     /// Nil until the engine has spoken.
     public var progress: GenerationProgress?
 
-    public init(id: Int, elapsedSeconds: Double, progress: GenerationProgress?) {
+    public init(id: String, elapsedSeconds: Double, progress: GenerationProgress?) {
       self.id = id
       self.elapsedSeconds = elapsedSeconds
       self.progress = progress
@@ -62,6 +62,9 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   public var queueDepth: Int
   /// Jobs that may wait.
   public var queueCapacity: Int
+  /// Jobs that are being drawn, in one batch.
+  public var runningJobs: Int
+  /// The first of them that is the caller's own, or anybody's by the admin socket.
   public var running: RunningJob?
   /// Jobs that ended with pictures since the daemon started.
   public var finishedJobs: Int
@@ -70,8 +73,8 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
 
   public init(
     version: String, pid: Int, uptimeSeconds: Double, socket: String, model: Model,
-    backend: String?, queueDepth: Int, queueCapacity: Int, running: RunningJob?,
-    finishedJobs: Int, connections: Int, memory: Memory
+    backend: String?, queueDepth: Int, queueCapacity: Int, runningJobs: Int,
+    running: RunningJob?, finishedJobs: Int, connections: Int, memory: Memory
   ) {
     self.version = version
     self.pid = pid
@@ -81,6 +84,7 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     self.backend = backend
     self.queueDepth = queueDepth
     self.queueCapacity = queueCapacity
+    self.runningJobs = runningJobs
     self.running = running
     self.finishedJobs = finishedJobs
     self.connections = connections
@@ -92,6 +96,7 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     case uptimeSeconds = "uptime_seconds"
     case queueDepth = "queue_depth"
     case queueCapacity = "queue_capacity"
+    case runningJobs = "running_jobs"
     case finishedJobs = "finished_jobs"
   }
 }

@@ -10,6 +10,12 @@ public enum StreamEventName {
   public static let progress = "banana.progress"
   /// `ImageCompleted`; one a picture.
   public static let completed = "image_generation.completed"
+  /// `PartialImage`; a preview.
+  public static let partialImage = "image_generation.partial_image"
+  /// `ImageCompleted` of an edit.
+  public static let editCompleted = "image_edit.completed"
+  /// `PartialImage` of an edit.
+  public static let editPartialImage = "image_edit.partial_image"
   /// `ErrorBody`; the last event when a job fails after its stream began.
   public static let error = "error"
 }
@@ -32,9 +38,12 @@ public struct GenerationProgress: Codable, Sendable, Equatable {
   public var pictures: Int
   /// An estimate for the whole job; nil when nothing is known yet.
   public var secondsLeft: Double?
+  /// The job's id, for `/v1/jobs/{id}`.
+  public var job: String?
 
   public init(
-    stage: Stage, step: Int, of: Int, picture: Int, pictures: Int, secondsLeft: Double?
+    stage: Stage, step: Int, of: Int, picture: Int, pictures: Int, secondsLeft: Double?,
+    job: String? = nil
   ) {
     self.stage = stage
     self.step = step
@@ -42,11 +51,50 @@ public struct GenerationProgress: Codable, Sendable, Equatable {
     self.picture = picture
     self.pictures = pictures
     self.secondsLeft = secondsLeft
+    self.job = job
   }
 
   private enum CodingKeys: String, CodingKey {
-    case type, stage, step, of, picture, pictures
+    case type, stage, step, of, picture, pictures, job
     case secondsLeft = "seconds_left"
+  }
+}
+
+/// OpenAI's event for a picture that is not done yet.
+public struct PartialImage: Codable, Sendable, Equatable {
+  public var type = StreamEventName.partialImage
+  /// A whole PNG file; base64 on the wire.
+  public var png: Data
+  /// Seconds since 1970.
+  public var createdAt: Int
+  public var size: String
+  public var quality: String
+  public var background: String
+  public var outputFormat = "png"
+  /// Counts the previews of one picture, from 0.
+  public var partialImageIndex: Int
+  /// Index of the picture, from 0.
+  public var index: Int
+
+  public init(
+    png: Data, createdAt: Int, size: String, quality: String, background: String,
+    partialImageIndex: Int, index: Int
+  ) {
+    self.png = png
+    self.createdAt = createdAt
+    self.size = size
+    self.quality = quality
+    self.background = background
+    self.partialImageIndex = partialImageIndex
+    self.index = index
+  }
+
+  private enum CodingKeys: String, CodingKey {
+    case type, size, quality, background, index
+    case png = "b64_json"
+    case createdAt = "created_at"
+    case outputFormat = "output_format"
+    case partialImageIndex = "partial_image_index"
   }
 }
 
@@ -67,6 +115,10 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
   public var model: String
   public var timings: Timings
   public var warnings: [String]
+  /// The job's id.
+  public var job: String?
+  /// True when the board was too hot to draw at full speed.
+  public var isThermalLimited: Bool?
 
   public init(image: GeneratedImage, index: Int, of response: ImageGenerationResponse) {
     self.png = image.png
@@ -80,10 +132,13 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
     self.model = response.model
     self.timings = response.timings
     self.warnings = response.warnings
+    self.job = response.job
+    self.isThermalLimited = response.isThermalLimited
   }
 
   private enum CodingKeys: String, CodingKey {
-    case type, size, quality, background, seed, index, model, timings, warnings
+    case type, size, quality, background, seed, index, model, timings, warnings, job
+    case isThermalLimited = "thermal_limited"
     case png = "b64_json"
     case createdAt = "created_at"
     case outputFormat = "output_format"
@@ -98,6 +153,7 @@ extension ImageGenerationResponse {
       created: last.createdAt,
       data: events.sorted { $0.index < $1.index }.map { .init(png: $0.png, seed: $0.seed) },
       background: last.background, outputFormat: last.outputFormat, size: last.size,
-      quality: last.quality, model: last.model, timings: last.timings, warnings: last.warnings)
+      quality: last.quality, model: last.model, timings: last.timings, warnings: last.warnings,
+      job: last.job, isThermalLimited: last.isThermalLimited)
   }
 }

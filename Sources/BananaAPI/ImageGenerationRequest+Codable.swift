@@ -1,12 +1,16 @@
 extension ImageGenerationRequest: Codable {
+  /// The names of all fields on the wire.
+  package static var fieldNames: [String] { CodingKeys.allCases.map(\.rawValue) }
+
   private enum CodingKeys: String, CodingKey, CaseIterable {
     case prompt, model, size, background, style, seed, steps, guidance, stream, quality
-    case moderation, user
+    case moderation, user, peels, priority, store, provenance
     case count = "n"
     case partialImages = "partial_images"
     case responseFormat = "response_format"
     case outputFormat = "output_format"
     case outputCompression = "output_compression"
+    case deadlineSeconds = "deadline_seconds"
   }
 
   /// - Throws: `APIError` that names the field when one is unknown, missing or of a wrong type.
@@ -35,6 +39,14 @@ extension ImageGenerationRequest: Codable {
     outputCompression = try fields.value(Int.self, .outputCompression, "an integer")
     moderation = try fields.value(String.self, .moderation, "a string of valid Unicode")
     user = try fields.value(String.self, .user, "a string of valid Unicode")
+    peels = try fields.value(
+      [PeelReference].self, .peels,
+      "a list of names or of {\"name\": \"…\", \"strength\": 1.0}")
+    let priorities = JobPriority.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    priority = try fields.value(JobPriority.self, .priority, "one of \(priorities)")
+    deadlineSeconds = try fields.value(Double.self, .deadlineSeconds, "a number")
+    store = try fields.value(Bool.self, .store, "true or false")
+    provenance = try fields.value(Bool.self, .provenance, "true or false")
   }
 
   private static func knownFields(
@@ -75,6 +87,11 @@ extension ImageGenerationRequest: Codable {
     try fields.encodeIfPresent(outputCompression, forKey: .outputCompression)
     try fields.encodeIfPresent(moderation, forKey: .moderation)
     try fields.encodeIfPresent(user, forKey: .user)
+    try fields.encodeIfPresent(peels, forKey: .peels)
+    try fields.encodeIfPresent(priority, forKey: .priority)
+    try fields.encodeIfPresent(deadlineSeconds, forKey: .deadlineSeconds)
+    try fields.encodeIfPresent(store, forKey: .store)
+    try fields.encodeIfPresent(provenance, forKey: .provenance)
   }
 }
 

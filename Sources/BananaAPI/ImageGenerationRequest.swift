@@ -28,7 +28,7 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var guidance: Double?
   /// Answer with server-sent events.
   public var stream: Bool?
-  /// Previews to send while streaming: only 0 is served.
+  /// Previews of each picture to send while streaming, 0...3.
   public var partialImages: Int?
   /// Only `"b64_json"` is served.
   public var responseFormat: String?
@@ -42,6 +42,18 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var moderation: String?
   /// OpenAI's; accepted without effect.
   public var user: String?
+  /// Peels to apply, at most 8, each once.
+  public var peels: [PeelReference]?
+  /// Which jobs go first; nil is normal.
+  public var priority: JobPriority?
+  /// Give up when the pictures are not there so many seconds after the request came, above 0 and
+  /// at most 86,400; nil waits for as long as it takes.
+  public var deadlineSeconds: Double?
+  /// Keep the answer for a while, to be fetched from `/v1/jobs/{id}/result`, and go on drawing when
+  /// the client goes away.
+  public var store: Bool?
+  /// Write into the PNG what drew it; nil is true.
+  public var provenance: Bool?
 
   public init(
     prompt: String, model: String? = nil, count: Int? = nil, size: String? = nil,
@@ -68,6 +80,10 @@ extension ImageGenerationRequest {
     public static let count = 1...10
     public static let steps = 1...50
     public static let guidance = 0.0...30.0
+    public static let partialImages = 0...3
+    public static let peels = 8
+    public static let peelStrength = -4.0...4.0
+    public static let deadlineSeconds = 0.001...86_400.0
     /// Bytes of the JSON body.
     public static let bodyBytes = 1 << 20
   }
@@ -100,10 +116,33 @@ extension ImageGenerationRequest {
         .invalidRequest, "output_format \"\(outputFormat)\" is not served. Use \"png\".",
         param: "output_format")
     }
-    if let partialImages, partialImages != 0 {
+    try require(partialImages, in: Limits.partialImages, "partial_images")
+    if let partialImages, partialImages > 0, stream != true {
       throw APIError(
-        .invalidRequest, "partial_images \(partialImages) is not served yet. Use 0.",
+        .invalidRequest,
+        "partial_images is \(partialImages) but the answer is not streamed. Set stream to true.",
         param: "partial_images")
+    }
+    try require(deadlineSeconds, in: Limits.deadlineSeconds, "deadline_seconds")
+    try validatePeels()
+  }
+
+  private func validatePeels() throws(APIError) {
+    guard let peels else { return }
+    if peels.count > Limits.peels {
+      throw APIError(
+        .invalidRequest,
+        "\(peels.count) peels are asked for; at most \(Limits.peels) can be applied at once.",
+        param: "peels")
+    }
+    for (index, peel) in peels.enumerated() {
+      try require(peel.strength, in: Limits.peelStrength, "peels")
+      if peels[..<index].contains(where: { $0.name == peel.name }) {
+        throw APIError(
+          .invalidRequest,
+          "The peel \"\(peel.name.prefix(64))\" is named twice. Name it once, with the strength "
+            + "that you want.", param: "peels")
+      }
     }
   }
 

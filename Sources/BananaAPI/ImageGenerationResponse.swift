@@ -22,10 +22,15 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   public var timings: Timings
   /// What a person should know about the pictures, for example that the prompt was cut.
   public var warnings: [String]
+  /// The job's id.
+  public var job: String?
+  /// True when the board was too hot to draw at full speed.
+  public var isThermalLimited: Bool?
 
   public init(
     created: Int, data: [GeneratedImage], background: String, outputFormat: String = "png",
-    size: String, quality: String, model: String, timings: Timings, warnings: [String]
+    size: String, quality: String, model: String, timings: Timings, warnings: [String],
+    job: String? = nil, isThermalLimited: Bool? = nil
   ) {
     self.created = created
     self.data = data
@@ -36,10 +41,13 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
     self.model = model
     self.timings = timings
     self.warnings = warnings
+    self.job = job
+    self.isThermalLimited = isThermalLimited
   }
 
   private enum CodingKeys: String, CodingKey {
-    case created, data, background, size, quality, model, timings, warnings
+    case created, data, background, size, quality, model, timings, warnings, job
+    case isThermalLimited = "thermal_limited"
     case outputFormat = "output_format"
   }
 }

@@ -14,6 +14,8 @@ public enum SocketPath {
   public static let environmentVariable = "BANANA_SOCKET"
   /// The socket of the system's daemon.
   public static let system = "/run/banana/banana.sock"
+  /// The socket of the system's daemon for whoever runs the machine.
+  public static let systemAdmin = "/run/banana/admin.sock"
 
   /// The socket that a client of this process connects to.
   public static func forClient() -> String {

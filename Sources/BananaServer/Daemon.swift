@@ -1,3 +1,4 @@
+import BananaAPI
 import Hummingbird
 import HummingbirdCore
 package import Logging
@@ -18,18 +19,25 @@ package struct Daemon: Service {
   private let listener: Listener
   private let adminListener: Listener?
   private let logger: Logger
-  private let model: ResidentModel
-  private let scheduler: JobScheduler
+  /// The one model that is open.
+  package let model: ResidentModel
+  package let scheduler: JobScheduler
   private let connections = ConnectionRegistry()
+  private let metrics: MetricsRegistry
+  private let resolvePeel: PeelResolver
 
   /// - Parameters:
   ///   - listener: For apps; owned by the daemon from here on.
   ///   - adminListener: Who comes by it may do what concerns all users; owned likewise.
+  ///   - metrics: What `/metrics` shows.
+  ///   - availableBytes: Memory that is free for new work; nil when unknown.
+  ///   - resolvePeel: Finds the peels that requests name.
   ///   - makeEngine: Called when the daemon runs, and again by later requests while it throws.
   package init(
     configuration: DaemonConfiguration = .init(), listener: Listener,
-    adminListener: Listener? = nil, logger: Logger,
-    makeEngine: @escaping EngineFactory
+    adminListener: Listener? = nil, logger: Logger, metrics: MetricsRegistry = MetricsRegistry(),
+    availableBytes: @escaping @Sendable () -> Int? = { ProcessFacts.memory.availableBytes },
+    resolvePeel: @escaping PeelResolver = noPeels, makeEngine: @escaping EngineFactory
   ) {
     self.configuration = configuration
     self.listener = listener
@@ -37,7 +45,15 @@ package struct Daemon: Service {
     self.logger = logger
     model = ResidentModel(
       logger: logger, retryInterval: configuration.modelRetryInterval, makeEngine: makeEngine)
-    scheduler = JobScheduler(capacity: configuration.waitingJobs)
+    self.metrics = metrics
+    self.resolvePeel = resolvePeel
+    scheduler = JobScheduler(
+      configuration: configuration, metrics: metrics, availableBytes: availableBytes)
+  }
+
+  /// Takes on new settings; limits that a client has met already stay met.
+  package func apply(_ configuration: DaemonConfiguration) async {
+    await scheduler.apply(configuration)
   }
 
   /// Serves until the service group shuts down gracefully.
@@ -120,8 +136,8 @@ package struct Daemon: Service {
 
   private func makeHTTPChannel() -> HTTP1Channel {
     let routes = DaemonRoutes(
-      model: model, scheduler: scheduler, connections: connections, socketPath: listener.path,
-      started: .now, logger: logger)
+      model: model, scheduler: scheduler, connections: connections, metrics: metrics,
+      resolvePeel: resolvePeel, socketPath: listener.path, started: .now, logger: logger)
     let responder = routes.makeResponder()
     let idleTimeout = TimeAmount(configuration.idleTimeout)
     return HTTP1Channel(

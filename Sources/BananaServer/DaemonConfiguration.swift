@@ -1,21 +1,48 @@
-/// What can be set on a daemon.
-package struct DaemonConfiguration: Sendable {
-  /// Jobs that may wait beside the one that runs; one more is answered with `busy`.
-  package var waitingJobs: Int
+/// What can be set on a daemon; all of it can be changed while it runs, except the first group.
+package struct DaemonConfiguration: Sendable, Equatable {
   /// How long connections may stay open after the last job when the daemon stops.
   package var closingGrace: Duration
   /// How long a connection may stay open without a request, or in the middle of sending one.
   package var idleTimeout: Duration
   /// A model that could not be opened is tried again at most this often.
   package var modelRetryInterval: Duration
+  /// What the engine may use while nothing is too hot.
+  package var limits: EngineLimits
+
+  /// Jobs that may wait beside those that run; one more is answered with `busy`.
+  package var waitingJobs: Int
+  /// How long a job waits until it counts as one priority better.
+  package var ageing: Duration
+  package var quotas: Quotas
+  /// How long the answers of stored jobs are kept.
+  package var resultSeconds: Int
+  /// Bytes of all answers that are kept.
+  package var resultBytes: Int
+  /// Bytes of the body of an edit.
+  package var editBodyBytes: Int
+  /// Pixels of an image to edit.
+  package var editPixels: Int
+
+  /// Bytes that the images of waiting edits may hold.
+  package static let heldBytes = 256 << 20
 
   package init(
     waitingJobs: Int = 32, closingGrace: Duration = .seconds(5),
-    idleTimeout: Duration = .seconds(120), modelRetryInterval: Duration = .seconds(5)
+    idleTimeout: Duration = .seconds(120), modelRetryInterval: Duration = .seconds(5),
+    limits: EngineLimits = .init(batch: 1, threads: 1, pace: 1), ageing: Duration = .seconds(30),
+    quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
+    editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048
   ) {
     self.waitingJobs = waitingJobs
     self.closingGrace = closingGrace
     self.idleTimeout = idleTimeout
     self.modelRetryInterval = modelRetryInterval
+    self.limits = limits
+    self.ageing = ageing
+    self.quotas = quotas
+    self.resultSeconds = resultSeconds
+    self.resultBytes = resultBytes
+    self.editBodyBytes = editBodyBytes
+    self.editPixels = editPixels
   }
 }

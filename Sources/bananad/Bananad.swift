@@ -20,40 +20,55 @@ struct Bananad: AsyncParsableCommand {
     commandName: "bananad",
     abstract: "Draws pictures from text for the apps of this machine, over a Unix socket.",
     discussion: """
-      The socket is --socket, else $BANANA_SOCKET, else /run/banana/banana.sock for root and \
+      Every flag but --config can be set in the config file too; the flag wins. SIGHUP reads the \
+      file again. The socket is --socket, else $BANANA_SOCKET, else /run/banana/banana.sock for root and \
       $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; a socket that systemd hands over \
-      (LISTEN_FDS) wins. SIGTERM and SIGINT finish the running job, answer those that wait with \
+      (LISTEN_FDS) wins; one with FileDescriptorName=admin is the admin socket. SIGTERM and SIGINT finish the running job, answer those that wait with \
       shutting_down, and exit with 0.
       """,
     version: BananaVersion.current)
 
-  @Option(help: "Path of the Unix socket to serve on.")
+  @Option(help: "Path of the Unix socket for apps, mode 0660.")
   var socket: String?
+
+  @Option(
+    help: "Path of the Unix socket for admins, mode 0600. Default: the system's daemon has one."
+  )
+  var adminSocket: String?
+
+  @Option(help: "Folder for what is installed. Default: $STATE_DIRECTORY, else /var/lib/banana.")
+  var state: String?
 
   @Option(help: "Folder with the model packages. Default: $BANANA_MODELS, else where installed.")
   var models: String?
 
-  @Option(help: "Jobs that may wait; one more is answered with busy.")
-  var queue = 32
+  @Option(help: "Where the kernel's sysfs is. Default: /sys.")
+  var sysfsRoot: String?
+
+  @Option(help: "A JSON file with settings.")
+  var config: String?
+
+  @Option(help: "Jobs that may wait; one more is answered with busy. Default: 32.")
+  var queue: Int?
 
   @Option(help: "Threads that compute. Default: one a processor.")
   var threads: Int?
 
   @Option(
-    help: "trace, debug, info, notice, warning, error or critical.",
+    help: "trace, debug, info, notice, warning, error or critical. Default: info.",
     transform: { name in
       guard let level = Logger.Level(rawValue: name) else {
         throw ValidationError("There is no log level \"\(name)\".")
       }
       return level
     })
-  var logLevel = Logger.Level.info
+  var logLevel: Logger.Level?
 
   @Flag(help: .hidden)
   var stopOnStdinEOF = false
 
   func validate() throws {
-    guard (1...100_000).contains(queue) else {
+    if let queue, !(1...100_000).contains(queue) {
       throw ValidationError("--queue must be between 1 and 100000.")
     }
     if let threads, !(1...1024).contains(threads) {
@@ -64,33 +79,59 @@ struct Bananad: AsyncParsableCommand {
   func run() async throws {
     signal(SIGPIPE, SIG_IGN)
     let environment = ProcessInfo.processInfo.environment
-    let logLevel = logLevel
-    LoggingSystem.bootstrap { label in
-      var handler = StreamLogHandler.standardError(label: label)
-      handler.logLevel = logLevel
-      return handler
-    }
+    let settings = try settings()
+    let logLevel = LogLevel(settings.logLevel)
+    LoggingSystem.bootstrap { AdjustableLogHandler(label: $0, level: logLevel) }
     let logger = Logger(label: "bananad")
-    let listener = try Listener.open(
-      path: try socketPath(environment), environment: environment)
-    let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
-    let modelsDirectory = models ?? ModelsDirectory.find(environment: environment)
+    let path = try socketPath(settings, environment)
+    let listeners = try Listeners.open(
+      path: path,
+      adminPath: settings.adminSocket
+        ?? (path == SocketPath.system ? SocketPath.systemAdmin : nil),
+      environment: environment)
+    let threads = settings.daemon.limits.threads
+    let modelsDirectory =
+      settings.modelsDirectory ?? ModelsDirectory.find(environment: environment)
     let daemon = Daemon(
-      configuration: DaemonConfiguration(waitingJobs: queue), listener: listener, logger: logger
+      configuration: settings.daemon, listener: listeners.app, adminListener: listeners.admin,
+      logger: logger
     ) {
       try await makeEngine(modelsDirectory: modelsDirectory, threads: threads)
     }
+    let reload = ReloadService(
+      daemon: daemon, logger: logger, logLevel: logLevel, settings: settings,
+      read: { [self] in try self.settings() })
     let services = ServiceGroup(
       configuration: .init(
-        services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        services: [reload, daemon], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     if stopOnStdinEOF { stopAtEndOfInput(services) }
     try await services.run()
   }
 
-  private func socketPath(_ environment: [String: String]) throws -> String {
-    if let path = socket ?? SocketPath.forDaemon(environment: environment, isRoot: geteuid() == 0) {
-      return path
-    }
+  /// The config file's settings with the flags laid over them.
+  private func settings() throws -> Settings {
+    var settings =
+      try config.map { path throws(SettingsError) in
+        try Settings(contentsOf: path)
+      } ?? Settings()
+    settings.socket = socket ?? settings.socket
+    settings.adminSocket = adminSocket ?? settings.adminSocket
+    settings.stateDirectory = state ?? settings.stateDirectory
+    settings.modelsDirectory = models ?? settings.modelsDirectory
+    settings.sysfsRoot = sysfsRoot ?? settings.sysfsRoot
+    settings.logLevel = logLevel ?? settings.logLevel
+    settings.daemon.waitingJobs = queue ?? settings.daemon.waitingJobs
+    settings.threads = threads ?? settings.threads
+    settings.daemon.limits.threads =
+      settings.threads ?? ProcessInfo.processInfo.activeProcessorCount
+    return settings
+  }
+
+  private func socketPath(
+    _ settings: Settings, _ environment: [String: String]
+  ) throws -> String {
+    let found = SocketPath.forDaemon(environment: environment, isRoot: geteuid() == 0)
+    if let path = settings.socket ?? found { return path }
     throw ValidationError(
       "XDG_RUNTIME_DIR is not set, so there is no place for the socket. Give --socket PATH.")
   }

@@ -15,6 +15,11 @@ import Testing
     request.outputCompression = 90
     request.moderation = "low"
     request.user = "u"
+    request.peels = [PeelReference(name: "a"), PeelReference(name: "b", strength: -0.5)]
+    request.priority = .background
+    request.deadlineSeconds = 2.5
+    request.store = true
+    request.provenance = false
     let json = try JSONEncoder().encode(request)
     #expect(try JSONDecoder().decode(ImageGenerationRequest.self, from: json) == request)
     #expect(String(decoding: json, as: UTF8.self).contains(#""n":3"#))
@@ -25,12 +30,23 @@ import Testing
     #expect(request == ImageGenerationRequest(prompt: "p"))
   }
 
+  @Test func takesPeelsByNameAlone() throws {
+    let request = try decode(
+      #"{"prompt":"p","peels":["a",{"name":"b"},{"name":"c","strength":2}]}"#)
+    #expect(
+      request.peels == [
+        PeelReference(name: "a"), PeelReference(name: "b"), PeelReference(name: "c", strength: 2),
+      ])
+  }
+
   @Test(arguments: [
     ("prompt", "5"), ("n", "\"two\""), ("n", "1.5"), ("size", "512"), ("background", "\"red\""),
     ("style", "[]"), ("seed", "-1"), ("seed", "18446744073709551616"), ("seed", "0.5"),
     ("steps", "{}"), ("guidance", "\"high\""), ("stream", "1"), ("partial_images", "\"0\""),
     ("response_format", "true"), ("output_format", "1"), ("quality", "1"), ("user", "{}"),
     ("moderation", "0"), ("output_compression", "\"1\""), ("surprise", "1"),
+    ("peels", "[1]"), ("priority", "1"), ("deadline_seconds", "true"), ("store", "\"x\""),
+    ("provenance", "0"),
   ])
   func namesTheFieldThatIsWrong(_ field: String, _ value: String) throws {
     let prompt = field == "prompt" ? "" : #""prompt":"p","#
@@ -52,6 +68,12 @@ import Testing
     try check("response_format") { $0.responseFormat = "url" }
     try check("output_format") { $0.outputFormat = "webp" }
     try check("partial_images") { $0.partialImages = 2 }
+    try check(nil) { ($0.partialImages, $0.stream) = (3, true) }
+    try check("partial_images") { ($0.partialImages, $0.stream) = (4, true) }
+    try check("deadline_seconds") { $0.deadlineSeconds = 0 }
+    try check("deadline_seconds") { $0.deadlineSeconds = .nan }
+    try check("peels") { $0.peels = (0..<9).map { PeelReference(name: "\($0)") } }
+    try check("peels") { $0.peels = [PeelReference(name: "a", strength: .infinity)] }
     for blank in ["", " ", "\n\t ", "\u{0}", "\u{3000}\u{A0}\u{7F}"] {
       try check("prompt") { $0.prompt = blank }
     }

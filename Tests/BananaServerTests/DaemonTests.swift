@@ -17,7 +17,7 @@ import UnixSignals
 /// Starting, stopping, and what a daemon does when things are missing.
 @Suite(.timeLimit(.minutes(1))) struct DaemonTests {
   @Test func serves1000ConnectionsAtOnce() async throws {
-    let configuration = DaemonConfiguration(waitingJobs: 500)
+    let configuration = DaemonConfiguration(waitingJobs: 500, quotas: .off)
     try await TestDaemon.serving(configuration: configuration) { daemon async throws in
       var connections: [RawConnection] = []
       for _ in 0..<1000 { connections.append(try RawConnection(daemon.socketPath)) }
@@ -94,9 +94,10 @@ import UnixSignals
     #expect(error?.description.contains("--socket") == true)
   }
 
-  @Test func adoptsOnlyOneSocketThatIsMeantForIt() throws {
-    func adopt(_ environment: [String: String]) throws -> Listener {
-      try Listener.open(path: "/nowhere/at/all/b.sock", environment: environment)
+  @Test func adoptsOnlySocketsThatAreMeantForIt() throws {
+    func adopt(_ environment: [String: String]) throws -> Listeners {
+      try Listeners.open(
+        path: "/nowhere/at/all/b.sock", adminPath: nil, environment: environment)
     }
     let pid = "\(getpid())"
     // Meant for another process: the path counts.
@@ -105,8 +106,20 @@ import UnixSignals
     ) {
       try adopt(["LISTEN_FDS": "1", "LISTEN_PID": "1"])
     }
-    #expect(throws: ListenerError.badActivation(reason: "2 sockets were handed over")) {
-      try adopt(["LISTEN_FDS": "2", "LISTEN_PID": pid])
+    for names in ["", "a:b", "admin:admin"] {
+      #expect(throws: ListenerError.badActivation(reason: "2 sockets were handed over")) {
+        try adopt(["LISTEN_FDS": "2", "LISTEN_PID": pid, "LISTEN_FDNAMES": names])
+      }
+    }
+  }
+
+  @Test func keepsTheAdminSocketForItsOwner() async throws {
+    try await TestDaemon.serving { daemon async throws in
+      let facts = try FileManager.default.attributesOfItem(atPath: daemon.adminSocketPath)
+      let mode = facts[.posixPermissions]
+      #expect(mode as? Int == 0o600 || mode as? UInt == 0o600)
+      let answer = try await RawConnection(daemon.adminSocketPath).exchange("GET", Route.health)
+      #expect(answer.status == 200)
     }
   }
 

@@ -34,9 +34,20 @@ import Testing
     Bad(#"{"prompt":"p","seed":-1}"#, 400, "invalid_request", "seed"),
     Bad(#"{"prompt":"p","response_format":"url"}"#, 400, "invalid_request", "response_format"),
     Bad(#"{"prompt":"p","output_format":"jpeg"}"#, 400, "invalid_request", "output_format"),
+    Bad(#"{"prompt":"p","partial_images":1}"#, 400, "invalid_request", "partial_images"),
     Bad(
-      #"{"prompt":"p","stream":true,"partial_images":1}"#, 400, "invalid_request",
+      #"{"prompt":"p","stream":true,"partial_images":4}"#, 400, "invalid_request",
       "partial_images"),
+    Bad(#"{"prompt":"p","priority":"royal"}"#, 400, "invalid_request", "priority"),
+    Bad(#"{"prompt":"p","deadline_seconds":0}"#, 400, "invalid_request", "deadline_seconds"),
+    Bad(#"{"prompt":"p","deadline_seconds":"1"}"#, 400, "invalid_request", "deadline_seconds"),
+    Bad(#"{"prompt":"p","store":1}"#, 400, "invalid_request", "store"),
+    Bad(#"{"prompt":"p","provenance":"yes"}"#, 400, "invalid_request", "provenance"),
+    Bad(#"{"prompt":"p","peels":"a"}"#, 400, "invalid_request", "peels"),
+    Bad(#"{"prompt":"p","peels":["a","a"]}"#, 400, "invalid_request", "peels"),
+    Bad(
+      #"{"prompt":"p","peels":[{"name":"a","strength":5}]}"#, 400, "invalid_request", "peels"),
+    Bad(#"{"prompt":"p","peels":["a"]}"#, 404, "peel_not_found", "peels"),
     Bad(#"{"prompt":"p","model":"dall-e-3"}"#, 404, "model_not_found", "model"),
     Bad(#"{"prompt":""}"#, 400, "invalid_request", "prompt"),
     Bad(#"{"prompt":" \n\u0000"}"#, 400, "invalid_request", "prompt"),
@@ -167,7 +178,10 @@ import Testing
       #expect(try await status("GET", "/v1/models/other") == 404)
       #expect(try await status("GET", "/readyz") == 200)
       #expect(try await status("GET", "/") == 404)
-      #expect(try await status("GET", "/v1/images/edits") == 404)
+      #expect(try await status("GET", "/v1/images/edits") == 405)
+      #expect(try await status("POST", "/v1/jobs/x") == 405)
+      #expect(try await status("DELETE", "/v1/jobs/x/result") == 405)
+      #expect(try await status("GET", "/v1/jobs/x") == 404)
       #expect(try await status("DELETE", "/v1/status") == 405)
       #expect(try await status("GET", Route.imageGenerations) == 405)
     }

@@ -21,7 +21,10 @@ package final class RawConnection: Sendable {
 
   private let descriptor: Int32
 
-  package init(_ path: String) throws {
+  /// - Parameter uid: As whom to connect, which only root can choose; nil is this process' user.
+  package init(_ path: String, uid: UInt32? = nil) throws {
+    let impersonation = try uid.map { try Impersonation($0) }
+    defer { impersonation?.end() }
     descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw Failed(call: "socket", errno: errno) }
     var address = sockaddr_un()

@@ -6,26 +6,32 @@ import ServiceLifecycle
 /// A daemon in this process, on a socket in a folder of its own.
 package struct TestDaemon: Sendable {
   package let socketPath: String
+  package let adminSocketPath: String
+  package let daemon: Daemon
+  package let metrics = MetricsRegistry()
   private let services: ServiceGroup
   private let running: Task<Void, any Error>
 
   /// Runs a daemon around `body` and stops it gracefully.
   package static func serving<Result: Sendable>(
     _ engine: FakeEngine = FakeEngine(),
-    configuration: DaemonConfiguration = .init(),
+    configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
-    try await serving(configuration: configuration, makeEngine: { engine }, body: body)
+    try await serving(
+      configuration: configuration, availableBytes: availableBytes, makeEngine: { engine },
+      body: body)
   }
 
   /// Likewise with a factory.
   package static func serving<Result: Sendable>(
-    configuration: DaemonConfiguration = .init(), makeEngine: @escaping EngineFactory,
-    body: (TestDaemon) async throws -> Result
+    configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
+    makeEngine: @escaping EngineFactory, body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
     try await TemporaryFolder.with { folder in
       let daemon = try TestDaemon(
-        socketPath: folder + "/b.sock", configuration: configuration, makeEngine: makeEngine)
+        socketPath: folder + "/b.sock", configuration: configuration,
+        availableBytes: availableBytes, makeEngine: makeEngine)
       do {
         let result = try await body(daemon)
         try await daemon.stop()
@@ -45,14 +51,17 @@ package struct TestDaemon: Sendable {
   }
 
   package init(
-    socketPath: String, configuration: DaemonConfiguration = .init(),
+    socketPath: String, configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     makeEngine: @escaping EngineFactory
   ) throws {
     self.socketPath = socketPath
+    adminSocketPath = socketPath + ".admin"
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    let daemon = Daemon(
-      configuration: configuration, listener: try Listener.bind(path: socketPath), logger: logger,
-      makeEngine: makeEngine)
+    let listeners = try Listeners.open(
+      path: socketPath, adminPath: adminSocketPath, environment: [:])
+    daemon = Daemon(
+      configuration: configuration, listener: listeners.app, adminListener: listeners.admin,
+      logger: logger, metrics: metrics, availableBytes: { availableBytes }, makeEngine: makeEngine)
     let services = ServiceGroup(configuration: .init(services: [daemon], logger: logger))
     self.services = services
     running = Task { try await services.run() }

@@ -5,9 +5,12 @@ extension PictureRequest {
   /// - Parameters:
   ///   - wire: Already validated.
   ///   - randomSeed: Used when the request names no seed.
+  ///   - peels: What the request's names stand for.
+  ///   - edit: The image to start from.
   /// - Throws: `APIError` for a model, size or style that is not `model`'s.
   package init(
-    _ wire: ImageGenerationRequest, model: ModelDescription, randomSeed: UInt64
+    _ wire: ImageGenerationRequest, model: ModelDescription, randomSeed: UInt64,
+    peels: [PeelUse] = [], edit: PictureEdit? = nil
   ) throws(APIError) {
     if let name = wire.model, name != model.name {
       throw APIError(
@@ -20,7 +23,9 @@ extension PictureRequest {
       prompt: Self.printable(wire.prompt), style: try model.style(named: wire.style),
       width: size.width, height: size.height, steps: wire.steps, guidance: wire.guidance,
       seed: wire.seed ?? randomSeed, count: wire.count ?? 1,
-      background: wire.background == .opaque ? .opaque : .transparent)
+      background: wire.background == .opaque ? .opaque : .transparent,
+      previews: wire.partialImages ?? 0, peels: peels, edit: edit,
+      marksProvenance: wire.provenance ?? true)
   }
 
   /// The prompt with control characters, NUL among them, replaced by spaces.

@@ -1,4 +1,5 @@
 package import BananaAPI
+import FoundationEssentials
 
 extension APIError {
   /// The one place that turns what the scheduler and the engine throw into the API's errors.
@@ -9,11 +10,33 @@ extension APIError {
         .busy,
         "\(waitingJobs) jobs are waiting and there is no room for another. Try again in "
           + "\(retryAfterSeconds) s.", retryAfterSeconds: retryAfterSeconds)
+    case .quotaExceeded(let refusal):
+      self.init(refusal)
+    case .deadlineExceeded(let seconds):
+      self.init(
+        .deadlineExceeded,
+        "The pictures were not done within \(seconds) s. Allow more time, ask for less, or try "
+          + "again when fewer jobs wait.", param: "deadline_seconds")
     case .shuttingDown:
       self.init(.shuttingDown, "bananad is stopping. Try again when it is back.")
     case .engine(let error):
       self.init(error)
     }
+  }
+
+  private init(_ refusal: QuotaRefusal) {
+    let used =
+      switch refusal.quota {
+      case .requestsPerMinute(let limit): "has sent its \(limit) requests of this minute"
+      case .concurrentJobs(let limit): "has \(limit) jobs that are not done, which is its limit"
+      case .queueShare(let limit): "holds \(limit) places of the queue, which is its share"
+      case .pixelsPerDay(let limit): "would draw more than its \(limit) pixels a day"
+      }
+    let end = Date(timeIntervalSince1970: Double(UnixTime.now + refusal.retryAfterSeconds))
+    self.init(
+      .quotaExceeded,
+      "User \(refusal.uid) \(used). Try again in \(refusal.retryAfterSeconds) s, at "
+        + "\(end.formatted(.iso8601)).", retryAfterSeconds: refusal.retryAfterSeconds)
   }
 
   package init(_ error: EngineError) {

@@ -8,28 +8,33 @@ struct DaemonRoutes: Sendable {
   let model: ResidentModel
   let scheduler: JobScheduler
   let connections: ConnectionRegistry
+  let metrics: MetricsRegistry
+  let resolvePeel: PeelResolver
   let socketPath: String
   let started: ContinuousClock.Instant
   let logger: Logger
 
   func makeResponder() -> some HTTPResponder<DaemonRequestContext> {
     let router = Router(context: DaemonRequestContext.self)
-    router.add(
-      middleware: ErrorMiddleware(methods: [
-        Route.imageGenerations: .post, Route.models: .get, Route.status: .get,
-        Route.health: .get, Route.ready: .get,
-      ]))
+    router.add(middleware: ErrorMiddleware())
     router.post(RouterPath(Route.imageGenerations)) { request, context in
       try await generateImages(request, context)
     }
+    router.post(RouterPath(Route.imageEdits)) { request, context in
+      try await editImages(request, context)
+    }
+    addJobs(to: router)
     router.get(RouterPath(Route.models)) { _, _ in try await Response.json(ModelList(data: models))
     }
     router.get(RouterPath(Route.models + "/:id")) { _, context in
       try await model(named: context.parameters.get("id") ?? "")
     }
-    router.get(RouterPath(Route.status)) { _, _ in try await Response.json(status) }
+    router.get(RouterPath(Route.status)) { _, context in
+      try await Response.json(status(for: context.peer))
+    }
     router.get(RouterPath(Route.health)) { _, _ in try Response.json(["status": "ok"]) }
     router.get(RouterPath(Route.ready)) { _, _ in try await ready() }
+    router.get(RouterPath(Route.metrics)) { _, _ in await metricsText() }
     return router.buildResponder()
   }
 
@@ -51,29 +56,28 @@ struct DaemonRoutes: Sendable {
   }
 
   private func ready() async throws -> Response {
-    if await scheduler.snapshot.isDraining { throw APIError(JobError.shuttingDown) }
+    if await scheduler.snapshot(for: nil).isDraining { throw APIError(JobError.shuttingDown) }
     _ = try await model.engine()
     return try .json(["status": "ready"])
   }
 
-  private var status: DaemonStatus {
-    get async {
-      let jobs = await scheduler.snapshot
-      var facts = DaemonStatus.Model(id: nil, status: .unavailable, reason: nil)
-      var backend: String?
-      switch await model.state {
-      case .opening: facts.reason = "The model is being opened."
-      case .unavailable(let reason): facts.reason = reason
-      case .available(let engine, _):
-        facts = .init(id: engine.model.name, status: .available, reason: nil)
-        backend = engine.model.backend
-      }
-      return DaemonStatus(
-        version: BananaVersion.current, pid: ProcessFacts.pid,
-        uptimeSeconds: (ContinuousClock.now - started).seconds, socket: socketPath, model: facts,
-        backend: backend, queueDepth: jobs.waitingJobs, queueCapacity: jobs.capacity,
-        running: jobs.running, finishedJobs: jobs.finishedJobs, connections: connections.count,
-        memory: ProcessFacts.memory)
+  private func status(for peer: Peer) async -> DaemonStatus {
+    let jobs = await scheduler.snapshot(for: peer)
+    var facts = DaemonStatus.Model(id: nil, status: .unavailable, reason: nil)
+    var backend: String?
+    switch await model.state {
+    case .opening: facts.reason = "The model is being opened."
+    case .unavailable(let reason): facts.reason = reason
+    case .available(let engine, _):
+      facts = .init(id: engine.model.name, status: .available, reason: nil)
+      backend = engine.model.backend
     }
+    return DaemonStatus(
+      version: BananaVersion.current, pid: ProcessFacts.pid,
+      uptimeSeconds: (ContinuousClock.now - started).seconds, socket: socketPath, model: facts,
+      backend: backend, queueDepth: jobs.waitingJobs.values.reduce(0, +),
+      queueCapacity: jobs.capacity, runningJobs: jobs.runningJobs, running: jobs.running,
+      finishedJobs: jobs.finishedJobs, connections: connections.count,
+      memory: ProcessFacts.memory)
   }
 }

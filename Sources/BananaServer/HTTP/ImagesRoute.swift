@@ -5,58 +5,55 @@ import Hummingbird
 import Logging
 import NIOCore
 
-/// `POST /v1/images/generations`.
+/// `POST /v1/images/generations`, and what it shares with edits.
 extension DaemonRoutes {
   func generateImages(_ request: Request, _ context: DaemonRequestContext) async throws -> Response
   {
     let arrival = ContinuousClock.now
-    let wire = try await decodeBody(of: request)
+    let limit = ImageGenerationRequest.Limits.bodyBytes
+    let body = try await request.body.bytes(upTo: limit, "Shorten it.")
+    let wire = try WireJSON.decode(ImageGenerationRequest.self, from: body)
     try wire.validate()
+    return try await draw(wire, edit: nil, arrival: arrival, context)
+  }
+
+  /// Queues a request and answers with its pictures or with the stream of its events.
+  func draw(
+    _ wire: ImageGenerationRequest, edit: PictureEdit?, arrival: ContinuousClock.Instant,
+    _ context: DaemonRequestContext
+  ) async throws -> Response {
     let engine = try await model.engine()
-    // Short enough to survive readers that keep numbers as doubles.
-    let randomSeed = UInt64.random(in: 0...UInt64(UInt32.max))
-    let pictures = try PictureRequest(wire, model: engine.model, randomSeed: randomSeed)
-    let job = try await submit(pictures, to: engine)
+    var peels: [PeelUse] = []
+    for peel in wire.peels ?? [] {
+      let installed = try await resolvePeel(peel.name, context.peer.uid)
+      peels.append(PeelUse(peel: installed, strength: peel.strength))
+    }
+    let request = try PictureRequest(
+      wire, model: engine.model,
+      // Short enough to survive readers that keep numbers as doubles.
+      randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)), peels: peels, edit: edit)
     let answer = ImagesAnswer(
-      wire: wire, request: pictures, modelName: engine.model.name, arrival: arrival)
+      wire: wire, request: request, modelName: engine.model.name, arrival: arrival)
+    let job: Job
+    do {
+      job = try await scheduler.submit(
+        Submission(
+          request: request, peer: context.peer, priority: wire.priority ?? .normal,
+          deadlineSeconds: wire.deadlineSeconds, isStored: wire.store ?? false,
+          isStreamed: wire.stream ?? false, answer: { answer.response($0, $1) }), to: engine)
+    } catch { throw APIError(error) }
     context.channel.closeFuture.whenComplete { [scheduler, id = job.id] _ in
-      Task { await scheduler.cancel(id) }
+      Task { await scheduler.clientLeft(id) }
     }
     if wire.stream == true { return streamed(job, answer) }
-    return try await .json(result(of: job, answer))
+    return try await .json(result(of: job))
   }
 
-  private func decodeBody(of request: Request) async throws -> ImageGenerationRequest {
-    let limit = ImageGenerationRequest.Limits.bodyBytes
-    var body = ByteBuffer()
-    var receivedBytes = 0
-    for try await chunk in request.body {
-      receivedBytes += chunk.readableBytes
-      // What is too much is read all the same, so that a client that sends everything before it
-      // listens gets its answer; but not for ever.
-      if receivedBytes <= limit { body.writeImmutableBuffer(chunk) }
-      if receivedBytes > 64 * limit { break }
-    }
-    guard receivedBytes <= limit else {
-      throw APIError(.requestTooLarge, "The body is larger than \(limit) bytes. Shorten it.")
-    }
-    return try WireJSON.decode(ImageGenerationRequest.self, from: body)
-  }
-
-  private func submit(_ request: PictureRequest, to engine: any PictureEngine) async throws -> Job {
-    do {
-      return try await scheduler.submit(request, to: engine)
-    } catch {
-      throw APIError(error)
-    }
-  }
-
-  private func result(of job: Job, _ answer: ImagesAnswer) async throws -> ImageGenerationResponse {
+  private func result(of job: Job) async throws -> ImageGenerationResponse {
     for await event in job.events {
       switch event {
-      case .waiting, .progress: continue
-      case .finished(let result, let queueSeconds):
-        return finish(job, answer.response(result, queueSeconds: queueSeconds))
+      case .waiting, .progress, .preview: continue
+      case .finished(let response): return finish(job, response)
       case .failed(let error): throw failure(of: job, error)
       }
     }
@@ -84,15 +81,16 @@ extension DaemonRoutes {
     case .waiting(let jobsAhead):
       let progress = GenerationProgress(
         stage: .queued, step: jobsAhead, of: jobsAhead, picture: 0,
-        pictures: answer.request.count, secondsLeft: nil)
+        pictures: answer.request.count, secondsLeft: nil, job: job.id)
       return [try ServerSentEvent.encode(StreamEventName.progress, progress)]
     case .progress(let progress):
       return [try ServerSentEvent.encode(StreamEventName.progress, progress)]
-    case .finished(let result, let queueSeconds):
-      let response = finish(job, answer.response(result, queueSeconds: queueSeconds))
-      return try response.data.enumerated().map { index, image in
-        try ServerSentEvent.encode(
-          StreamEventName.completed, ImageCompleted(image: image, index: index, of: response))
+    case .preview(let preview):
+      let partial = answer.partialImage(preview)
+      return [try ServerSentEvent.encode(partial.type, partial)]
+    case .finished(let response):
+      return try answer.completed(finish(job, response)).map {
+        try ServerSentEvent.encode($0.type, $0)
       }
     case .failed(let error):
       return [
@@ -129,7 +127,7 @@ struct ImagesAnswer: Sendable {
   let modelName: String
   let arrival: ContinuousClock.Instant
 
-  func response(_ result: PictureResult, queueSeconds: Double) -> ImageGenerationResponse {
+  func response(_ result: PictureResult, _ job: JobFacts) -> ImageGenerationResponse {
     func seconds(_ stage: PictureStage) -> Double { result.secondsByStage[stage] ?? 0 }
     var warnings: [String] = []
     if result.promptTokensTruncated {
@@ -144,10 +142,28 @@ struct ImagesAnswer: Sendable {
       background: request.background.rawValue, size: "\(request.width)x\(request.height)",
       quality: wire.quality ?? "auto", model: modelName,
       timings: Timings(
-        queueSeconds: queueSeconds, textSeconds: seconds(.text), denoiseSeconds: seconds(.denoise),
+        queueSeconds: job.queueSeconds, textSeconds: seconds(.text),
+        denoiseSeconds: seconds(.denoise),
         decodeSeconds: seconds(.decode), encodeSeconds: seconds(.encode),
         totalSeconds: (ContinuousClock.now - arrival).seconds),
-      warnings: warnings)
+      warnings: warnings, job: job.id, isThermalLimited: job.isThermalLimited)
+  }
+
+  func completed(_ response: ImageGenerationResponse) -> [ImageCompleted] {
+    response.data.enumerated().map { index, image in
+      var completed = ImageCompleted(image: image, index: index, of: response)
+      if request.edit != nil { completed.type = StreamEventName.editCompleted }
+      return completed
+    }
+  }
+
+  func partialImage(_ preview: PicturePreview) -> PartialImage {
+    var partial = PartialImage(
+      png: Data(preview.png), createdAt: UnixTime.now, size: "\(request.width)x\(request.height)",
+      quality: wire.quality ?? "auto", background: request.background.rawValue,
+      partialImageIndex: preview.index, index: preview.picture)
+    if request.edit != nil { partial.type = StreamEventName.editPartialImage }
+    return partial
   }
 }
 

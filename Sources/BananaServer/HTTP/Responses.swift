@@ -47,6 +47,33 @@ extension Response {
   }
 }
 
+extension RequestBody {
+  /// The whole body.
+  /// - Parameter advice: What to do when it is larger than `limit` bytes.
+  /// - Throws: `APIError` with code `requestTooLarge`.
+  func bytes(upTo limit: Int, _ advice: String) async throws -> ByteBuffer {
+    var body = ByteBuffer()
+    try await forEachChunk(upTo: limit, advice) { body.writeImmutableBuffer($0) }
+    return body
+  }
+
+  /// The body piece by piece; what is too much is read all the same, so that a client that sends
+  /// everything before it listens gets its answer, but not for ever.
+  func forEachChunk(
+    upTo limit: Int, _ advice: String, _ take: (ByteBuffer) throws -> Void
+  ) async throws {
+    var receivedBytes = 0
+    for try await chunk in self {
+      receivedBytes += chunk.readableBytes
+      if receivedBytes <= limit { try take(chunk) }
+      if receivedBytes > Swift.max(64 * limit, 64 << 20) { break }
+    }
+    guard receivedBytes <= limit else {
+      throw APIError(.requestTooLarge, "The body is larger than \(limit) bytes. \(advice)")
+    }
+  }
+}
+
 /// JSON as the API speaks it.
 enum WireJSON {
   static func encode(_ value: some Encodable) throws -> ByteBuffer {
@@ -72,9 +99,6 @@ enum WireJSON {
 struct ErrorMiddleware: RouterMiddleware {
   typealias Context = DaemonRequestContext
 
-  /// The methods of each path, to tell a wrong method from a wrong path.
-  let methods: [String: HTTPRequest.Method]
-
   @concurrent
   func handle(
     _ request: Request, context: Context,
@@ -95,15 +119,15 @@ struct ErrorMiddleware: RouterMiddleware {
 
   private func unrouted(_ request: Request) -> APIError {
     let path = request.uri.path
-    if let method = methods[path], method != request.method {
+    if let served = Route.served.first(where: { $0.matches(path) }) {
       return APIError(
         .methodNotAllowed,
-        "\(path) is served with \(method.rawValue), not "
+        "\(path.prefix(128)) is served with \(served.methods.joined(separator: " and ")), not "
           + "\(request.method.rawValue).")
     }
     return APIError(
       .notFound,
       "There is no \(path.prefix(128)). The paths are: "
-        + methods.keys.sorted().joined(separator: ", ") + ".")
+        + Route.served.map(\.path).joined(separator: ", ") + ".")
   }
 }

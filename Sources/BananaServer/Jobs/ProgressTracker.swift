@@ -3,15 +3,27 @@ import Synchronization
 
 /// The latest progress of one job, with an estimate of the seconds that are left.
 package final class ProgressTracker: Sendable {
-  private let started: ContinuousClock.Instant
-  private let current = Mutex<GenerationProgress?>(nil)
+  private struct State {
+    var progress: GenerationProgress?
+    var fraction = 0.0
+  }
 
-  package init(started: ContinuousClock.Instant) {
+  private let started: ContinuousClock.Instant
+  private let job: Job.ID?
+  private let current = Mutex(State())
+
+  package init(started: ContinuousClock.Instant, job: Job.ID? = nil) {
     self.started = started
+    self.job = job
   }
 
   package var latest: GenerationProgress? {
-    current.withLock { $0 }
+    current.withLock { $0.progress }
+  }
+
+  /// The share of the work that is done, 0...1.
+  var fraction: Double {
+    current.withLock { $0.fraction }
   }
 
   /// Notes what the engine says; called on the engine's thread.
@@ -21,8 +33,8 @@ package final class ProgressTracker: Sendable {
     let estimate = fraction > 0.05 ? elapsed * (1 - fraction) / fraction : nil
     let update = GenerationProgress(
       stage: .init(progress.stage), step: progress.step, of: progress.steps,
-      picture: progress.picture, pictures: progress.pictures, secondsLeft: estimate)
-    current.withLock { $0 = update }
+      picture: progress.picture, pictures: progress.pictures, secondsLeft: estimate, job: job)
+    current.withLock { $0 = State(progress: update, fraction: fraction) }
     return update
   }
 

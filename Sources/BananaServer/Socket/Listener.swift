@@ -11,8 +11,10 @@ import FoundationEssentials
 /// A socket made here has mode 0660, belongs to the group `banana` when root makes it and that
 /// group exists, replaces one that a dead daemon left behind, and is removed at the end.
 package struct Listener: Sendable {
-  /// Who may connect: the owner and its group.
-  static let mode: mode_t = 0o660
+  /// The owner and its group may connect.
+  package static let groupMode: UInt32 = 0o660
+  /// Only the owner may connect.
+  package static let ownerMode: UInt32 = 0o600
   /// The kernel lowers it to net.core.somaxconn.
   static let backlog: Int32 = 4096
 
@@ -22,18 +24,22 @@ package struct Listener: Sendable {
   /// Identifies the file, so that only our own is removed; nil when systemd owns it.
   private let identity: String?
 
-  /// Adopts systemd's socket when there is one, otherwise makes one at `path`.
-  package static func open(
-    path: String, environment: [String: String]
-  ) throws(ListenerError) -> Listener {
-    if let activated = try SocketActivation.adopt(environment: environment) {
-      return Listener(descriptor: activated.descriptor, path: activated.path, identity: nil)
-    }
-    return try bind(path: path)
+  /// A socket that systemd made.
+  init(adopting activated: SocketActivation.Activated) {
+    self.init(descriptor: activated.descriptor, path: activated.path, identity: nil)
+  }
+
+  private init(descriptor: Int32, path: String, identity: String?) {
+    self.descriptor = descriptor
+    self.path = path
+    self.identity = identity
   }
 
   /// Makes a listening socket at `path`.
-  package static func bind(path: String) throws(ListenerError) -> Listener {
+  /// - Parameter mode: Who may connect.
+  package static func bind(
+    path: String, mode: UInt32 = Listener.groupMode
+  ) throws(ListenerError) -> Listener {
     let bytes = path.utf8.count
     guard bytes <= UnixSocket.maximumPathBytes else {
       throw .pathTooLong(
@@ -49,7 +55,7 @@ package struct Listener: Sendable {
       try check(UnixSocket.withAddress(of: path) { systemBind(descriptor, $0, $1) }, "bind", path)
       // Nobody can connect before listen(), so there is no moment with a wider mode.
       try check(chmod(path, mode), "chmod", path)
-      giveToGroup(path)
+      if mode == groupMode { giveToGroup(path) }
       try check(listen(descriptor, backlog), "listen", path)
     } catch {
       close(descriptor)

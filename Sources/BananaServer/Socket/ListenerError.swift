@@ -27,8 +27,8 @@ extension ListenerError: CustomStringConvertible {
     case .notASocket(let path):
       "\(path) exists and is not a socket. Remove it, or choose another path with --socket."
     case .badActivation(let reason):
-      "Socket activation failed: \(reason). The .socket unit must have exactly one "
-        + "ListenStream= with the path of a Unix socket."
+      "Socket activation failed: \(reason). Hand over one Unix socket for apps, and at most one "
+        + "for admins from a unit with FileDescriptorName=admin."
     case .system(let call, let errno, let path):
       "\(call) failed for the socket \(path): \(String(cString: strerror(errno))). "
         + "Check that its directory exists and belongs to you, or choose another with --socket."

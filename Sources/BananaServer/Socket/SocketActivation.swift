@@ -4,30 +4,49 @@
   import Musl
 #endif
 
-/// systemd's socket activation, `sd_listen_fds(3)`: a listening socket waits as descriptor 3.
+/// systemd's socket activation, `sd_listen_fds_with_names(3)`: listening sockets wait as the
+/// descriptors from 3 on. The one for admins is called `admin` by its unit; another is for apps.
 enum SocketActivation {
-  private static let firstDescriptor: Int32 = 3
+  struct Activated {
+    var descriptor: Int32
+    var path: String
+  }
 
-  /// The socket that systemd hands over, or nil when this process was started without one.
+  private static let firstDescriptor: Int32 = 3
+  private static let adminName = "admin"
+
+  /// The sockets that systemd hands over; none when this process was started without.
   static func adopt(
     environment: [String: String]
-  ) throws(ListenerError) -> (descriptor: Int32, path: String)? {
+  ) throws(ListenerError) -> (app: Activated?, admin: Activated?) {
     guard let count = environment["LISTEN_FDS"].flatMap({ Int($0) }), count > 0,
       environment["LISTEN_PID"].flatMap({ Int32($0) }) == getpid()
-    else { return nil }
-    guard count == 1 else { throw .badActivation(reason: "\(count) sockets were handed over") }
+    else { return (nil, nil) }
+    let names = (environment["LISTEN_FDNAMES"] ?? "").split(
+      separator: ":", omittingEmptySubsequences: false)
+    let admins = (0..<count).filter { $0 < names.count && names[$0] == adminName }
+    let apps = (0..<count).filter { !admins.contains($0) }
+    guard admins.count <= 1, apps.count <= 1 else {
+      throw .badActivation(reason: "\(count) sockets were handed over")
+    }
     for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] { unsetenv(name) }
-    let descriptor = firstDescriptor
+    return (try apps.first.map(adopt), try admins.first.map(adopt))
+  }
+
+  private static func adopt(_ index: Int) throws(ListenerError) -> Activated {
+    let descriptor = firstDescriptor + Int32(index)
     guard fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 else {
-      throw .badActivation(reason: "descriptor 3 is not open")
+      throw .badActivation(reason: "descriptor \(descriptor) is not open")
     }
     var isListening: Int32 = 0
     var length = socklen_t(MemoryLayout<Int32>.size)
     guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &length) == 0,
       isListening == 1, let path = path(of: descriptor)
-    else { throw .badActivation(reason: "descriptor 3 is no listening Unix socket") }
+    else {
+      throw .badActivation(reason: "descriptor \(descriptor) is no listening Unix socket")
+    }
     _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-    return (descriptor, path)
+    return Activated(descriptor: descriptor, path: path)
   }
 
   private static func path(of descriptor: Int32) -> String? {

@@ -1,0 +1,35 @@
+/// A peel to apply, in a request for pictures: `{"name": "pixel-art", "strength": 0.8}`, or only
+/// its name as a string.
+public struct PeelReference: Sendable, Equatable {
+  public var name: String
+  /// 1 is as strong as it was trained, 0 does nothing; -4...4.
+  public var strength: Double
+
+  public init(name: String, strength: Double = 1) {
+    self.name = name
+    self.strength = strength
+  }
+}
+
+extension PeelReference: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case name, strength
+  }
+
+  public init(from decoder: any Decoder) throws {
+    if let name = try? decoder.singleValueContainer().decode(String.self) {
+      self.init(name: name)
+      return
+    }
+    let fields = try decoder.container(keyedBy: CodingKeys.self)
+    self.init(
+      name: try fields.decode(String.self, forKey: .name),
+      strength: try fields.decodeIfPresent(Double.self, forKey: .strength) ?? 1)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var fields = encoder.container(keyedBy: CodingKeys.self)
+    try fields.encode(name, forKey: .name)
+    try fields.encode(strength, forKey: .strength)
+  }
+}

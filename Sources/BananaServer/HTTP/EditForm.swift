@@ -1,0 +1,135 @@
+import BananaAPI
+import FoundationEssentials
+import Imaging
+import NIOCore
+
+/// The form of `POST /v1/images/edits`: files, and the fields of a generation as text.
+struct EditForm {
+  var request: ImageGenerationRequest
+  /// PNG files.
+  var image: [UInt8]
+  var mask: [UInt8]?
+  var strength: Double
+
+  /// OpenAI's field that means nothing here.
+  private static let ignored = "input_fidelity"
+
+  /// - Throws: `APIError` that names the field that is wrong.
+  init(_ parts: [FormPart]) throws {
+    var fields: [String: String] = [:]
+    var peels: [String] = []
+    var files: [String: [UInt8]] = [:]
+    let known = Set(ImageGenerationRequest.fieldNames + ["strength", Self.ignored])
+    for part in parts {
+      // OpenAI's clients write lists as name[].
+      let name = part.name.hasSuffix("[]") ? String(part.name.dropLast(2)) : part.name
+      if name == "image" || name == "mask" {
+        guard files.updateValue(part.bytes, forKey: name) == nil else {
+          throw APIError(.invalidRequest, "Send only one \(name).", param: name)
+        }
+        continue
+      }
+      guard known.contains(name) else {
+        throw APIError(
+          .invalidRequest,
+          "Unknown field \"\(name.prefix(64))\". The fields are: "
+            + known.union(["image", "mask"]).sorted().joined(separator: ", ") + ".",
+          param: String(name.prefix(64)))
+      }
+      guard let text = String(validating: part.bytes, as: UTF8.self) else {
+        throw APIError(.invalidRequest, "\(name) is not valid UTF-8.", param: name)
+      }
+      if name == "peels", part.name != name {
+        peels.append(text)
+      } else if fields.updateValue(text, forKey: name) != nil {
+        throw APIError(.invalidRequest, "Send \(name) only once.", param: name)
+      }
+    }
+    guard let image = files["image"] else {
+      throw APIError(.invalidRequest, "image is missing. Send a PNG file.", param: "image")
+    }
+    self.image = image
+    mask = files["mask"]
+    strength = try Self.strength(fields.removeValue(forKey: "strength"), hasMask: mask != nil)
+    fields[Self.ignored] = nil
+    request = try WireJSON.decode(
+      ImageGenerationRequest.self, from: try Self.json(fields, peels: peels))
+    try request.validate()
+  }
+
+  private static func strength(_ text: String?, hasMask: Bool) throws(APIError) -> Double {
+    // What a mask marks is drawn anew; without one the picture should stay recognisable.
+    guard let text else { return hasMask ? 1 : 0.6 }
+    guard let strength = Double(text), strength > 0, strength <= 1 else {
+      throw APIError(
+        .invalidRequest,
+        "strength is \"\(text.prefix(32))\"; it must be a number above 0 and at most 1.",
+        param: "strength")
+    }
+    return strength
+  }
+
+  /// The JSON body that would say the same; what is no number or truth value stays a string, so
+  /// that the request's own decoding says what is wrong with it.
+  private static func json(_ fields: [String: String], peels: [String]) throws -> ByteBuffer {
+    let strings: Set = [
+      "prompt", "model", "size", "background", "style", "quality", "response_format",
+      "output_format", "moderation", "user", "priority",
+    ]
+    var members: [String] = []
+    for (name, text) in fields {
+      let isLiteral =
+        name == "peels"
+        ? text.hasPrefix("[")
+        : !strings.contains(name)
+          && (text == "true" || text == "false" || UInt64(text) != nil || Int(text) != nil
+            || Double(text)?.isFinite == true)
+      members.append("\(try quoted(name)):\(isLiteral ? text : try quoted(text))")
+    }
+    if !peels.isEmpty {
+      members.append("\"peels\":[\(try peels.map(quoted).joined(separator: ","))]")
+    }
+    return ByteBuffer(string: "{\(members.joined(separator: ","))}")
+  }
+
+  private static func quoted(_ text: String) throws -> String {
+    String(decoding: try JSONEncoder().encode(text), as: UTF8.self)
+  }
+
+  /// Reads the pictures.
+  /// - Throws: `APIError` that names the file that is wrong.
+  func edit(maximumPixels: Int) throws(APIError) -> PictureEdit {
+    let image = try Self.picture(image, "image", maximumPixels: maximumPixels)
+    guard let bytes = mask else {
+      return PictureEdit(image: image, mask: nil, strength: strength)
+    }
+    let mask = try Self.picture(bytes, "mask", maximumPixels: maximumPixels)
+    guard mask.width == image.width, mask.height == image.height else {
+      throw APIError(
+        .invalidRequest,
+        "The mask has \(mask.width)x\(mask.height) pixels and the image \(image.width)x"
+          + "\(image.height). Send a mask of the image's size.", param: "mask")
+    }
+    let alphas = stride(from: 3, to: mask.values.count, by: 4)
+    guard alphas.contains(where: { mask.values[$0] < 1 }) else {
+      throw APIError(
+        .invalidRequest,
+        "The mask is opaque everywhere, so that nothing would be drawn. Make it transparent where "
+          + "the picture shall change.", param: "mask")
+    }
+    return PictureEdit(image: image, mask: mask, strength: strength)
+  }
+
+  private static func picture(
+    _ bytes: [UInt8], _ param: String, maximumPixels: Int
+  ) throws(APIError) -> PremultipliedImage {
+    do throws(PNGError) {
+      return PremultipliedImage(try PNG.decode(bytes, maximumPixels: maximumPixels))
+    } catch {
+      if case .tooLarge = error {
+        throw APIError(.requestTooLarge, "\(error)", param: param)
+      }
+      throw APIError(.invalidRequest, "The \(param) cannot be read. \(error)", param: param)
+    }
+  }
+}

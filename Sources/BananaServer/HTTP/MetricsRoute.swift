@@ -1,0 +1,35 @@
+import BananaAPI
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// `GET /metrics`.
+extension DaemonRoutes {
+  func metricsText() async -> Response {
+    let jobs = await scheduler.snapshot(for: nil)
+    for priority in JobPriority.allCases {
+      metrics.set(
+        .waitingJobs, ["priority": priority.rawValue],
+        to: Double(jobs.waitingJobs[priority] ?? 0))
+    }
+    metrics.set(.queueCapacity, to: Double(jobs.capacity))
+    metrics.set(.runningJobs, to: Double(jobs.runningJobs))
+    metrics.set(.storedResults, to: Double(jobs.storedResults))
+    metrics.set(.batchLimit, to: Double(jobs.limits.batch))
+    metrics.set(.threadLimit, to: Double(jobs.limits.threads))
+    metrics.set(.pace, to: jobs.limits.pace)
+    metrics.set(.connections, to: Double(connections.count))
+    metrics.set(.uptimeSeconds, to: (ContinuousClock.now - started).seconds)
+    let memory = ProcessFacts.memory
+    if let bytes = memory.residentBytes { metrics.set(.residentBytes, to: Double(bytes)) }
+    if let bytes = memory.availableBytes { metrics.set(.availableBytes, to: Double(bytes)) }
+    if case .available = await model.state {
+      metrics.set(.isReady, to: jobs.isDraining ? 0 : 1)
+    } else {
+      metrics.set(.isReady, to: 0)
+    }
+    return Response(
+      status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+      body: .init(byteBuffer: ByteBuffer(string: metrics.exposition)))
+  }
+}

@@ -1,0 +1,216 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A part of a `multipart/form-data` body.
+struct FormPart: Sendable, Equatable {
+  var name: String
+  /// Set for files.
+  var fileName: String?
+  var bytes: [UInt8]
+}
+
+/// Why a body is no form.
+enum MultipartError: Error, Equatable {
+  /// The Content-Type is not `multipart/form-data` with a boundary.
+  case notMultipart(contentType: String)
+  case malformed(reason: String)
+  case tooManyParts(maximum: Int)
+  case fieldTooLarge(name: String, maximumBytes: Int)
+}
+
+extension MultipartError: CustomStringConvertible {
+  var description: String {
+    switch self {
+    case .notMultipart(let contentType):
+      "The Content-Type is \"\(contentType.prefix(128))\". Send multipart/form-data with a "
+        + "boundary."
+    case .malformed(let reason):
+      "The body is no multipart/form-data: \(reason). Send it as RFC 7578 says."
+    case .tooManyParts(let maximum):
+      "The form has more than \(maximum) parts. Leave some out."
+    case .fieldTooLarge(let name, let maximumBytes):
+      "The form's field \"\(name.prefix(64))\" is larger than \(maximumBytes) bytes. Shorten it."
+    }
+  }
+}
+
+/// Takes `multipart/form-data` (RFC 7578, RFC 2046 section 5.1) apart as its bytes come.
+struct MultipartParser {
+  static let maximumParts = 64
+  /// Of a part that is no file.
+  static let maximumFieldBytes = 64 << 10
+  private static let maximumHeaderBytes = 8 << 10
+
+  private enum State {
+    case preamble
+    /// Behind a delimiter, before it is known whether it is the last.
+    case delimiter
+    case headers
+    case body
+    case end
+  }
+
+  private let delimiter: [UInt8]
+  private var state = State.preamble
+  // The first delimiter has no line before it; this makes it like the others.
+  private var buffer: [UInt8] = [13, 10]
+  private var parts: [FormPart] = []
+
+  /// - Parameter contentType: The header that names the boundary.
+  init(contentType: String) throws(MultipartError) {
+    let parameters = HeaderParameters(contentType)
+    guard parameters.value == "multipart/form-data", let boundary = parameters["boundary"],
+      (1...70).contains(boundary.utf8.count)
+    else { throw .notMultipart(contentType: contentType) }
+    delimiter = Array("\r\n--\(boundary)".utf8)
+  }
+
+  /// Takes the next bytes of the body.
+  mutating func append(_ bytes: some Sequence<UInt8>) throws(MultipartError) {
+    buffer.append(contentsOf: bytes)
+    while try advance() {}
+  }
+
+  /// The parts, when the body is over.
+  consuming func finish() throws(MultipartError) -> [FormPart] {
+    guard case .end = state else { throw .malformed(reason: "its last boundary is missing") }
+    return parts
+  }
+
+  /// Goes one state further; false when more bytes are needed.
+  private mutating func advance() throws(MultipartError) -> Bool {
+    switch state {
+    case .preamble:
+      guard let start = find(delimiter) else {
+        guard buffer.count <= Self.maximumHeaderBytes else {
+          throw .malformed(reason: "its first boundary is missing")
+        }
+        return false
+      }
+      buffer.removeFirst(start + delimiter.count)
+      state = .delimiter
+    case .delimiter:
+      guard buffer.count >= 2 else { return false }
+      switch (buffer[0], buffer[1]) {
+      case (45, 45): state = .end
+      case (13, 10): state = .headers
+      default: throw .malformed(reason: "a boundary goes on where its line should end")
+      }
+      // The line's end stays, so that a part's headers begin with one.
+      if case .end = state { buffer.removeAll() }
+    case .headers:
+      guard let end = find([13, 10, 13, 10]) else {
+        guard buffer.count <= Self.maximumHeaderBytes else {
+          throw .malformed(reason: "a part's header is longer than \(Self.maximumHeaderBytes)")
+        }
+        return false
+      }
+      parts.append(try part(headers: buffer[..<end]))
+      guard parts.count <= Self.maximumParts else {
+        throw .tooManyParts(maximum: Self.maximumParts)
+      }
+      buffer.removeFirst(end + 4)
+      state = .body
+    case .body:
+      return try advanceInBody()
+    case .end:
+      buffer.removeAll()
+      return false
+    }
+    return true
+  }
+
+  private mutating func advanceInBody() throws(MultipartError) -> Bool {
+    let found = find(delimiter)
+    let count = found ?? max(buffer.count - delimiter.count, 0)
+    let last = parts.count - 1
+    parts[last].bytes.append(contentsOf: buffer[..<count])
+    if parts[last].fileName == nil, parts[last].bytes.count > Self.maximumFieldBytes {
+      throw .fieldTooLarge(name: parts[last].name, maximumBytes: Self.maximumFieldBytes)
+    }
+    guard found != nil else {
+      buffer.removeFirst(count)
+      return false
+    }
+    buffer.removeFirst(count + delimiter.count)
+    state = .delimiter
+    return true
+  }
+
+  private func part(headers: ArraySlice<UInt8>) throws(MultipartError) -> FormPart {
+    guard let text = String(validating: headers, as: UTF8.self) else {
+      throw .malformed(reason: "a part's header is no UTF-8")
+    }
+    for line in text.split(separator: "\r\n") {
+      let halves = line.split(separator: ":", maxSplits: 1)
+      guard halves.count == 2, halves[0].lowercased() == "content-disposition" else { continue }
+      let parameters = HeaderParameters(String(halves[1]))
+      guard parameters.value == "form-data", let name = parameters["name"] else { break }
+      return FormPart(name: name, fileName: parameters["filename"], bytes: [])
+    }
+    throw .malformed(reason: "a part has no Content-Disposition: form-data with a name")
+  }
+
+  /// Where `needle` begins in the buffer.
+  private func find(_ needle: [UInt8]) -> Int? {
+    buffer.withUnsafeBytes { hay in
+      needle.withUnsafeBytes { needle -> Int? in
+        var at = 0
+        while hay.count - at >= needle.count {
+          guard
+            let hit = memchr(
+              hay.baseAddress! + at, Int32(needle[0]), hay.count - at - needle.count + 1)
+          else { return nil }
+          at = hay.baseAddress!.distance(to: hit)
+          if memcmp(hit, needle.baseAddress!, needle.count) == 0 { return at }
+          at += 1
+        }
+        return nil
+      }
+    }
+  }
+}
+
+/// A header's value with its parameters: `form-data; name="image"`.
+struct HeaderParameters {
+  /// In lower case.
+  private(set) var value = ""
+  private var parameters: [String: String] = [:]
+
+  init(_ text: String) {
+    var rest = Substring(text)
+    value = Self.take(upTo: ";", from: &rest).lowercased()
+    while !rest.isEmpty {
+      rest = rest.dropFirst()
+      let name = Self.take(upTo: "=", from: &rest).lowercased()
+      guard rest.first == "=" else { return }
+      rest = rest.dropFirst()
+      parameters[name] = rest.first == "\"" ? Self.quoted(&rest) : Self.take(upTo: ";", from: &rest)
+      rest = rest.drop { $0 != ";" }
+    }
+  }
+
+  subscript(name: String) -> String? { parameters[name] }
+
+  private static func take(upTo end: Character, from rest: inout Substring) -> String {
+    let taken = rest.prefix { $0 != end }
+    rest = rest.dropFirst(taken.count)
+    return String(taken.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " }.reversed())
+  }
+
+  private static func quoted(_ rest: inout Substring) -> String {
+    var text = ""
+    rest = rest.dropFirst()
+    while let character = rest.popFirst(), character != "\"" {
+      if character == "\\", let next = rest.popFirst() {
+        text.append(next)
+      } else {
+        text.append(character)
+      }
+    }
+    return text
+  }
+}

@@ -1,0 +1,41 @@
+/// What the daemon measures of jobs and of itself.
+extension Metric {
+  private static let seconds = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
+  ]
+
+  static let outcomes = Metric(
+    "banana_jobs_total", .counter, "Requests for pictures by what they ended with: ok or the code.")
+  static let pictures = Metric("banana_pictures_total", .counter, "Pictures drawn.")
+  static let stageSeconds = Metric(
+    "banana_stage_seconds", .histogram(buckets: seconds),
+    "Seconds that jobs spent in each stage: queue, text, denoise, decode, encode.")
+  static let batchJobs = Metric(
+    "banana_batch_jobs", .histogram(buckets: [1, 2, 3, 4, 6, 8, 12, 16, 32]),
+    "Jobs that were drawn together.")
+  static let batchPictures = Metric(
+    "banana_batch_pictures", .histogram(buckets: [1, 2, 3, 4, 6, 8, 12, 16, 32]),
+    "Pictures in the passes of a batch.")
+  static let waitingJobs = Metric(
+    "banana_queue_jobs", .gauge, "Jobs that wait, by priority.")
+  static let queueCapacity = Metric(
+    "banana_queue_capacity", .gauge, "Jobs that may wait.")
+  static let runningJobs = Metric("banana_running_jobs", .gauge, "Jobs that are being drawn.")
+  static let storedResults = Metric(
+    "banana_stored_results", .gauge, "Answers that are kept to be fetched again.")
+  static let connections = Metric("banana_connections", .gauge, "Open connections.")
+  static let residentBytes = Metric(
+    "banana_resident_bytes", .gauge, "Memory of the daemon's process in bytes.")
+  static let availableBytes = Metric(
+    "banana_available_bytes", .gauge, "Memory that is free for new work on the machine in bytes.")
+  static let uptimeSeconds = Metric(
+    "banana_uptime_seconds", .gauge, "Seconds since the daemon started.")
+  static let isReady = Metric(
+    "banana_ready", .gauge, "1 when a model is open and pictures can be drawn, else 0.")
+  static let batchLimit = Metric(
+    "banana_limit_batch", .gauge, "Pictures that the governor allows in one pass.")
+  static let threadLimit = Metric(
+    "banana_limit_threads", .gauge, "Threads that the governor allows.")
+  static let pace = Metric(
+    "banana_pace", .gauge, "The share of the time that the governor allows to compute, 0 to 1.")
+}

@@ -1,0 +1,198 @@
+package import BananaAPI
+import Logging
+
+/// One setting of the config file: its name, what it may be, and where it goes.
+package struct Setting: Sendable {
+  package let name: String
+  /// What the value must be, for a person.
+  package let expected: String
+  /// Whether a reload changes it; otherwise it needs a restart.
+  package let isReloadable: Bool
+  /// One sentence for the documentation.
+  package let help: String
+  /// Puts a value in place; false when it is not as expected.
+  package let set: @Sendable (inout Settings, JSONValue) -> Bool
+  let isEqual: @Sendable (Settings, Settings) -> Bool
+
+  /// The known name that is most like a name that is not known.
+  package static func nearest(to name: String) -> String {
+    all.map(\.name).min { distance($0, name) < distance($1, name) } ?? ""
+  }
+
+  /// Levenshtein's distance.
+  private static func distance(_ one: String, _ other: String) -> Int {
+    let other = Array(other.utf8.prefix(64))
+    var row = Array(0...other.count)
+    for (i, a) in one.utf8.enumerated() {
+      var diagonal = row[0]
+      row[0] = i + 1
+      for (j, b) in other.enumerated() {
+        let above = row[j + 1]
+        row[j + 1] = min(above + 1, row[j] + 1, diagonal + (a == b ? 0 : 1))
+        diagonal = above
+      }
+    }
+    return row[other.count]
+  }
+}
+
+extension Setting {
+  /// In the order of the documentation.
+  package static let all: [Setting] = [
+    path("socket", \.socket, "The Unix socket for apps."),
+    path("admin_socket", \.adminSocket, "The Unix socket for whoever runs the machine."),
+    path("state", \.stateDirectory, "The folder for what is installed, peels for example."),
+    path("models", \.modelsDirectory, "The folder with the model packages."),
+    path("sysfs_root", \.sysfsRoot, "Where the kernel's sysfs is."),
+    int("threads", \.threads, 1...1024, "Threads that compute; without it one a processor."),
+    int(
+      "batch", \.daemon.limits.batch, 1...64, reloadable: false,
+      "Pictures that are drawn in one pass while nothing is too hot."),
+    choice(
+      "log_level", \.logLevel, Logger.Level.allCases.map { ($0.rawValue, $0) },
+      "How much is written to the log."),
+    int(
+      "queue_capacity", \.daemon.waitingJobs, 1...100_000,
+      "Jobs that may wait; one more is answered with busy."),
+    duration(
+      "ageing_seconds", \.daemon.ageing, 1...86_400,
+      "A job that has waited so long counts as one priority better."),
+    int(
+      "requests_per_minute", \.daemon.quotas.requestsPerMinute, 0...1_000_000,
+      "Requests for pictures that a user may send in a minute; 0 is no quota."),
+    int(
+      "concurrent_jobs", \.daemon.quotas.concurrentJobs, 0...100_000,
+      "Jobs of a user that are not done yet; 0 is no quota."),
+    fraction(
+      "queue_share", \.daemon.quotas.queueShare,
+      "The share of the queue that a user may hold; 0 is no quota."),
+    int(
+      "pixels_per_day", \.daemon.quotas.pixelsPerDay, 0...Int.max / 2,
+      "Pixels that a user may have drawn within 24 hours of the first; 0 is no quota."),
+    int(
+      "result_seconds", \.daemon.resultSeconds, 1...86_400,
+      "How long the answers of jobs with \"store\" are kept."),
+    int(
+      "result_bytes", \.daemon.resultBytes, 0...1 << 40,
+      "Memory for the answers that are kept; the oldest go first."),
+    int(
+      "edit_body_bytes", \.daemon.editBodyBytes, 1024...1 << 30,
+      "The largest body of a request to edit an image."),
+    int(
+      "edit_pixels", \.daemon.editPixels, 1...1 << 26, "The most pixels of an image to edit."),
+    duration(
+      "idle_timeout_seconds", \.daemon.idleTimeout, 1...86_400, reloadable: false,
+      "How long a connection may stay open without a request."),
+    duration(
+      "closing_grace_seconds", \.daemon.closingGrace, 0...3600, reloadable: false,
+      "How long connections may stay open after the last job when bananad stops."),
+  ]
+
+  private static func path(
+    _ name: String, _ place: any WritableKeyPath<Settings, String?> & Sendable, _ help: String
+  ) -> Setting {
+    Setting(
+      name: name, expected: "a path", isReloadable: false, help: help,
+      set: { settings, value in
+        guard case .string(let path) = value, !path.isEmpty else { return false }
+        settings[keyPath: place] = path
+        return true
+      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+  }
+
+  private static func path(
+    _ name: String, _ place: any WritableKeyPath<Settings, String> & Sendable, _ help: String
+  ) -> Setting {
+    Setting(
+      name: name, expected: "a path", isReloadable: false, help: help,
+      set: { settings, value in
+        guard case .string(let path) = value, !path.isEmpty else { return false }
+        settings[keyPath: place] = path
+        return true
+      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+  }
+
+  private static func int(
+    _ name: String, _ place: any WritableKeyPath<Settings, Int> & Sendable,
+    _ range: ClosedRange<Int>,
+    reloadable: Bool = true, _ help: String
+  ) -> Setting {
+    Setting(
+      name: name,
+      expected: "an integer between \(range.lowerBound) and \(range.upperBound)",
+      isReloadable: reloadable, help: help,
+      set: { settings, value in
+        guard case .int(let number) = value, range.contains(number) else { return false }
+        settings[keyPath: place] = number
+        return true
+      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+  }
+
+  private static func int(
+    _ name: String, _ place: any WritableKeyPath<Settings, Int?> & Sendable,
+    _ range: ClosedRange<Int>,
+    _ help: String
+  ) -> Setting {
+    Setting(
+      name: name,
+      expected: "an integer between \(range.lowerBound) and \(range.upperBound)",
+      isReloadable: false, help: help,
+      set: { settings, value in
+        guard case .int(let number) = value, range.contains(number) else { return false }
+        settings[keyPath: place] = number
+        return true
+      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+  }
+
+  private static func fraction(
+    _ name: String, _ place: any WritableKeyPath<Settings, Double> & Sendable, _ help: String
+  ) -> Setting {
+    Setting(
+      name: name, expected: "a number between 0 and 1", isReloadable: true, help: help,
+      set: { settings, value in
+        guard let number = value.number, (0...1).contains(number) else { return false }
+        settings[keyPath: place] = number
+        return true
+      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+  }
+
+  private static func duration(
+    _ name: String, _ place: any WritableKeyPath<Settings, Duration> & Sendable,
+    _ range: ClosedRange<Double>, reloadable: Bool = true, _ help: String
+  ) -> Setting {
+    Setting(
+      name: name,
+      expected: "seconds between \(Int(range.lowerBound)) and \(Int(range.upperBound))",
+      isReloadable: reloadable, help: help,
+      set: { settings, value in
+        guard let seconds = value.number, range.contains(seconds) else { return false }
+        settings[keyPath: place] = .seconds(seconds)
+        return true
+      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+  }
+
+  private static func choice<Value: Equatable & Sendable>(
+    _ name: String, _ place: any WritableKeyPath<Settings, Value> & Sendable,
+    _ choices: [(String, Value)], _ help: String
+  ) -> Setting {
+    Setting(
+      name: name, expected: "one of \(choices.map { "\"\($0.0)\"" }.joined(separator: ", "))",
+      isReloadable: true, help: help,
+      set: { settings, value in
+        guard case .string(let word) = value, let choice = choices.first(where: { $0.0 == word })
+        else { return false }
+        settings[keyPath: place] = choice.1
+        return true
+      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+  }
+}
+
+extension JSONValue {
+  fileprivate var number: Double? {
+    switch self {
+    case .int(let number): Double(number)
+    case .double(let number): number
+    default: nil
+    }
+  }
+}

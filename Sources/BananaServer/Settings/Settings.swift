@@ -1,0 +1,72 @@
+import BananaAPI
+import FoundationEssentials
+package import Logging
+
+/// Everything that bananad's config file and flags can set.
+package struct Settings: Sendable, Equatable {
+  /// Nil is the place that fits the user.
+  package var socket: String?
+  /// Nil is none, but for root `/run/banana/admin.sock`.
+  package var adminSocket: String?
+  /// Nil is the place that fits the user.
+  package var stateDirectory: String?
+  /// Nil is where models are installed.
+  package var modelsDirectory: String?
+  /// What the kernel tells of the machine.
+  package var sysfsRoot = "/sys"
+  package var logLevel = Logger.Level.info
+  /// Nil is one a processor.
+  package var threads: Int?
+  package var daemon = DaemonConfiguration()
+
+  package init() {
+    daemon.limits.batch = 4
+  }
+
+  /// Reads a config file: a JSON object whose members are `Setting.all`.
+  /// - Throws: `SettingsError`.
+  package init(contentsOf path: String) throws(SettingsError) {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw .unreadable(path: path)
+    }
+    guard let json = try? JSONDecoder().decode(JSONValue.self, from: data),
+      case .object(let members) = json
+    else { throw .notAnObject(path: path) }
+    for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+      guard let setting = Setting.all.first(where: { $0.name == name }) else {
+        throw .unknown(path: path, name: name, nearest: Setting.nearest(to: name))
+      }
+      guard setting.set(&self, value) else {
+        throw .wrong(path: path, name: name, expected: setting.expected)
+      }
+    }
+  }
+
+  /// The names of settings that differ and that need a restart to change.
+  package func needingRestart(to other: Settings) -> [String] {
+    Setting.all.filter { !$0.isReloadable && !$0.isEqual(self, other) }.map(\.name)
+  }
+}
+
+/// Why a config file is refused.
+package enum SettingsError: Error, Equatable {
+  case unreadable(path: String)
+  case notAnObject(path: String)
+  case unknown(path: String, name: String, nearest: String)
+  case wrong(path: String, name: String, expected: String)
+}
+
+extension SettingsError: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .unreadable(let path):
+      "The config file \(path) cannot be read. Check that it is there and that you may read it."
+    case .notAnObject(let path):
+      "The config file \(path) is no JSON object. Write it as {\"queue_capacity\": 32, …}."
+    case .unknown(let path, let name, let nearest):
+      "\(path): there is no setting \"\(name)\". Did you mean \"\(nearest)\"?"
+    case .wrong(let path, let name, let expected):
+      "\(path): \(name) must be \(expected)."
+    }
+  }
+}

@@ -1,0 +1,194 @@
+import BananaAPI
+import BananaServer
+import BananaTesting
+import FoundationEssentials
+import Testing
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Several users at one daemon, told apart by the kernel. Only root can be several users.
+@Suite(.timeLimit(.minutes(2)), .enabled(if: Impersonation.isPossible)) struct IsolationTests {
+  private static let ann: UInt32 = 61_001
+  private static let ben: UInt32 = 61_002
+
+  /// A daemon that all users may connect to.
+  private static func serving(
+    _ engine: FakeEngine, _ configuration: DaemonConfiguration = .init(),
+    _ body: (TestDaemon) async throws -> Void
+  ) async throws {
+    try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
+      #expect(chmod(daemon.socketPath, 0o666) == 0)
+      try await body(daemon)
+    }
+  }
+
+  @Test func keepsStrangersOutByMode() async throws {
+    try await TestDaemon.serving { daemon async throws in
+      for path in [daemon.socketPath, daemon.adminSocketPath] {
+        let error = #expect(throws: RawConnection.Failed.self) {
+          try RawConnection(path, uid: Self.ann)
+        }
+        #expect(error?.errno == EACCES)
+      }
+    }
+  }
+
+  @Test func hidesJobsAndResultsOfOthers() async throws {
+    let engine = FakeEngine(isHeld: true)
+    try await Self.serving(engine) { daemon async throws in
+      let client = try await daemon.begin("secret", #""store":true"#, uid: Self.ann)
+      let waiting = try await daemon.begin("other", uid: Self.ann)
+      let job = try #require(try await daemon.jobs(1, .running, uid: Self.ann).first)
+      #expect(job.uid == Self.ann)
+      let next = try #require(try await daemon.jobs(1, .waiting, uid: Self.ann).first)
+      for uid in [Self.ben, 0] {
+        #expect(try await daemon.jobs(uid: uid).isEmpty)
+        for id in [job.id, next.id] {
+          for path in [Route.job(id), Route.jobResult(id)] {
+            #expect(try await daemon.get(path, uid: uid).code == "job_not_found")
+          }
+          let answer = try await RawConnection(daemon.socketPath, uid: uid)
+            .exchange("DELETE", Route.job(id))
+          #expect(answer.code == "job_not_found")
+        }
+        let status = try await daemon.get(Route.status, uid: uid).body
+        #expect(status.contains(#""running_jobs":1"#) && !status.contains(job.id))
+      }
+      // The admin sees them, and what they ask for stays with them.
+      let all = try await RawConnection(daemon.adminSocketPath).exchange("GET", Route.jobs)
+      #expect(all.body.contains(job.id) && all.body.contains(next.id))
+      #expect(!all.body.contains("secret"))
+      engine.release()
+      #expect(try await client.answer().status == 200)
+      #expect(try await waiting.answer().status == 200)
+      #expect(try await daemon.get(Route.jobResult(job.id), uid: Self.ben).status == 404)
+      #expect(try await daemon.get(Route.jobResult(job.id), uid: Self.ann).status == 200)
+    }
+  }
+
+  @Test func drawsJobsOfSeveralUsersInOneBatch() async throws {
+    let engine = FakeEngine(isHeld: true, drawsPixels: true)
+    let limits = EngineLimits(batch: 4, threads: 1, pace: 1)
+    try await Self.serving(engine, .init(limits: limits)) { daemon async throws in
+      let first = try await daemon.begin("first", #""steps":9"#)
+      #expect(await eventually { engine.record.batches == [1] })
+      var clients: [RawConnection] = []
+      for (index, uid) in [Self.ann, Self.ben, Self.ann].enumerated() {
+        clients.append(
+          try await daemon.begin("p\(index)", #""size":"256x256","seed":5"#, uid: uid))
+      }
+      #expect(
+        try await eventually {
+          try await daemon.get(Route.status).body.contains(#"queue_depth":3"#)
+        })
+      engine.release()
+      #expect(try await first.answer().status == 200)
+      for (index, client) in clients.enumerated() {
+        let answer = try await client.answer()
+        let response = try JSONDecoder().decode(
+          ImageGenerationResponse.self, from: Data(answer.body.utf8))
+        // Each gets its own picture.
+        let request = PictureRequest(prompt: "p\(index)", width: 256, height: 256, seed: 5)
+        #expect(Array(response.data[0].png) == TestPattern.png(request, seed: 5))
+      }
+      #expect(engine.record.batches == [1, 3])
+    }
+  }
+
+  /// Two users with the same appetite, one of them with four times the connections, get the same.
+  @Test func sharesTheEngineWithin10Percent() async throws {
+    let engine = FakeEngine(stepDuration: .milliseconds(1))
+    let configuration = DaemonConfiguration(waitingJobs: 64, quotas: .off)
+    try await Self.serving(engine, configuration) { daemon async throws in
+      let names = [Self.ann: "ann", Self.ben: "ben"]
+      try await withThrowingTaskGroup { group in
+        for (uid, connections) in [(Self.ann, 2), (Self.ben, 8)] {
+          for _ in 0..<connections {
+            group.addTask {
+              while engine.record.finished < 120 {
+                let client = try await daemon.begin(names[uid]!, #""steps":3"#, uid: uid)
+                #expect(try await client.answer().status == 200)
+              }
+            }
+          }
+        }
+        try await group.waitForAll()
+      }
+      let drawn = engine.record.requests.prefix(120).map(\.prompt)
+      let share = Double(drawn.filter { $0 == "ann" }.count) / 60
+      #expect(abs(share - 1) < 0.1, "\(share)")
+    }
+  }
+
+  @Test func chargesQuotasByUser() async throws {
+    let engine = FakeEngine(isHeld: true)
+    let quotas = Quotas(
+      requestsPerMinute: 0, concurrentJobs: 2, queueShare: 0, pixelsPerDay: 3 * 512 * 512)
+    try await Self.serving(engine, .init(quotas: quotas)) { daemon async throws in
+      let clients = [
+        try await daemon.begin("a", uid: Self.ann), try await daemon.begin("b", uid: Self.ann),
+      ]
+      _ = try await daemon.jobs(1, .waiting, uid: Self.ann)
+      let refused = try await daemon.begin("c", uid: Self.ann).answer()
+      #expect(refused.status == 429 && refused.code == "quota_exceeded")
+      #expect(refused.body.contains("has 2 jobs that are not done"))
+      #expect(Int(refused.headers["retry-after"] ?? "") ?? 0 >= 1)
+      // Neither another user nor root is held up by it.
+      let others = [
+        try await daemon.begin("d", uid: Self.ben), try await daemon.begin("e"),
+        try await daemon.begin("f"), try await daemon.begin("g"),
+      ]
+      #expect(
+        try await eventually {
+          try await daemon.get(Route.status).body.contains(#"queue_depth":5"#)
+        })
+      engine.release()
+      for client in clients + others { #expect(try await client.answer().status == 200) }
+      // Two of the day's three pictures are drawn, hence two more are one too many.
+      let tooMany = try await daemon.begin("h", #""n":2"#, uid: Self.ann).answer()
+      #expect(tooMany.code == "quota_exceeded" && tooMany.body.contains("pixels a day"))
+      #expect(try await daemon.begin("i", uid: Self.ann).answer().status == 200)
+    }
+  }
+
+  @Test func countsRequestsOfEachUser() async throws {
+    let quotas = Quotas(requestsPerMinute: 3, concurrentJobs: 0, queueShare: 0, pixelsPerDay: 0)
+    try await Self.serving(FakeEngine(), .init(quotas: quotas)) { daemon async throws in
+      for _ in 0..<3 {
+        #expect(try await daemon.begin("a", uid: Self.ann).answer().status == 200)
+      }
+      #expect(try await daemon.begin("a", uid: Self.ann).answer().code == "quota_exceeded")
+      #expect(try await daemon.begin("a", uid: Self.ben).answer().status == 200)
+      // New settings count at once.
+      await daemon.daemon.apply(.init(quotas: .off))
+      #expect(try await daemon.begin("a", uid: Self.ann).answer().status == 200)
+    }
+  }
+
+  @Test func leavesRoomInTheQueue() async throws {
+    let engine = FakeEngine(isHeld: true)
+    let quotas = Quotas(requestsPerMinute: 0, concurrentJobs: 0, queueShare: 0.5, pixelsPerDay: 0)
+    try await Self.serving(engine, .init(waitingJobs: 4, quotas: quotas)) { daemon async throws in
+      var clients = [try await daemon.begin("first")]
+      #expect(await eventually { engine.record.requests.count == 1 })
+      for index in 1...2 {
+        clients.append(try await daemon.begin("a", uid: Self.ann))
+        _ = try await daemon.jobs(index, .waiting, uid: Self.ann)
+      }
+      let refused = try await daemon.begin("a", uid: Self.ann).answer()
+      #expect(refused.code == "quota_exceeded" && refused.body.contains("2 places of the queue"))
+      for index in 1...2 {
+        clients.append(try await daemon.begin("b", uid: Self.ben))
+        _ = try await daemon.jobs(index, .waiting, uid: Self.ben)
+      }
+      // Full is full, for everybody.
+      #expect(try await daemon.begin("c").answer().code == "busy")
+      engine.release()
+      for client in clients { #expect(try await client.answer().status == 200) }
+    }
+  }
+}

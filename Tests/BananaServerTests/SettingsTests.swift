@@ -1,0 +1,106 @@
+import BananaServer
+import BananaTesting
+import FoundationEssentials
+import Logging
+import Testing
+
+@Suite struct SettingsTests {
+  private static func read(_ text: String) async throws -> Settings {
+    try await TemporaryFolder.with { folder async throws in
+      let path = folder + "/c.json"
+      try Data(text.utf8).write(to: URL(filePath: path))
+      return try Settings(contentsOf: path)
+    }
+  }
+
+  @Test func readsEverySetting() async throws {
+    let settings = try await Self.read(
+      #"""
+      {"socket": "/a", "admin_socket": "/b", "state": "/c", "models": "/d", "sysfs_root": "/e",
+       "threads": 3, "batch": 2, "log_level": "debug", "queue_capacity": 7, "ageing_seconds": 1.5,
+       "requests_per_minute": 8, "concurrent_jobs": 9, "queue_share": 0.25, "pixels_per_day": 0,
+       "result_seconds": 11, "result_bytes": 12, "edit_body_bytes": 2048, "edit_pixels": 13,
+       "idle_timeout_seconds": 14, "closing_grace_seconds": 0}
+      """#)
+    #expect(settings.socket == "/a" && settings.adminSocket == "/b")
+    #expect(settings.stateDirectory == "/c" && settings.modelsDirectory == "/d")
+    #expect(settings.sysfsRoot == "/e" && settings.threads == 3)
+    #expect(settings.daemon.limits.batch == 2 && settings.logLevel == .debug)
+    #expect(settings.daemon.waitingJobs == 7 && settings.daemon.ageing == .milliseconds(1500))
+    #expect(
+      settings.daemon.quotas
+        == Quotas(requestsPerMinute: 8, concurrentJobs: 9, queueShare: 0.25, pixelsPerDay: 0))
+    #expect(settings.daemon.resultSeconds == 11 && settings.daemon.resultBytes == 12)
+    #expect(settings.daemon.editBodyBytes == 2048 && settings.daemon.editPixels == 13)
+    #expect(settings.daemon.idleTimeout == .seconds(14) && settings.daemon.closingGrace == .zero)
+    #expect(try await Self.read("{}") == Settings())
+  }
+
+  @Test(arguments: [
+    ("que_capacity", "queue_capacity"), ("sokcet", "socket"),
+    ("LOG_LEVEL", "log_level"), ("requests_per_hour", "requests_per_minute"),
+  ])
+  func refusesUnknownNamesWithTheNearest(_ name: String, _ nearest: String) async throws {
+    let error = await #expect(throws: SettingsError.self) {
+      try await Self.read(#"{"\#(name)": 1}"#)
+    }
+    guard case .unknown(_, name, let found) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(found == nearest)
+    #expect("\(error!)".contains("Did you mean"))
+  }
+
+  @Test(arguments: [
+    ("socket", "1"), ("socket", "\"\""), ("queue_capacity", "0"), ("queue_capacity", "1.5"),
+    ("queue_capacity", "\"8\""), ("queue_share", "1.1"), ("queue_share", "true"),
+    ("log_level", "\"loud\""), ("ageing_seconds", "0"), ("threads", "null"),
+    ("pixels_per_day", "-1"), ("closing_grace_seconds", "[]"),
+  ])
+  func saysWhatAValueMustBe(_ name: String, _ value: String) async throws {
+    let error = await #expect(throws: SettingsError.self) {
+      try await Self.read(#"{"\#(name)": \#(value)}"#)
+    }
+    guard case .wrong(_, name, _) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect("\(error!)".contains("\(name) must be "))
+  }
+
+  @Test func refusesFilesThatAreNone() async throws {
+    #expect(throws: SettingsError.unreadable(path: "/nowhere/c.json")) {
+      try Settings(contentsOf: "/nowhere/c.json")
+    }
+    for text in ["", "[]", "{", "socket: x"] {
+      await #expect(throws: SettingsError.self) { try await Self.read(text) }
+    }
+  }
+
+  @Test func knowsWhatNeedsARestart() async throws {
+    let new = try await Self.read(
+      #"{"socket": "/x", "queue_capacity": 3, "log_level": "error", "threads": 9}"#)
+    #expect(Settings().needingRestart(to: new) == ["socket", "threads"])
+  }
+
+  @Test func isDocumented() throws {
+    let text = try Documents.read("configuration.md")
+    for setting in Setting.all {
+      #expect(text.contains("`\(setting.name)`"), "docs/configuration.md lacks \(setting.name)")
+      #expect(
+        text.contains(setting.help), "docs/configuration.md explains \(setting.name) otherwise")
+    }
+  }
+}
+
+/// The pages in docs/.
+enum Documents {
+  static func read(_ name: String) throws -> String {
+    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .deletingLastPathComponent()
+    return String(
+      decoding: try Data(contentsOf: root.appending(path: "docs").appending(path: name)),
+      as: UTF8.self)
+  }
+}
