@@ -59,13 +59,15 @@ package struct Daemon: Service {
   /// Serves until the service group shuts down gracefully.
   package func run() async throws {
     ProcessFacts.raiseDescriptorLimit()
-    let quiescing = ServerQuiescingHelper(group: MultiThreadedEventLoopGroup.singleton)
     let http = makeHTTPChannel()
+    // Each of them can end one server channel only.
+    let quiescing = ServerQuiescingHelper(group: MultiThreadedEventLoopGroup.singleton)
+    let adminQuiescing = ServerQuiescingHelper(group: MultiThreadedEventLoopGroup.singleton)
     let server = try await accept(on: listener.descriptor, quiescing: quiescing, http: http)
     var adminServer: NIOAsyncChannel<Connection, Never>?
     if let adminListener {
       adminServer = try await accept(
-        on: adminListener.descriptor, quiescing: quiescing, http: http)
+        on: adminListener.descriptor, quiescing: adminQuiescing, http: http)
     }
     logger.notice(
       "serving", metadata: ["socket": "\(listener.path)", "admin": "\(adminListener?.path ?? "")"])
@@ -79,7 +81,7 @@ package struct Daemon: Service {
         try await group.waitForAll()
       }
     } onGracefulShutdown: {
-      Task { await stop(quiescing) }
+      Task { await stop([quiescing, adminQuiescing]) }
     }
     logger.notice("stopped")
   }
@@ -109,11 +111,11 @@ package struct Daemon: Service {
     connections.remove(channel)
   }
 
-  private func stop(_ quiescing: ServerQuiescingHelper) async {
+  private func stop(_ quiescing: [ServerQuiescingHelper]) async {
     logger.notice("stopping")
     listener.removeFile()
     adminListener?.removeFile()
-    quiescing.initiateShutdown(promise: nil)
+    for helper in quiescing { helper.initiateShutdown(promise: nil) }
     await scheduler.drain()
     try? await Task.sleep(for: configuration.closingGrace)
     connections.closeAll()

@@ -20,11 +20,12 @@ struct Bananad: AsyncParsableCommand {
     commandName: "bananad",
     abstract: "Draws pictures from text for the apps of this machine, over a Unix socket.",
     discussion: """
-      Every flag but --config can be set in the config file too; the flag wins. SIGHUP reads the \
-      file again. The socket is --socket, else $BANANA_SOCKET, else /run/banana/banana.sock for root and \
-      $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; a socket that systemd hands over \
-      (LISTEN_FDS) wins; one with FileDescriptorName=admin is the admin socket. SIGTERM and SIGINT finish the running job, answer those that wait with \
-      shutting_down, and exit with 0.
+      Every flag but --config can be set in the config file too; the flag wins, and SIGHUP reads \
+      the file again. The socket is --socket, else $BANANA_SOCKET, else /run/banana/banana.sock \
+      for root and $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; sockets that systemd \
+      hands over (LISTEN_FDS) win, and one with FileDescriptorName=admin is the admin socket. \
+      SIGTERM and SIGINT finish the running jobs, answer those that wait with shutting_down, and \
+      exit with 0.
       """,
     version: BananaVersion.current)
 

@@ -43,10 +43,11 @@ import Testing
       let client = try await daemon.begin("a", #""steps":50"#)
       #expect(await eventually { engine.record.steps >= 2 })
       let job = try #require(try await daemon.jobs(1, .running).first)
-      let steps = engine.record.steps
       _ = try await Self.delete(job.id, at: daemon.socketPath)
+      let steps = engine.record.steps
       #expect(try await client.answer().status == 499)
-      #expect(engine.record.steps <= steps + 2)
+      // The one that was under way is the last.
+      #expect(engine.record.steps <= steps + 1)
     }
   }
 
@@ -114,16 +115,28 @@ import Testing
     }
   }
 
-  @Test func keepsAnswersForAWhileAndWithinBounds() async throws {
-    let configuration = DaemonConfiguration(resultSeconds: 1, resultBytes: 3000)
-    try await TestDaemon.serving(configuration: configuration) { daemon async throws in
+  @Test func keepsAnswersWithinBounds() async throws {
+    try await TestDaemon.serving(configuration: .init(resultBytes: 3000)) { daemon async throws in
       for index in 0..<4 {
-        #expect(
-          try await daemon.begin("p\(index)", #""store":true"#).answer().status == 200)
+        let answer = try await daemon.begin("p\(index)", #""store":true,"seed":\#(index)"#).answer()
+        #expect(answer.status == 200)
       }
-      // Each counts as 1024 bytes and its pictures.
-      #expect(try await daemon.jobs(2, .finished).count == 2)
-      #expect(try await daemon.jobs(0, .finished).isEmpty)
+      // Each counts as 1024 bytes and its pictures, and the oldest go first.
+      let kept = try await daemon.jobs(2, .finished)
+      #expect(kept.count == 2)
+      let last = try #require(kept.last)
+      #expect(try await daemon.get(Route.jobResult(last.id)).body.contains(#""seed":"#))
+    }
+  }
+
+  @Test func keepsAnswersForAWhile() async throws {
+    try await TestDaemon.serving(configuration: .init(resultSeconds: 1)) { daemon async throws in
+      let answer = try await daemon.begin("p", #""store":true"#).answer()
+      let response = try JSONDecoder().decode(
+        ImageGenerationResponse.self, from: Data(answer.body.utf8))
+      let path = Route.jobResult(try #require(response.job))
+      #expect(try await eventually { try await daemon.get(path).code == "job_not_found" })
+      #expect(try await daemon.jobs().isEmpty)
     }
   }
 

@@ -36,7 +36,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "--x y", "--x y\r\n", "--x y--x", "--x yz\r\n", "--x y\r\n\r\n\r\n--x y--",
+    "", "--x y", "--x y\r\n", "--x yz\r\n", "--x y\r\n\r\n\r\n--x y--",
     "--x y\r\nContent-Disposition: form-data\r\n\r\nv\r\n--x y--",
     "--x y\r\nContent-Disposition: attachment; name=a\r\n\r\nv\r\n--x y--",
     "--x y\r\nContent-Disposition: form-data; name=a\r\n\r\nv\r\n--x y",

@@ -20,7 +20,8 @@ extension TestDaemon {
   }
 
   func jobs(uid: UInt32? = nil) async throws -> [JobInfo] {
-    try JSONDecoder().decode(JobList.self, from: Data(get(Route.jobs, uid: uid).body.utf8)).data
+    let answer = try await get(Route.jobs, uid: uid)
+    return try JSONDecoder().decode(JobList.self, from: Data(answer.body.utf8)).data
   }
 
   /// Waits until so many jobs are in a state, and returns them.

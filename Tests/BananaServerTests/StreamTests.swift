@@ -17,7 +17,7 @@ import Testing
 
   /// The events in an answer whose body may come in chunks.
   private static func events(in body: String) -> [Event] {
-    let lines = body.split(separator: "\n").map { $0.drop { $0 == "\r" } }
+    let lines = body.split(whereSeparator: \.isNewline)
     return zip(lines, lines.dropFirst()).compactMap { line, next in
       guard line.hasPrefix("event: "), next.hasPrefix("data: ") else { return nil }
       return Event(name: String(line.dropFirst(7)), data: Data(next.dropFirst(6).utf8))

@@ -7,8 +7,8 @@
 /// A connection that sends any bytes; it never blocks a thread.
 package final class RawConnection: Sendable {
   package struct Failed: Error {
-    var call: String
-    var errno: Int32
+    package var call: String
+    package var errno: Int32
   }
 
   /// The answer to one request.

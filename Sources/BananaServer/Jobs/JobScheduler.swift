@@ -236,7 +236,6 @@ package actor JobScheduler {
   private func drawAll() async {
     while let item = queue.popNext(now: .now) {
       await drawBatch(item)
-      announcePositions()
     }
     isDrawing = false
     for waiter in idleWaiters { waiter.resume() }

@@ -32,6 +32,7 @@ package struct Settings: Sendable, Equatable {
     guard let json = try? JSONDecoder().decode(JSONValue.self, from: data),
       case .object(let members) = json
     else { throw .notAnObject(path: path) }
+    self.init()
     for (name, value) in members.sorted(by: { $0.key < $1.key }) {
       guard let setting = Setting.all.first(where: { $0.name == name }) else {
         throw .unknown(path: path, name: name, nearest: Setting.nearest(to: name))
