@@ -90,7 +90,10 @@ let package = Package(
     program("banana", ["BananaCommands", argumentParser]),
     program(
       "banana-bench",
-      ["CPUBackend", "Diffusion", "Execution", "Graph", "TensorTypes", "Weights", argumentParser]),
+      [
+        "CPUBackend", "Diffusion", "Execution", "Graph", "Models", "TensorTypes", "Weights",
+        argumentParser,
+      ]),
 
     // Tests.
     tests("Text", ["Text"]),

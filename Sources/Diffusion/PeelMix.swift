@@ -53,7 +53,7 @@ package final class PeelMix: Sendable {
   /// The mix of `peels`; nil if none of them changes anything.
   /// - Throws: `GenerationError.peel` if one was made for another model,
   ///   `GenerationError.excessiveRank` if they are too many.
-  static func make(
+  package static func make(
     _ peels: [WeightedPeel], for model: LoadedModel
   ) throws(GenerationError) -> PeelMix? {
     let updates = try updates(of: peels, for: model)

@@ -55,13 +55,16 @@ struct BananaBench: ParsableCommand {
         + "\(rounded(openMilliseconds)) ms, \(model.weightBytes >> 20) MiB mapped\n")
     print(row("stage", "ms", "GOP", "GOP/s", "of peak", "peak MiB"))
     for stage in Stage.all { try measure(stage, networks, peak: peak) }
+    try measureSwap(model, networks, peak: peak)
     print("\nbeside the mapped weights: \(networks.residentBytes >> 20) MiB")
   }
 
   private func measure(
-    _ stage: Stage, _ networks: BoundModel, peak: (int8: Double, float32: Double)
+    _ stage: Stage, _ networks: BoundModel, peak: (int8: Double, float32: Double),
+    peels: PeelMix? = nil
   ) throws {
-    let session = try networks.session(stage.network, batch: stage.batch, tokens: stage.tokens)
+    let session = try networks.session(
+      stage.network, batch: stage.batch, tokens: stage.tokens, peels: peels)
     stage.fill(session)
     try session.run()
     let times = try (0..<runs).map { _ in
@@ -78,6 +81,32 @@ struct BananaBench: ParsableCommand {
         stage.name, rounded(median), rounded(operations), rounded(rate),
         "\(Int((1e11 * rate / ceiling).rounded())) %",
         rounded(Double(session.peakBytes) / 1_048_576)))
+  }
+
+  /// A step with a peel on every linear of the layers, and what changing to another one takes.
+  private func measureSwap(
+    _ model: LoadedModel, _ networks: BoundModel, peak: (int8: Double, float32: Double)
+  ) throws {
+    let peels = try (UInt64(1)...2).map {
+      WeightedPeel(file: try SyntheticPeel.make(for: model, rank: 16, seed: $0), strength: 1)
+    }
+    guard let first = try PeelMix.make([peels[0]], for: model) else { return }
+    for batch in [1, 2] {
+      let stage = Stage(
+        name: "denoising step\(batch == 2 ? ", guided" : ""), peel of rank 16",
+        network: .denoiser, batch: batch, tokens: 16)
+      try measure(stage, networks, peak: peak, peels: first)
+    }
+    let compilations = networks.compilationCount
+    let times = try (0..<runs).map { run in
+      let start = ContinuousClock.now
+      let mix = try PeelMix.make([peels[run % 2]], for: model)
+      _ = try networks.session(.denoiser, batch: 2, tokens: 16, peels: mix)
+      return milliseconds(ContinuousClock.now - start)
+    }
+    print(
+      row("swapping peels", rounded(times.sorted()[runs / 2]))
+        + "  (\(networks.compilationCount - compilations) plans compiled)")
   }
 
   private func row(_ cells: String...) -> String {

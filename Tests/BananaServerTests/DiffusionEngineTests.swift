@@ -71,11 +71,11 @@ import Weights
   }
 
   private func peel(seed: UInt64) throws -> PeelUse {
-    let weight = (0..<16).map { Philox(seed: seed).normal(at: $0) }
+    let weight = (0..<64).map { Philox(seed: seed).normal(at: $0) }
     let tensors = ["A", "B"].map { part in
       SafetensorsWriter.Tensor(
         name: "layers.0.out.lora_\(part).weight", type: .float32,
-        shape: part == "A" ? [1, 16] : [16, 1], bytes: weight.withUnsafeBytes { Array($0) })
+        shape: part == "A" ? [1, 64] : [64, 1], bytes: weight.withUnsafeBytes { Array($0) })
     }
     let file = try PeelFile(contents: SafetensorsWriter.bytes(tensors), path: "peel")
     return PeelUse(
@@ -149,7 +149,7 @@ import Weights
     #expect(
       seen == [
         "text 0/1", "text 1/1", "denoise 0/2", "denoise 1/2", "denoise 2/2", "decode 0/1",
-        "decode 1/1", "encode 0/1",
+        "decode 1/1", "encode 0/1", "encode 1/1",
       ])
     let result = try #require(try record.current.results.first?.get())
     #expect(PictureStage.allCases.allSatisfy { (result.secondsByStage[$0] ?? 0) > 0 })
@@ -229,15 +229,15 @@ import Weights
   }
 
   @Test func aSlowerPaceSleepsBetweenSteps() async throws {
-    func seconds(pace: Double) async throws -> Double {
-      engine.apply(EngineLimits(batch: 1, threads: 1, pace: pace))
-      let start = ContinuousClock.now
-      _ = try await draw(request("frog", seed: 2, steps: 8))
-      return (ContinuousClock.now - start) / .seconds(1)
-    }
-    _ = try await seconds(pace: 1)
-    let full = try await seconds(pace: 1)
-    #expect(try await seconds(pace: 0.1) > 3 * full)
+    engine.apply(EngineLimits(batch: 1, threads: 1, pace: 0.1))
+    let record = Record()
+    let start = ContinuousClock.now
+    await engine.generate([record.job(request("frog", seed: 2, steps: 8))])
+    let elapsed = (ContinuousClock.now - start) / .seconds(1)
+    let result = try #require(try record.current.results.first?.get())
+    let busy = result.secondsByStage.values.reduce(0, +) - (result.secondsByStage[.text] ?? 0)
+    // However slow the machine: what was computed is a tenth of the time.
+    #expect(elapsed > 9 * busy)
   }
 }
 
@@ -251,7 +251,7 @@ private enum XMLCheck {
     for tag in text.split(separator: "<").dropFirst() {
       guard let end = tag.firstIndex(of: ">") else { throw Malformed() }
       let body = tag[..<end]
-      if body.first == "?" || body.first == "\u{FEFF}" { continue }
+      if body.first == "?" { continue }
       if body.first == "/" {
         guard open.popLast() == body.dropFirst() else { throw Malformed() }
       } else if body.last != "/" {

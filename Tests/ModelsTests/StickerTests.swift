@@ -53,6 +53,23 @@ import Testing
     #expect(loose.isEmpty, "\(graph.dump())")
   }
 
+  /// A peel on every linear of the layers costs two small products each, and takes no epilogue
+  /// away from the linears.
+  @Test func peelsLeaveEpiloguesFused() throws {
+    let plain = try Sticker(Self.configuration).denoiser(batch: 2, tokens: 16)
+    let sites = Set(plain.weights.filter { $0.name.hasPrefix("layers.") && $0.shape[0] > 6 })
+      .filter { weight in plain.nodes.contains { $0.op == .linear(Linear(weight: weight)) } }
+    #expect(sites.count == 5 * 8)
+    let attached = plain.attachingPeels(to: sites, rank: 16)
+    try attached.verify()
+    #expect(attached.inputs.count == plain.inputs.count + 2 * sites.count)
+    let (fused, peeled) = (plain.fusingEpilogues(), attached.fusingEpilogues())
+    try peeled.verify()
+    #expect(peeled.nodes.count == fused.nodes.count + 2 * sites.count)
+    #expect(plain.attachingPeels(to: [], rank: 16) == plain)
+    #expect(Double(peeled.operationCount) < 1.15 * Double(fused.operationCount))
+  }
+
   @Test func extentsThatDoNotFitAreRefused() {
     let paths: [WritableKeyPath<StickerConfiguration, Int>] = [
       \.denoiser.keyValueHeads, \.denoiser.heads, \.denoiser.textWidth, \.textEncoder.heads,

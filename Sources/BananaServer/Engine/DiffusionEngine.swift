@@ -113,7 +113,7 @@ package actor DiffusionEngine: PictureEngine {
     do throws(GenerationError) {
       let denoising = try pipeline.begin(
         pass.map { ($0.drawing.subject!, $0.seed) }, settings)
-      for place in pass { place.drawing.report(.denoise, 0, of: denoising.steps, in: pass) }
+      report(0, of: denoising.steps, pass)
       while !denoising.isDone {
         for index in live where !pass[index].drawing.isWanted { denoising.remove(index) }
         live.removeAll { !pass[$0].drawing.isWanted }
@@ -121,16 +121,22 @@ package actor DiffusionEngine: PictureEngine {
         try paced(.denoise, sharedBy: live.map { pass[$0] }) { () throws(GenerationError) in
           do throws(ExecutionError) { try denoising.advance() } catch { throw .execution(error) }
         }
-        for index in live {
-          pass[index].drawing.report(.denoise, denoising.step, of: denoising.steps, in: pass)
-          try preview(pass[index], denoising, index)
-        }
+        report(denoising.step, of: denoising.steps, live.map { pass[$0] })
+        for index in live { try preview(pass[index], denoising, index) }
       }
       for index in live where pass[index].drawing.isWanted {
         try finish(pass[index], latents: denoising.latents(of: index))
       }
     } catch {
       for index in live { pass[index].drawing.end(.failure(EngineError(error))) }
+    }
+  }
+
+  /// Tells each job once that a step of its pictures is done.
+  private func report(_ step: Int, of steps: Int, _ pass: [PicturePlace]) {
+    for (index, place) in pass.enumerated()
+    where !pass[..<index].contains(where: { $0.drawing === place.drawing }) {
+      place.drawing.report(.denoise, step, of: steps, picture: place.index)
     }
   }
 
@@ -160,6 +166,8 @@ package actor DiffusionEngine: PictureEngine {
     try paced(.encode, sharedBy: [place]) { () throws(GenerationError) in
       drawing.take(picture, seed: place.seed)
     }
+    drawing.report(.encode, 1, of: 1, picture: place.index)
+    drawing.endIfComplete()
   }
 
   /// Does a piece of work, notes its time for the pictures that share it, and sleeps as long as the

@@ -58,12 +58,6 @@ final class JobDrawing {
         stage: stage, step: step, steps: steps, picture: picture, pictures: request.count))
   }
 
-  /// Reports a step of a pass, once for all of the job's pictures in it.
-  func report(_ stage: PictureStage, _ step: Int, of steps: Int, in pass: [PicturePlace]) {
-    guard let first = pass.first(where: { $0.drawing === self }) else { return }
-    report(stage, step, of: steps, picture: first.index)
-  }
-
   /// Which preview is due after a step, if any: they are spread evenly over the steps before the
   /// last, and fewer where there are not as many.
   func previewNumber(after step: Int, of steps: Int) -> Int? {
@@ -83,10 +77,14 @@ final class JobDrawing {
     job.preview(PicturePreview(png: png, index: number, picture: index))
   }
 
-  /// Takes a picture that is done; the last one ends the job.
+  /// Takes a picture that is done.
   func take(_ picture: PremultipliedImage, seed: UInt64) {
     guard isWanted, let png = encoded(picture, seed: seed) else { return }
     pictures.append(PictureResult.Picture(png: png, seed: seed))
+  }
+
+  /// Finishes the job once all its pictures are done.
+  func endIfComplete() {
     guard pictures.count == request.count else { return }
     end(
       .success(

@@ -3,8 +3,8 @@ import Imaging
 /// What a PNG says of how it came about.
 enum Provenance {
   static let software = "Banana"
-  /// The IPTC's term for pictures that a trained model made.
-  static let sourceType = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+  /// The IPTC's vocabulary of how pictures came about.
+  static let sourceTypes = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 
   /// The texts of a picture's file: the marking as made by a model always, and unless the request
   /// says otherwise, what draws it again.
@@ -12,7 +12,11 @@ enum Provenance {
   static func texts(
     of request: PictureRequest, seed: UInt64?, model: ModelDescription
   ) -> [PNG.Text] {
-    let marking = PNG.Text(keyword: "XML:com.adobe.xmp", text: xmp)
+    // A masked edit leaves parts as they were.
+    let sourceType =
+      request.edit?.mask == nil
+      ? "trainedAlgorithmicMedia" : "compositeWithTrainedAlgorithmicMedia"
+    let marking = PNG.Text(keyword: "XML:com.adobe.xmp", text: xmp(sourceType: sourceType))
     guard let seed, request.marksProvenance else { return [marking] }
     var texts = [
       PNG.Text(keyword: "Software", text: software),
@@ -26,6 +30,9 @@ enum Provenance {
     }
     let guidance = request.guidance ?? model.defaultGuidance
     if guidance != 1 { texts.append(PNG.Text(keyword: "guidance", text: "\(guidance)")) }
+    if let edit = request.edit {
+      texts.append(PNG.Text(keyword: "strength", text: "\(edit.strength)"))
+    }
     if !request.peels.isEmpty {
       let peels = request.peels.map {
         "\($0.peel.name):\($0.strength) sha256=\($0.peel.sha256)"
@@ -36,17 +43,19 @@ enum Provenance {
   }
 
   /// An XMP packet (ISO 16684-1) with the IPTC's digital source type.
-  static let xmp = """
+  private static func xmp(sourceType: String) -> String {
+    """
     <?xpacket begin="\u{FEFF}" id="W5M0MpCehiHzreSzNTczkc9d"?>
     <x:xmpmeta xmlns:x="adobe:ns:meta/">
      <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
       <rdf:Description rdf:about=""
         xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
         xmlns:xmp="http://ns.adobe.com/xap/1.0/"
-        Iptc4xmpExt:DigitalSourceType="\(sourceType)"
+        Iptc4xmpExt:DigitalSourceType="\(sourceTypes)\(sourceType)"
         xmp:CreatorTool="\(software)"/>
      </rdf:RDF>
     </x:xmpmeta>
     <?xpacket end="r"?>
     """
+  }
 }
