@@ -89,8 +89,9 @@ asks $socket 3 >/dev/null 2>&1
 check "daemon that cannot live is given up" \
   until_true 40 sh -c '[ "$(systemctl show -P ActiveState bananad.service)" = failed ]'
 sleep 3
-check "after at most five tries" sh -c \
-  '[ "$(journalctl -u bananad.service | grep -c "status=1/FAILURE")" -le 5 ]'
+# Five, and one that may have been under way when the counter was reset.
+check "after a few tries" sh -c \
+  '[ "$(journalctl -u bananad.service | grep -c "status=1/FAILURE")" -le 6 ]'
 rm /run/systemd/system/bananad.service.d/90-broken.conf
 systemctl daemon-reload
 systemctl reset-failed bananad.service bananad.socket
