@@ -23,13 +23,6 @@ STYLES = ["3d", "color", "flat"]
 SIZES = {"3d": 256, "color": 512, "flat": 512}
 TONE = re.compile(r"(medium-light|medium-dark|light|medium|dark) skin tone")
 HELD_OUT_ONE_IN = 40
-VALIDATION_ONE_IN = 25
-GENDERED = re.compile(r"(man|woman|men|women) (.+)")
-
-
-def digest(text):
-    """A number that stays the same on every machine."""
-    return int(hashlib.sha256(text.encode()).hexdigest(), 16)
 
 
 @dataclass(frozen=True)
@@ -47,26 +40,7 @@ class Picture:
     @property
     def held_out(self):
         """Kept out of the autoencoder's training, to measure it."""
-        return digest(self.concept) % HELD_OUT_ONE_IN == 0
-
-    @property
-    def validation(self):
-        """Kept out of the denoiser's training as a combination of parts it does see, or None.
-
-        "tone": this person in this skin tone, in no style. "gender": this role as this gender,
-        in no tone and no style. "style": this thing in this style only.
-        """
-        gendered = GENDERED.fullmatch(self.concept.split(":")[0])
-        if gendered:
-            role = digest("role " + gendered[2])
-            if role % VALIDATION_ONE_IN == 0 and \
-                    (gendered[1] in ("man", "men")) == (role // VALIDATION_ONE_IN % 2 == 0):
-                return "gender"
-        if self.toned:
-            return "tone" if digest("tone " + self.name) % VALIDATION_ONE_IN == 0 else None
-        style = digest("style " + self.concept)
-        left_out = STYLES[style // VALIDATION_ONE_IN % len(STYLES)]
-        return "style" if style % VALIDATION_ONE_IN == 0 and self.style == left_out else None
+        return int(hashlib.sha256(self.concept.encode()).hexdigest(), 16) % HELD_OUT_ONE_IN == 0
 
 
 def concept_of(name):

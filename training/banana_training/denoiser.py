@@ -162,11 +162,8 @@ class Denoiser(nn.Module):
         shape = (*text.shape[:2], k.layers, 2, k.key_value_heads, k.head_width)
         return self.text_kv(text).reshape(shape)
 
-    def forward(self, x, sigma, text, pooled, text_mask, taps=None, tokens=None):
-        """text [batch, T, text width], pooled [batch, text width], text_mask [batch, T] bool.
-
-        `tokens` are the positions of x's tokens where it does not hold all of them.
-        """
+    def forward(self, x, sigma, text, pooled, text_mask, taps=None):
+        """text [batch, T, text width], pooled [batch, text width], text_mask [batch, T] bool."""
         k = self.configuration
         b, n, _ = x.shape
         features = sigma_features(sigma, k.sigma_channels)
@@ -178,14 +175,13 @@ class Denoiser(nn.Module):
         if text_mask is not None:
             picture = torch.ones(b, n, dtype=torch.bool, device=x.device)
             mask = torch.cat([text_mask, picture], 1)[:, None, None, :]
-        cos, sin = (self.cos, self.sin) if tokens is None else (self.cos[tokens], self.sin[tokens])
         x = self.input(x)
         if taps is not None:
             taps.update({"denoiser.condition": condition, "denoiser.modulation": modulation,
                          "denoiser.text_kv": text_kv, "denoiser.input": x})
         for i, layer in enumerate(self.layers):
             x = layer(x, modulation, text_kv[:, :, i, 0], text_kv[:, :, i, 1], mask,
-                      cos, sin)
+                      self.cos, self.sin)
             if taps is not None:
                 taps[f"denoiser.layers.{i}"] = x
         shift, scale = self.final_modulation(activated).reshape(b, 2, 1, k.width).unbind(1)

@@ -41,8 +41,6 @@ class Examples:
         self.toned_share = toned_share
         concepts = {}
         for i, p in enumerate(self.pictures):
-            if p.validation:
-                continue
             plain, with_tone = concepts.setdefault(p.concept, {}).setdefault(p.style, ([], []))
             (with_tone if p.toned else plain).append(i)
         self.concepts = [list(styles.values()) for styles in concepts.values()]
@@ -69,12 +67,11 @@ def noise_levels(count, shift, device):
     return torch.where(torch.rand(count, device=device) < 0.3, high, sigma)
 
 
-def flow_loss(model, clean, noise, sigma, hidden, pooled, mask, half, tokens):
-    """The velocity's squared error: that of the clean latent over sigma² (at least 0.04)."""
+def flow_loss(model, clean, noise, sigma, hidden, pooled, mask, half):
+    """The velocity's squared error: that of the clean latent over sigma² (at least 0.01)."""
     level = sigma[:, None, None]
     with torch.autocast(clean.device.type, torch.bfloat16, enabled=half):
-        predicted = model((1 - level) * clean + level * noise, sigma, hidden, pooled, mask,
-                          tokens=tokens)
+        predicted = model((1 - level) * clean + level * noise, sigma, hidden, pooled, mask)
     error = (predicted.float() - clean).square().mean((1, 2))
     return (error / sigma.clamp(min=0.2).square()).mean(), error.mean()
 
@@ -103,10 +100,6 @@ def parsed(arguments=None):
     parser.add_argument("--heads", type=int, default=4)
     parser.add_argument("--hidden-width", type=int, default=768)
     parser.add_argument("--shift", type=float, default=3.0)
-    parser.add_argument("--tokens", type=int, default=0,
-                        help="how many tokens of a picture are seen at first; 0: all")
-    parser.add_argument("--whole-from", type=float, default=0.75,
-                        help="the part of the run from which all tokens are seen")
     parser.add_argument("--decay-from", type=float, default=0.7)
     parser.add_argument("--precision", choices=["f32", "bf16"],
                         help="of products: bf16 on CUDA; f32 on CPUs, where without matrix units "
@@ -156,12 +149,8 @@ class Run:
             "names": [name for name, _ in self.model.named_parameters()],
             "configuration": self.configuration.dictionary()}, self.path)
 
-    def advance(self, factor, drop=False):
-        """One step at `factor` times the rates; gives the loss and the clean latent's error.
-
-        With `drop` only `--tokens` of every picture are seen (Zheng et al. 2023, "Fast Training
-        of Diffusion Models with Masked Transformers").
-        """
+    def advance(self, factor):
+        """One step at `factor` times the rates; gives the loss and the clean latent's error."""
         k = self.k
         for optimizer, rate in zip(self.optimizers, (k.rate, k.rest_rate)):
             for group in optimizer.param_groups:
@@ -170,13 +159,9 @@ class Run:
         rows, captions = self.examples.draw(k.batch, np.random.default_rng(self.step))
         hidden, pooled, mask = (t.to(self.device) for t in self.texts.batch(captions))
         clean = self.examples.latents[rows].to(self.device).float()
-        tokens = None
-        if drop:
-            tokens = torch.randperm(clean.shape[1])[:k.tokens].to(self.device)
-            clean = clean[:, tokens]
         sigma = noise_levels(k.batch, k.shift, self.device)
         loss, error = self.loss_of(self.model, clean, torch.randn_like(clean), sigma,
-                                   hidden.float(), pooled.float(), mask, self.half, tokens)
+                                   hidden.float(), pooled.float(), mask, self.half)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.rest, 1.0)
         for optimizer in self.optimizers:
@@ -194,8 +179,7 @@ def train(run, k):
     interrupt, figures = Interrupt(), []
     while not interrupt and time.time() < end and run.step < k.steps:
         progress = max((time.time() - begin) / (end - begin), (run.step + 1) / k.steps)
-        figures.append(run.advance(rate_factor(run.step, 30, progress, k.decay_from),
-                                   k.tokens > 0 and progress < k.whole_from))
+        figures.append(run.advance(rate_factor(run.step, 30, progress, k.decay_from)))
         now = time.time()
         if now - reported > 30:
             loss, error = np.mean(figures, 0)
