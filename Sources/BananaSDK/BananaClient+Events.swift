@@ -9,8 +9,8 @@ extension BananaClient {
   ///       if case .completed(let picture) = event { try picture.png.write(to: file) }
   ///     }
   ///
-  /// It ends after the last picture, or throws a `BananaError`. A reader that stops before, or whose
-  /// task is cancelled, closes the connection, which cancels the job.
+  /// It ends after the last picture, or throws a `BananaError`. A reader that stops before, or
+  /// whose task is cancelled, closes the connection, which cancels the job.
   /// - Parameter request: Its `partialImages`, 0...3, says how many previews to send.
   public func events(
     for request: ImageGenerationRequest
