@@ -1,3 +1,4 @@
+import BananaServer
 import BananaTesting
 import FoundationEssentials
 import Testing
@@ -92,7 +93,8 @@ import Testing
       #expect(neededBytes != nil)
     }
     struct Broken: Error, CustomStringConvertible { let description = "model.json is missing" }
-    try await TestDaemon.serving(makeEngine: { throw Broken() }) { daemon async throws in
+    let makeEngine: EngineFactory = { throw Broken() }
+    try await TestDaemon.serving(makeEngine: makeEngine) { daemon async throws in
       let checks = DaemonChecks(socketPath: daemon.socketPath, modelFolders: [])
       #expect(
         await eventually {

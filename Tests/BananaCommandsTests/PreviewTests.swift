@@ -98,17 +98,16 @@ import Testing
   @Test func drawsThePictureOverTheLastOne() throws {
     let png = Data(try PNG.encode(half(64)))
     var written: [String] = []
-    withoutActuallyEscaping({ written.append($0) }) { write in
-      var screen = DrawingScreen(
-        graphics: .blocks(trueColor: true), size: .init(columns: 20, cellHeight: 16), write: write)
-      screen.show(
-        GenerationProgress(
-          stage: .denoise, step: 1, of: 4, picture: 0, pictures: 1, secondsLeft: nil))
-      screen.show(png)
-      screen.show(png)
-      screen.showQueue(jobsAhead: 2)
-      screen.close()
-    }
+    var screen = DrawingScreen(
+      graphics: .blocks(trueColor: true), size: .init(columns: 20, cellHeight: 16),
+      write: { written.append($0) })
+    screen.show(
+      GenerationProgress(
+        stage: .denoise, step: 1, of: 4, picture: 0, pictures: 1, secondsLeft: nil))
+    screen.show(png)
+    screen.show(png)
+    screen.showQueue(jobsAhead: 2)
+    screen.close()
     #expect(written.count == 5)
     #expect(written[0] == "\r\u{1B}[K" + "denoise [######....")
     let room = String(repeating: "\n", count: 16)

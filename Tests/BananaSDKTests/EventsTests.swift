@@ -80,10 +80,10 @@ import Testing
     let configuration = DaemonConfiguration(waitingJobs: 1)
     try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
       let client = BananaClient(socketPath: daemon.socketPath)
-      let sizes = ["512x512", "256x256"]
-      let jobs = sizes.map { size in
-        Task { try await client.generate(ImageGenerationRequest(prompt: "p", size: size)) }
-      }
+      let first = Task { try await client.generate(ImageGenerationRequest(prompt: "p")) }
+      #expect(await eventually { engine.record.requests.count == 1 })
+      let other = ImageGenerationRequest(prompt: "p", size: "256x256")
+      let second = Task { try await client.generate(other) }
       #expect(await eventually { (try? await client.status().queueDepth) == 1 })
       let error = await #expect(throws: BananaError.self) {
         try await client.generate(ImageGenerationRequest(prompt: "p"))
@@ -91,7 +91,8 @@ import Testing
       #expect(error?.code == .busy)
       #expect((error?.retryAfter ?? .zero) >= .seconds(1))
       engine.release()
-      for job in jobs { _ = try await job.value }
+      _ = try await first.value
+      _ = try await second.value
     }
   }
 
