@@ -70,11 +70,12 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   public var finishedJobs: Int
   public var connections: Int
   public var memory: Memory
+  public var thermal: ThermalStatus
 
   public init(
     version: String, pid: Int, uptimeSeconds: Double, socket: String, model: Model,
     backend: String?, queueDepth: Int, queueCapacity: Int, runningJobs: Int,
-    running: RunningJob?, finishedJobs: Int, connections: Int, memory: Memory
+    running: RunningJob?, finishedJobs: Int, connections: Int, memory: Memory, thermal: ThermalStatus
   ) {
     self.version = version
     self.pid = pid
@@ -89,10 +90,11 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     self.finishedJobs = finishedJobs
     self.connections = connections
     self.memory = memory
+    self.thermal = thermal
   }
 
   private enum CodingKeys: String, CodingKey {
-    case version, pid, socket, model, backend, running, connections, memory
+    case version, pid, socket, model, backend, running, connections, memory, thermal
     case uptimeSeconds = "uptime_seconds"
     case queueDepth = "queue_depth"
     case queueCapacity = "queue_capacity"

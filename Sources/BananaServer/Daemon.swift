@@ -6,7 +6,7 @@ import NIOCore
 import NIOExtras
 import NIOHTTPTypes
 import NIOPosix
-import ServiceLifecycle
+package import ServiceLifecycle
 
 /// The daemon: HTTP/1.1 on a Unix socket in front of the scheduler and the resident model.
 ///
@@ -25,34 +25,82 @@ package struct Daemon: Service {
   private let peels: PeelRegistry
   private let connections = ConnectionRegistry()
   private let metrics: MetricsRegistry
+  private let heat: ThermalGovernor
+  private let memory: MemoryGovernor
+  private let watch: EngineWatch
 
   /// - Parameters:
   ///   - listener: For apps; owned by the daemon from here on.
   ///   - adminListener: Who comes by it may do what concerns all users; owned likewise.
   ///   - metrics: What `/metrics` shows.
-  ///   - availableBytes: Memory that is free for new work; nil when unknown.
+  ///   - environment: Where systemd may say how memory pressure is watched.
+  ///   - availableBytes: Memory that is free for new work; by default what the kernel tells.
   ///   - makeEngine: Called when the daemon runs, and again by later requests while it throws.
   package init(
     configuration: DaemonConfiguration = .init(), listener: Listener,
     adminListener: Listener? = nil, logger: Logger, metrics: MetricsRegistry = MetricsRegistry(),
-    availableBytes: @escaping @Sendable () -> Int? = { ProcessFacts.memory.availableBytes },
+    environment: [String: String] = [:], availableBytes: (@Sendable () -> Int?)? = nil,
     makeEngine: @escaping EngineFactory
   ) {
+    let activity = EngineActivity()
+    let watch = EngineWatch(activity: activity)
+    let idleUnload = configuration.idleUnload
+    let memory = MemoryGovernor(
+      settings: .init(idleUnload: idleUnload > .zero ? idleUnload : nil), activity: activity,
+      environment: environment, logger: logger)
+
     self.configuration = configuration
     self.listener = listener
     self.adminListener = adminListener
     self.logger = logger
     model = ResidentModel(
-      logger: logger, retryInterval: configuration.modelRetryInterval, makeEngine: makeEngine)
+      logger: logger, retryInterval: configuration.modelRetryInterval
+    ) {
+      let engine = try await makeEngine()
+      memory.govern(engine)
+      if let actor = engine as? any Actor { watch.watch(actor) }
+      return engine
+    }
+    self.watch = watch
+    self.memory = memory
     self.metrics = metrics
-    scheduler = JobScheduler(
-      configuration: configuration, metrics: metrics, availableBytes: availableBytes)
+    let scheduler = JobScheduler(
+      configuration: configuration, metrics: metrics, activity: activity,
+      availableBytes: availableBytes ?? { memory.availableBytes })
+    self.scheduler = scheduler
+    heat = ThermalGovernor(
+      sysfsRoot: configuration.sysfsRoot,
+      ladder: ThermalLadder(
+        mostBatch: configuration.limits.batch, mostThreads: configuration.limits.threads),
+      logger: logger
+    ) { scheduler.apply($0) }
     peels = PeelRegistry(
       stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
       limits: configuration.peelLimits, logger: logger
     ) { [model] file in
       try await model.engine().check(file)
     }
+  }
+
+  /// What keeps board and machine well while the daemon serves.
+  package var governors: [any Service] { [heat, memory] }
+
+  /// What keeps systemd informed, if it has started the daemon.
+  package func systemd(environment: [String: String]) -> [any Service] {
+    guard let notifier = ServiceNotifier(environment: environment) else { return [] }
+    return [
+      SystemdService(notifier: notifier, watch: watch, logger: logger) { [model, scheduler, heat] in
+        let jobs = await scheduler.snapshot(for: nil)
+        switch await model.state {
+        case .opening: return "Opening the model."
+        case .unavailable(let reason): return "No model: \(reason)"
+        case .available(let engine, _):
+          let waiting = jobs.waitingJobs.values.reduce(0, +)
+          return "\(engine.model.name): \(jobs.runningJobs) running, \(waiting) waiting, "
+            + "\(jobs.finishedJobs) done" + (heat.isLimiting ? "; slowed down by heat" : "")
+        }
+      }
+    ]
   }
 
   /// Takes on new settings; limits that a client has met already stay met.
@@ -144,7 +192,8 @@ package struct Daemon: Service {
   private func makeHTTPChannel() -> HTTP1Channel {
     let routes = DaemonRoutes(
       model: model, scheduler: scheduler, peels: peels, connections: connections,
-      metrics: metrics, socketPath: listener.path, started: .now, logger: logger)
+      metrics: metrics, heat: heat, memory: memory, socketPath: listener.path, started: .now,
+      logger: logger)
     let responder = routes.makeResponder()
     let idleTimeout = TimeAmount(configuration.idleTimeout)
     return HTTP1Channel(

@@ -14,6 +14,10 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var peelLimits: PeelRegistry.Limits
   /// What the engine may use while nothing is too hot.
   package var limits: EngineLimits
+  /// Where the kernel tells of the machine's heat.
+  package var sysfsRoot: String
+  /// After so long without a job the engine gives its memory back; zero is never.
+  package var idleUnload: Duration
 
   /// Jobs that may wait beside those that run; one more is answered with `busy`.
   package var waitingJobs: Int
@@ -37,7 +41,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
     idleTimeout: Duration = .seconds(120), modelRetryInterval: Duration = .seconds(5),
     stateDirectory: String = "/var/lib/banana", peelsDirectory: String? = nil,
     peelLimits: PeelRegistry.Limits = .init(),
-    limits: EngineLimits = .init(batch: 1, threads: 1, pace: 1), ageing: Duration = .seconds(30),
+    limits: EngineLimits = .init(batch: 1, threads: 1, pace: 1), sysfsRoot: String = "/sys",
+    idleUnload: Duration = .seconds(300), ageing: Duration = .seconds(30),
     quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
     editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048
   ) {
@@ -49,6 +54,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.peelsDirectory = peelsDirectory
     self.peelLimits = peelLimits
     self.limits = limits
+    self.sysfsRoot = sysfsRoot
+    self.idleUnload = idleUnload
     self.ageing = ageing
     self.quotas = quotas
     self.resultSeconds = resultSeconds

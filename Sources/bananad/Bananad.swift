@@ -102,7 +102,7 @@ struct Bananad: AsyncParsableCommand {
       settings.modelsDirectory ?? DataDirectory.models(environment: environment)
     let daemon = Daemon(
       configuration: settings.daemon, listener: listeners.app, adminListener: listeners.admin,
-      logger: logger
+      logger: logger, environment: environment
     ) {
       try await makeEngine(modelsDirectory: modelsDirectory, threads: threads)
     }
@@ -111,7 +111,10 @@ struct Bananad: AsyncParsableCommand {
       read: { [self] in try self.settings() })
     let services = ServiceGroup(
       configuration: .init(
-        services: [reload, daemon], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
+        // The last is stopped first: systemd hears of it before the running jobs are finished.
+        services: [reload] + daemon.governors + [daemon]
+          + daemon.systemd(environment: environment),
+        gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     if stopOnStdinEOF { stopAtEndOfInput(services) }
     try await services.run()
   }
@@ -133,7 +136,7 @@ struct Bananad: AsyncParsableCommand {
       ?? DataDirectory.state(environment: environment, isRoot: geteuid() == 0)
     settings.daemon.peelsDirectory =
       settings.peelsDirectory ?? DataDirectory.peels(environment: environment)
-    settings.sysfsRoot = sysfsRoot ?? settings.sysfsRoot
+    settings.daemon.sysfsRoot = sysfsRoot ?? settings.daemon.sysfsRoot
     settings.logLevel = logLevel ?? settings.logLevel
     settings.daemon.waitingJobs = queue ?? settings.daemon.waitingJobs
     settings.threads = threads ?? settings.threads

@@ -24,7 +24,7 @@ import Testing
       """#)
     #expect(settings.socket == "/a" && settings.adminSocket == "/b")
     #expect(settings.stateDirectory == "/c" && settings.modelsDirectory == "/d")
-    #expect(settings.sysfsRoot == "/e" && settings.threads == 3)
+    #expect(settings.daemon.sysfsRoot == "/e" && settings.threads == 3)
     #expect(settings.daemon.limits.batch == 2 && settings.logLevel == .debug)
     #expect(settings.daemon.waitingJobs == 7 && settings.daemon.ageing == .milliseconds(1500))
     #expect(

@@ -10,6 +10,8 @@ struct DaemonRoutes: Sendable {
   let peels: PeelRegistry
   let connections: ConnectionRegistry
   let metrics: MetricsRegistry
+  let heat: ThermalGovernor
+  let memory: MemoryGovernor
   let socketPath: String
   let started: ContinuousClock.Instant
   let logger: Logger
@@ -79,6 +81,6 @@ struct DaemonRoutes: Sendable {
       backend: backend, queueDepth: jobs.waitingJobs.values.reduce(0, +),
       queueCapacity: jobs.capacity, runningJobs: jobs.runningJobs, running: jobs.running,
       finishedJobs: jobs.finishedJobs, connections: connections.count,
-      memory: ProcessFacts.memory)
+      memory: ProcessFacts.memory, thermal: heat.status)
   }
 }

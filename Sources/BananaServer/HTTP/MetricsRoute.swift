@@ -20,9 +20,16 @@ extension DaemonRoutes {
     metrics.set(.pace, to: jobs.limits.pace)
     metrics.set(.connections, to: Double(connections.count))
     metrics.set(.uptimeSeconds, to: (ContinuousClock.now - started).seconds)
-    let memory = ProcessFacts.memory
-    if let bytes = memory.residentBytes { metrics.set(.residentBytes, to: Double(bytes)) }
-    if let bytes = memory.availableBytes { metrics.set(.availableBytes, to: Double(bytes)) }
+    let facts = ProcessFacts.memory
+    if let bytes = facts.residentBytes { metrics.set(.residentBytes, to: Double(bytes)) }
+    if let bytes = facts.availableBytes { metrics.set(.availableBytes, to: Double(bytes)) }
+    metrics.set(.memoryPressure, to: Double(memory.pressureEvents))
+    metrics.set(.sharedPeels, to: Double(await peels.list(for: .everyone).count))
+    let thermal = heat.status
+    metrics.set(.thermalBudget, to: thermal.budget)
+    if let zone = thermal.zone {
+      metrics.set(.temperature, ["zone": zone.type], to: zone.celsius)
+    }
     if case .available = await model.state {
       metrics.set(.isReady, to: jobs.isDraining ? 0 : 1)
     } else {

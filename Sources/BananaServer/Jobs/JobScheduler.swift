@@ -23,6 +23,7 @@ package actor JobScheduler {
   private let availableBytes: @Sendable () -> Int?
   private let metrics: MetricsRegistry
   private let throttle: EngineThrottle
+  private let activity: EngineActivity
   private var queue: FairQueue<QueuedJob>
   private var quotas = QuotaBook()
   private var store = ResultStore()
@@ -39,10 +40,12 @@ package actor JobScheduler {
   ///   admits everything.
   package init(
     configuration: DaemonConfiguration, metrics: MetricsRegistry = MetricsRegistry(),
+    activity: EngineActivity = EngineActivity(),
     availableBytes: @escaping @Sendable () -> Int? = { ProcessFacts.memory.availableBytes }
   ) {
     self.configuration = configuration
     self.metrics = metrics
+    self.activity = activity
     self.availableBytes = availableBytes
     throttle = EngineThrottle(full: configuration.limits)
     queue = FairQueue(ageing: configuration.ageing)
@@ -309,15 +312,18 @@ package actor JobScheduler {
     let pictureJobs = jobs.map { job in
       PictureJob(
         request: job.request, isCancelled: { job.stop.value != nil },
-        progress: { [events = job.events, tracker = job.tracker] progress in
+        progress: { [activity, events = job.events, tracker = job.tracker] progress in
+          activity.advance()
           guard let update = tracker?.update(progress), job.submission.isStreamed else { return }
           events.yield(.progress(update))
         },
         preview: { [events = job.events] in events.yield(.preview($0)) },
         finish: { continuation.yield((job.id, $0)) })
     }
-    Task { @concurrent in
+    activity.begin()
+    Task { @concurrent [activity] in
       await engine.generate(pictureJobs)
+      activity.end()
       continuation.finish()
     }
     for await end in ends { finish(end.id, end.result) }

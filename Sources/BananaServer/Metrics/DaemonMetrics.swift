@@ -32,6 +32,15 @@ extension Metric {
     "banana_uptime_seconds", .gauge, "Seconds since the daemon started.")
   static let isReady = Metric(
     "banana_ready", .gauge, "1 when a model is open and pictures can be drawn, else 0.")
+  static let temperature = Metric(
+    "banana_temperature_celsius", .gauge,
+    "The sensor that is nearest to where the kernel slows the processor down.")
+  static let thermalBudget = Metric(
+    "banana_thermal_budget", .gauge, "The share of the full work that heat allows, 0 to 1.")
+  static let memoryPressure = Metric(
+    "banana_memory_pressure_events", .gauge, "How often memory was short since the start.")
+  static let sharedPeels = Metric(
+    "banana_shared_peels", .gauge, "Peels that are installed for all users.")
   static let batchLimit = Metric(
     "banana_limit_batch", .gauge, "Pictures that the governor allows in one pass.")
   static let threadLimit = Metric(

@@ -44,7 +44,7 @@ extension Setting {
     path("state", \.stateDirectory, "The folder for what is installed, peels for example."),
     path("models", \.modelsDirectory, "The folder with the model packages."),
     path("peels", \.peelsDirectory, "The folder with the peels that came with Banana."),
-    path("sysfs_root", \.sysfsRoot, "Where the kernel's sysfs is."),
+    path("sysfs_root", \.daemon.sysfsRoot, "Where the kernel's sysfs is."),
     int("threads", \.threads, 1...1024, "Threads that compute; without it one a processor."),
     int(
       "batch", \.daemon.limits.batch, 1...64, reloadable: false,
@@ -81,6 +81,9 @@ extension Setting {
       "The largest body of a request to edit an image."),
     int(
       "edit_pixels", \.daemon.editPixels, 1...1 << 26, "The most pixels of an image to edit."),
+    duration(
+      "idle_unload_seconds", \.daemon.idleUnload, 0...86_400, reloadable: false,
+      "After so long without a job the memory of the engine is given back; 0 is never."),
     duration(
       "idle_timeout_seconds", \.daemon.idleTimeout, 1...86_400, reloadable: false,
       "How long a connection may stay open without a request."),

@@ -14,8 +14,6 @@ package struct Settings: Sendable, Equatable {
   package var peelsDirectory: String?
   /// Nil is where models are installed.
   package var modelsDirectory: String?
-  /// What the kernel tells of the machine.
-  package var sysfsRoot = "/sys"
   package var logLevel = Logger.Level.info
   /// Nil is one a processor.
   package var threads: Int?
