@@ -13,7 +13,7 @@ import Testing
 
 /// Installing in the face of kill -9.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct PeelCrashTests {
-  static let rounds = 30
+  static let rounds = 100
 
   /// The folder of the parent and the children that it kills.
   static func folder(of pid: pid_t) -> String { "/tmp/banana-peel-crash-\(pid)" }
@@ -54,6 +54,8 @@ import Testing
       }
       #expect(fixture.files("7") == names.flatMap { ["\($0).json", "\($0).safetensors"] })
     }
+    // Otherwise the children died before they did anything.
+    #expect(try await fixture.start().show("kept", for: .user(7)).sha256 != first.sha256)
   }
 
   /// Both moments between the renames of a replacement.
