@@ -75,7 +75,8 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   public init(
     version: String, pid: Int, uptimeSeconds: Double, socket: String, model: Model,
     backend: String?, queueDepth: Int, queueCapacity: Int, runningJobs: Int,
-    running: RunningJob?, finishedJobs: Int, connections: Int, memory: Memory, thermal: ThermalStatus
+    running: RunningJob?, finishedJobs: Int, connections: Int, memory: Memory,
+    thermal: ThermalStatus
   ) {
     self.version = version
     self.pid = pid

@@ -5,7 +5,7 @@ import Testing
 
 @testable import BananaCommands
 
-@Suite(.timeLimit(.minutes(1))) struct DoctorTests {
+@Suite(.timeLimit(.minutes(5))) struct DoctorTests {
   /// Files of a board that is well.
   static let board: [String: String?] = [
     "proc/cpuinfo": "processor\t: 0\nFeatures\t: fp asimd asimddp\nprocessor\t: 1\n",

@@ -7,7 +7,7 @@ import Testing
 
 @testable import BananaCommands
 
-@Suite(.timeLimit(.minutes(1))) struct GenerateCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct GenerateCommandTests {
   private func run(_ arguments: [String]) async throws {
     var command = try BananaCommand.parseAsRoot(arguments)
     if var command = command as? any AsyncParsableCommand {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import BananaCommands
 
-@Suite(.timeLimit(.minutes(1))) struct PeelCommandTests {
+@Suite(.timeLimit(.minutes(5))) struct PeelCommandTests {
   private func run(_ arguments: [String]) async throws {
     var command = try BananaCommand.parseAsRoot(arguments)
     if var command = command as? any AsyncParsableCommand {

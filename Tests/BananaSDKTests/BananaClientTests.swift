@@ -5,7 +5,7 @@ import BananaTesting
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct BananaClientTests {
+@Suite(.timeLimit(.minutes(5))) struct BananaClientTests {
   @Test func drawsPictures() async throws {
     let engine = FakeEngine()
     try await TestDaemon.serving(engine) { daemon async throws in

@@ -5,7 +5,7 @@ import BananaTesting
 import Testing
 
 /// A request's events, and how to get out of it.
-@Suite(.timeLimit(.minutes(1))) struct EventsTests {
+@Suite(.timeLimit(.minutes(5))) struct EventsTests {
   @Test func tellsWhatHappensInOrder() async throws {
     try await TestDaemon.serving(FakeEngine(stepDuration: .milliseconds(2))) {
       daemon async throws in

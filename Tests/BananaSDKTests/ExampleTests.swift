@@ -9,7 +9,7 @@ import Testing
 #endif
 
 /// The example app, as it is built.
-@Suite(.timeLimit(.minutes(1))) struct ExampleTests {
+@Suite(.timeLimit(.minutes(5))) struct ExampleTests {
   @Test func drawsIntoAFile() async throws {
     let products = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
     let example = URL(filePath: products).deletingLastPathComponent().path + "/Draw"

@@ -7,7 +7,7 @@ import Testing
 
 @testable import BananaSDK
 
-@Suite(.timeLimit(.minutes(1))) struct ImageEditTests {
+@Suite(.timeLimit(.minutes(5))) struct ImageEditTests {
   @Test func writesTheFormOfOpenAIsClients() throws {
     var request = ImageGenerationRequest(prompt: "ä\r\n--b", count: 2, seed: 7)
     request.peels = [PeelReference(name: "a", strength: 0.5)]

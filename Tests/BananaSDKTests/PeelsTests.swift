@@ -5,7 +5,7 @@ import BananaTesting
 import FoundationEssentials
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct PeelsTests {
+@Suite(.timeLimit(.minutes(5))) struct PeelsTests {
   @Test func installsShowsAndRemoves() async throws {
     try await TestDaemon.serving { daemon async throws in
       let client = BananaClient(socketPath: daemon.socketPath)

@@ -5,7 +5,7 @@ import FoundationEssentials
 import Testing
 
 /// Which jobs are drawn together, and whether they fit into memory.
-@Suite(.timeLimit(.minutes(1))) struct BatchTests {
+@Suite(.timeLimit(.minutes(5))) struct BatchTests {
   private static func configuration(batch: Int) -> DaemonConfiguration {
     DaemonConfiguration(limits: EngineLimits(batch: batch, threads: 2, pace: 1))
   }

@@ -15,7 +15,7 @@ import UnixSignals
 #endif
 
 /// Starting, stopping, and what a daemon does when things are missing.
-@Suite(.timeLimit(.minutes(1))) struct DaemonTests {
+@Suite(.timeLimit(.minutes(5))) struct DaemonTests {
   @Test func serves1000ConnectionsAtOnce() async throws {
     let configuration = DaemonConfiguration(waitingJobs: 500, quotas: .off)
     try await TestDaemon.serving(configuration: configuration) { daemon async throws in

@@ -6,7 +6,7 @@ import Imaging
 import Testing
 
 /// `POST /v1/images/edits`.
-@Suite(.timeLimit(.minutes(1))) struct EditTests {
+@Suite(.timeLimit(.minutes(5))) struct EditTests {
   private static func png(_ width: Int, _ height: Int, _ color: Color) throws -> [UInt8] {
     try PNG.encode(Pixels(width: width, height: height, filledWith: color))
   }

@@ -5,7 +5,7 @@ import FoundationEssentials
 import Testing
 
 /// Every error code is provoked, and every one is in the documentation.
-@Suite(.timeLimit(.minutes(1))) struct ErrorCodeTests {
+@Suite(.timeLimit(.minutes(5))) struct ErrorCodeTests {
   /// What provokes a code: requests for pictures to a daemon with this engine.
   private struct Provocation {
     var fields = #""prompt":"p""#

@@ -11,7 +11,7 @@ import Testing
 #endif
 
 /// Several users at one daemon, told apart by the kernel. Only root can be several users.
-@Suite(.timeLimit(.minutes(2)), .enabled(if: Impersonation.isPossible)) struct IsolationTests {
+@Suite(.timeLimit(.minutes(5)), .enabled(if: Impersonation.isPossible)) struct IsolationTests {
   private static let ann: UInt32 = 61_001
   private static let ben: UInt32 = 61_002
 

@@ -5,7 +5,7 @@ import FoundationEssentials
 import Testing
 
 /// `/v1/jobs`, cancelling, deadlines and stored results.
-@Suite(.timeLimit(.minutes(1))) struct JobRouteTests {
+@Suite(.timeLimit(.minutes(5))) struct JobRouteTests {
   private static func delete(_ id: String, at path: String) async throws -> RawConnection.Answer {
     try await RawConnection(path).exchange("DELETE", Route.job(id))
   }

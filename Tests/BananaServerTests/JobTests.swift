@@ -5,7 +5,7 @@ import FoundationEssentials
 import Testing
 
 /// The queue, as clients see it.
-@Suite(.timeLimit(.minutes(1))) struct JobTests {
+@Suite(.timeLimit(.minutes(5))) struct JobTests {
   private static func request(_ prompt: String, stream: Bool = false) -> [UInt8] {
     let body = Array(#"{"prompt":"\#(prompt)","seed":1,"stream":\#(stream)}"#.utf8)
     return RawConnection.request("POST", Route.imageGenerations, body: body)

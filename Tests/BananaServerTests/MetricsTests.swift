@@ -3,7 +3,7 @@ import BananaServer
 import BananaTesting
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct MetricsTests {
+@Suite(.timeLimit(.minutes(5))) struct MetricsTests {
   @Test func writesPrometheusText() {
     let metrics = MetricsRegistry()
     let jobs = Metric("jobs_total", .counter, "Jobs.\nTwo \\ lines.")

@@ -45,7 +45,7 @@ extension PeelRegistry {
   }
 }
 
-@Suite(.timeLimit(.minutes(1))) struct PeelRegistryTests {
+@Suite(.timeLimit(.minutes(5))) struct PeelRegistryTests {
   private func with(_ body: (PeelFixture) async throws -> Void) async throws {
     try await TemporaryFolder.with { folder async throws in
       try await body(PeelFixture(state: folder + "/state"))

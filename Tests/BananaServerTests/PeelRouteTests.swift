@@ -5,7 +5,7 @@ import FoundationEssentials
 import Testing
 
 /// `/v1/peels` over a socket.
-@Suite(.timeLimit(.minutes(1))) struct PeelRouteTests {
+@Suite(.timeLimit(.minutes(5))) struct PeelRouteTests {
   private func ask(
     _ daemon: TestDaemon, _ method: String, _ path: String, body: [UInt8]? = nil
   ) async throws -> RawConnection.Answer {

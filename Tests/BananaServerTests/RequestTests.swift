@@ -5,7 +5,7 @@ import FoundationEssentials
 import Testing
 
 /// What goes in at the socket, right and wrong.
-@Suite(.timeLimit(.minutes(1))) struct RequestTests {
+@Suite(.timeLimit(.minutes(5))) struct RequestTests {
   struct Bad: Sendable, CustomTestStringConvertible {
     var body: String
     var status: Int

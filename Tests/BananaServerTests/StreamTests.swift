@@ -5,7 +5,7 @@ import FoundationEssentials
 import Testing
 
 /// Answers as server-sent events.
-@Suite(.timeLimit(.minutes(1))) struct StreamTests {
+@Suite(.timeLimit(.minutes(5))) struct StreamTests {
   private struct Event {
     var name: String
     var data: Data
