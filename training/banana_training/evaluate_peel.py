@@ -3,7 +3,8 @@
     python -m banana_training.evaluate_peel --base ../models/sticker \
         --peel ../peels/pixel-art.safetensors --pictures FOLDER --sheet ../docs/peels/pixel-art.png
 
-Each caption, seen or held out, is drawn in the model's default style; retrieval is against all
+Each caption, seen or held out, is drawn in the model's default style (or in the one that its line
+asks for); retrieval is against all
 pictures of the folder.
 """
 
@@ -41,15 +42,18 @@ def gallery_of(folder, pictures, side):
 
 
 def drawing(base, steps=None):
-    """draw(names, seeds) to premultiplied RGBA [n, 4, h, w], in the model's default style."""
-    return lambda names, seeds: base.draw(
-        [base.text(base.default_style, name) for name in names], seeds, steps)
+    """draw(pictures, seeds) to premultiplied RGBA [n, 4, h, w] of the pictures' captions.
+
+    They are drawn in the style that a picture is asked for in, else the model's default one.
+    """
+    return lambda pictures, seeds: base.draw(
+        [base.text(p.style or base.default_style, p.name) for p in pictures], seeds, steps)
 
 
 def measured(draw, rows, pictures, gallery, seeds):
     """Retrieval of those rows of the pictures, each drawn with every seed."""
     rows = [row for row in rows for _ in seeds]
-    drawn = draw([pictures[row].name for row in rows], list(seeds) * (len(rows) // len(seeds)))
+    drawn = draw([pictures[row] for row in rows], list(seeds) * (len(rows) // len(seeds)))
     at1, at5 = retrieval(thumbnails(drawn), rows, gallery)
     return {"retrieval@1": round(100 * at1, 1), "retrieval@5": round(100 * at5, 1),
             "pictures": len(rows)}
@@ -58,7 +62,7 @@ def measured(draw, rows, pictures, gallery, seeds):
 def evaluate_peel(draw_without, draw_with, folder, side, count=100, seeds=(1,)):
     """Retrieval against all pictures of a folder, in percent.
 
-    The two functions draw names without and with the peel (see `drawing`); pictures are read at
+    The two functions draw captions without and with the peel (see `drawing`); pictures are read at
     `side` pixels. At most `count` captions of each kind are drawn, with each of the seeds.
     """
     pictures = captioned_pictures(folder)
@@ -74,10 +78,10 @@ def evaluate_peel(draw_without, draw_with, folder, side, count=100, seeds=(1,)):
 
 def attached_drawing(base, peel, strength=1.0, steps=None):
     """As `drawing`, with a peel's file on the base while it draws."""
-    def draw(names, seeds):
+    def draw(pictures, seeds):
         attached, _ = attach_peel(base.denoiser, peel, strength)
         try:
-            return drawing(base, steps)(names, seeds)
+            return drawing(base, steps)(pictures, seeds)
         finally:
             attached.detach()
     return draw
@@ -98,8 +102,8 @@ def sheet(draw_without, draw_with, folder, out, columns=10, seed=7):
         chosen = spread([p for p in pictures if p.held_out == held_out], columns)
         if not chosen:
             continue
-        names, seeds = [p.name for p in chosen], [seed] * len(chosen)
-        before, after = draw_without(names, seeds), draw_with(names, seeds)
+        seeds = [seed] * len(chosen)
+        before, after = draw_without(chosen, seeds), draw_with(chosen, seeds)
         own = torch.stack([torch.from_numpy(pixels_of(Path(folder) / p.file, 256))
                            .permute(2, 0, 1).float() / 255 for p in chosen])
         block = np.concatenate([np.concatenate(list(cells(row)), 1)

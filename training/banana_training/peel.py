@@ -75,7 +75,11 @@ class Examples:
             raise FolderError(f"all pictures of {folder} are held out: leave some to train on")
         latents, _ = encoded(base.encoder, folder, pictures, base.native_size)
         self.latents = (latents - base.mean) / base.divisor
-        self.texts = [variations(p) for p in pictures]
+        self.texts, self.own_styles = [variations(p) for p in pictures], [p.style for p in pictures]
+        unknown = {p.style for p in pictures if p.style} - set(base.styles)
+        if unknown:
+            raise FolderError(f"captions.jsonl asks for {', '.join(sorted(unknown))}; the model "
+                              f"has the styles {', '.join(base.styles)}")
         others = [s for s in base.styles if s != base.default_style]
         self.styles = [style] if style else [base.default_style] + others
         first = DEFAULT_STYLE_SHARE if len(self.styles) > 1 else 1.0
@@ -104,7 +108,8 @@ class Examples:
         prompt = self.texts[row][g.choice(len(VARIANTS), p=CHANCES)]
         if self.trigger and g.random() < TRIGGER_SHARE:
             prompt += ", " + self.trigger
-        return self.base.text(g.choice(self.styles, p=self.shares), prompt)
+        style = self.own_styles[row] or g.choice(self.styles, p=self.shares)
+        return self.base.text(style, prompt)
 
 
 def noise_levels(count, shift):

@@ -15,15 +15,18 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
-from .data import TONE, concept_of, digest, rasterised, unpacked
+from .data import TONE, concept_of, digest, premultiplied, rasterised, unpacked
+from .retrieval import thumbnails
 from .trainer import save_json
 
 HELD_OUT_ONE_IN = 20
 SIDE = 256
 PIXEL_ART_SIDE = 32
 PIXEL_ART_COLOURS = 16
+NOTO_PICTURES = 480
 VARIATION_SELECTOR = 0xFE0F
 
 
@@ -65,9 +68,16 @@ def pixelated(pixels):
 
 
 def pixel_art(folder, k):
-    """The flat pictures, processed."""
-    for entry in entries(folder, "flat"):
-        yield entry, pixelated(rasterised(Path(folder) / entry["file"], SIDE))
+    """Every concept in one of the styles, half of them in 3d, processed.
+
+    A picture is only asked for in its own style: the base knows what it shows, so that there is
+    nothing to learn but the pixels.
+    """
+    for style, shares in {"3d": (0, 1), "color": (2,), "flat": (3,)}.items():
+        for entry in entries(folder, style):
+            if digest("pixel art " + concept_of(entry["name"])) % 4 in shares:
+                pixels = rasterised(Path(folder) / entry["file"], SIDE)
+                yield entry | {"asked": style}, pixelated(pixels)
 
 
 class EmojiFont:
@@ -98,15 +108,24 @@ class EmojiFont:
 
 
 def noto(folder, k):
-    """Noto Color Emoji under the names that the data's pictures of the same code points have."""
-    font = EmojiFont(k.font)
-    for entry in entries(folder, "flat"):
+    """Those of Noto Color Emoji that are laid out most like the base's own of the same name.
+
+    Where the two show different things, minutes of training give a blur instead of a style.
+    """
+    font, found = EmojiFont(k.font), []
+    for entry in entries(folder, "3d"):
         picture = font.picture([int(c, 16) for c in Path(entry["file"]).stem.split("-")])
         if picture is None:
             continue
         wide = max(picture.size)
         square = Image.new("RGBA", (wide, wide))
         square.paste(picture, ((wide - picture.width) // 2, (wide - picture.height) // 2))
+        both = np.stack([rasterised(Path(folder) / entry["file"], SIDE),
+                         premultiplied(square.resize((SIDE, SIDE)))])
+        ours, theirs = thumbnails(torch.from_numpy(both).permute(0, 3, 1, 2) / 255)
+        found.append(((ours - theirs).square().mean().item(), entry, square))
+    found.sort(key=lambda item: item[0])
+    for _, entry, square in found[:NOTO_PICTURES]:
         yield entry, square
 
 
@@ -141,8 +160,9 @@ def main():
         file = Path(entry["file"]).stem + ".png"
         picture.save(out / file)
         held_out = digest("peel " + concept_of(entry["name"])) % HELD_OUT_ONE_IN == 0
-        lines.append(json.dumps({"file": file, "caption": entry["name"],
-                                 "keywords": entry["keywords"], "held_out": held_out}))
+        line = {"file": file, "caption": entry["name"], "keywords": entry["keywords"],
+                "held_out": held_out}
+        lines.append(json.dumps(line | ({"style": entry["asked"]} if "asked" in entry else {})))
     (out / "captions.jsonl").write_text("\n".join(lines) + "\n")
     save_json({"title": k.peel, "license": "Apache-2.0", "author": "Banana"} | about,
               out / "peel.json")

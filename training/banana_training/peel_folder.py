@@ -24,25 +24,29 @@ class FolderError(Exception):
 
 @dataclass(frozen=True)
 class CaptionedPicture:
-    """A picture's file, its caption without an article, further words, and its use."""
+    """A picture's file, its caption without an article, further words, and its use.
+
+    `style` is the only style of the model that it is asked for in; None: all of them.
+    """
 
     file: str
     name: str
     keywords: tuple
     held_out: bool
+    style: str | None = None
 
 
-def _picture(entry_file, caption, keywords=(), held_out=False):
+def _picture(entry_file, caption, keywords=(), held_out=False, style=None):
     caption = " ".join(caption.split())
     for article in ARTICLES:
         if caption.lower().startswith(article):
             caption = caption[len(article):]
             break
-    return CaptionedPicture(entry_file, caption, tuple(keywords), held_out)
+    return CaptionedPicture(entry_file, caption, tuple(keywords), held_out, style)
 
 
 def _listed(path):
-    """Pictures of a captions.jsonl: {"file", "caption", "keywords"?, "held_out"?} a line."""
+    """Pictures of captions.jsonl; keywords, style and held_out may be left out of a line."""
     pictures = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
@@ -56,7 +60,7 @@ def _listed(path):
                               '"caption": "a cat"}') from None
         if not isinstance(caption, str) or not caption.strip():
             raise FolderError(f"{path}, line {number}: the caption of {file} is empty")
-        pictures.append(_picture(file, caption, keywords, held_out))
+        pictures.append(_picture(file, caption, keywords, held_out, entry.get("style")))
     return pictures
 
 

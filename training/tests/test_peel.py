@@ -177,7 +177,8 @@ def test_evaluation_and_sheet(package, folder, tmp_path):
     write_peel(path, peel, {})
     peel.detach()
     without, peeled = drawing(base), attached_drawing(base, path)
-    assert torch.equal(without(["cat"], [5]), peeled(["cat"], [5]))
+    some = captioned_pictures(folder)[:2]
+    assert torch.equal(without(some, [5, 6]), peeled(some, [5, 6]))
     found = evaluate_peel(without, peeled, folder, 16, count=3, seeds=(1, 2))
     assert found["seen"] == found["without"] and found["seen"]["pictures"] == 6
     assert found["held out"]["pictures"] == 2 and 0 <= found["held out"]["retrieval@5"] <= 100
@@ -186,14 +187,12 @@ def test_evaluation_and_sheet(package, folder, tmp_path):
 
 
 def test_pictures_of_the_folder_are_retrieved_as_themselves(folder):
-    pictures = {p.name: p for p in captioned_pictures(folder)}
-
-    def draw(names, seeds):
-        read = np.stack([pixels_of(folder / pictures[n].file, 32) for n in names])
+    def draw(pictures, seeds):
+        read = np.stack([pixels_of(folder / p.file, 32) for p in pictures])
         return torch.from_numpy(read).permute(0, 3, 1, 2) / 255
 
-    def blank(names, seeds):
-        return torch.zeros(len(names), 4, 32, 32)
+    def blank(pictures, seeds):
+        return torch.zeros(len(pictures), 4, 32, 32)
 
     found = evaluate_peel(blank, draw, folder, 32)
     assert found["seen"]["retrieval@1"] == 100 > found["without"]["retrieval@1"]
@@ -232,6 +231,18 @@ def test_pictures_that_cannot_be_used_are_named(folder, monkeypatch):
     monkeypatch.setattr("banana_training.peel_folder.LARGEST_BYTES", 10)
     with pytest.raises(FolderError, match="2.png is larger"):
         pixels_of(folder / "2.png", 16)
+
+
+def test_a_picture_may_be_asked_for_in_one_style_only(package, folder):
+    lines = [json.loads(line) for line in (folder / "captions.jsonl").read_text().splitlines()]
+    lines = [json.dumps(line | {"style": "flat"}) for line in lines]
+    (folder / "captions.jsonl").write_text("\n".join(lines))
+    examples = training.Examples(Base(package), folder, None, "")
+    texts = [text for step in range(9) for text in examples.draw(step, 5, 0)[1] if text]
+    assert texts and all(text.startswith("flat sticker of ") for text in texts)
+    (folder / "captions.jsonl").write_text("\n".join(lines).replace('"flat"', '"oil"'))
+    with pytest.raises(FolderError, match="asks for oil; the model has the styles 3d"):
+        training.Examples(Base(package), folder, None, "")
 
 
 def test_bad_folders_end_the_command_with_a_message(package, folder, tmp_path_factory):
