@@ -70,6 +70,10 @@ class TextCache:
             torch.save({"texts": texts, "hidden": self.hidden, "pooled": self.pooled,
                         "begin": self.begin, "length": self.length}, path)
 
+    def caption(self, pictures, variant):
+        """As `batch`, of one of VARIANTS of pictures [b]."""
+        return self.batch(1 + pictures * len(VARIANTS) + VARIANTS.index(variant))
+
     def batch(self, captions):
         """hidden [b, T, width], pooled [b, width], mask [b, T] of caption indices [b]."""
         span = torch.arange(self.maximum_tokens)

@@ -19,8 +19,8 @@ import torch
 from .trainer import save_json
 
 # Trained stages and their shares of the hours; what stands before and after takes minutes.
-SHARES = {"train_decoder": 0.2, "train_denoiser": 0.5, "train_student": 0.15,
-          "train_quantized": 0.1, "train_pruned": 0.05}
+SHARES = {"train_decoder": 0.15, "train_denoiser": 0.45, "train_student": 0.15, "drawn": 0,
+          "train_decoder again": 0.1, "train_quantized": 0.1, "train_pruned": 0.05}
 LARGE = ["--width", "384", "--layers", "8", "--heads", "6", "--hidden-width", "1024"]
 
 
@@ -30,8 +30,10 @@ def stages(k):
     cuda = torch.cuda.is_available()
     found = [("data", common), ("train_autoencoder", common), ("latents", [*common, "--toned"])]
     for name, share in SHARES.items():
-        arguments = [*common, "--until", f"+{share * k.hours * 3600:.0f}"]
-        if name != "train_decoder":
+        arguments = list(common)
+        if share:
+            arguments += ["--until", f"+{share * k.hours * 3600:.0f}"]
+        if name.startswith("train_") and "decoder" not in name:
             arguments += ["--compile", *(["--batch", "512"] if cuda else [])]
         if name == "train_denoiser" and cuda:
             arguments += LARGE
@@ -54,7 +56,7 @@ def main():
         if name in done:
             continue
         print(f"== {name}", flush=True)
-        code = subprocess.run([sys.executable, "-m", f"banana_training.{name}", *arguments],
+        code = subprocess.run([sys.executable, "-m", f"banana_training.{name.split()[0]}", *arguments],
                               env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
                               ).returncode
         if code:

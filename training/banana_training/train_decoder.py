@@ -106,6 +106,22 @@ def prepared(pictures, state, patch):
     return stored
 
 
+def drawn_latents(state, files, is_held):
+    """Rows and scaled latents that the student drew for pictures that may be trained on.
+
+    None before there is a student. They are half of what the decoder then learns on: told what
+    the picture should have been, it mends the seams between tokens that disagree.
+    """
+    path = Path(state) / "drawn.pt"
+    if not path.exists():
+        return torch.zeros(0, dtype=torch.long), torch.zeros(0)
+    stored = torch.load(path, weights_only=True)
+    row_of = {file: i for i, file in enumerate(files)}
+    rows = torch.tensor([row_of[file] for file in stored["files"]])
+    kept = ~is_held[rows]
+    return rows[kept], stored["latents"][kept]
+
+
 class Completion(nn.Module):
     """The residual coordinates [batch, tokens, components] that the transformer gives."""
 
@@ -168,6 +184,7 @@ def main():
     held = {p.file for p in pictures.index if p.held_out}
     is_held = torch.tensor([file in held for file in stored["files"]])
     x_train, c_train = x[~is_held], c[~is_held]
+    drawn_rows, drawn = drawn_latents(state, stored["files"], is_held)
     linear = least_squares(x_train.float().reshape(-1, x.shape[-1]),
                            c_train.float().reshape(-1, COMPONENTS))
     weight, bias = (t.to(device) for t in linear)
@@ -198,13 +215,17 @@ def main():
         return (linear_part + residual.float() - c).square().sum(-1).mean()
 
     @torch.no_grad()
-    def psnr(selection):
+    def psnr_of(latents, rows):
         errors = []
-        for i in range(0, int(selection.sum()), 32):
-            xs, cs = x[selection][i:i + 32].float(), c[selection][i:i + 32].float()
+        for i in range(0, len(rows), 32):
+            xs, cs = latents[i:i + 32].float(), c[rows[i:i + 32]].float()
             y = xs @ linear[0].t() + linear[1] + model(xs.to(device)).float().cpu()
             errors.append((y - cs).square().sum(-1).mean(1) / (configuration.patch ** 2))
-        return float((-10 * torch.log10(torch.cat(errors) + stored["rest"][selection])).mean())
+        return float((-10 * torch.log10(torch.cat(errors) + stored["rest"][rows])).mean())
+
+    def psnr(selection):
+        rows = selection.nonzero()[:, 0]
+        return psnr_of(x[rows], rows)
 
     def save():
         save_atomically({"model": model.state_dict(), "ema": ema.state_dict(), "step": step,
@@ -213,7 +234,9 @@ def main():
         ema.copy_to(parameters)
         seen = torch.zeros_like(is_held)
         seen[(~is_held).nonzero()[::40, 0]] = True
-        print(f"{step}: held out {psnr(is_held):.2f} dB, seen {psnr(seen):.2f} dB", flush=True)
+        drawn_psnr = f", drawn {psnr_of(drawn[::40], drawn_rows[::40]):.2f} dB" if len(drawn) else ""
+        print(f"{step}: held out {psnr(is_held):.2f} dB, seen {psnr(seen):.2f} dB{drawn_psnr}",
+              flush=True)
         decoder = assembled(model.cpu(), linear, stored["code"], mean, divisor, configuration)
         save_atomically({"model": decoder.state_dict(),
                          "configuration": configuration.dictionary()}, state / "decoder.pt")
@@ -235,6 +258,9 @@ def main():
                 group["lr"] = rate * factor
         chosen = torch.from_numpy(generator.integers(len(x_train), size=k.batch))
         xs, cs = x_train[chosen].float().to(device), c_train[chosen].float().to(device)
+        if len(drawn):
+            part = torch.from_numpy(generator.integers(len(drawn), size=k.batch // 2))
+            xs[:len(part)], cs[:len(part)] = drawn[part].float(), c[drawn_rows[part]].float()
         scale = k.noise * torch.rand(k.batch, 1, 1, device=device)
         loss = run(xs, cs, scale * torch.randn_like(xs))
         loss.backward()
