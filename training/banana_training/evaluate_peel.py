@@ -32,12 +32,17 @@ def spread(items, count):
     return [items[i * len(items) // count] for i in range(count)]
 
 
+def read_pictures(folder, pictures, side):
+    """Premultiplied RGBA [n, 4, side, side] in 0...1."""
+    read = np.stack([pixels_of(Path(folder) / p.file, side) for p in pictures])
+    return torch.from_numpy(read).permute(0, 3, 1, 2).float() / 255
+
+
 def gallery_of(folder, pictures, side):
     """[picture, 32, 32, 3] thumbnails of the pictures."""
     parts = []
     for i in range(0, len(pictures), 64):
-        read = np.stack([pixels_of(Path(folder) / p.file, side) for p in pictures[i:i + 64]])
-        parts.append(thumbnails(torch.from_numpy(read).permute(0, 3, 1, 2).float() / 255))
+        parts.append(thumbnails(read_pictures(folder, pictures[i:i + 64], side)))
     return torch.cat(parts)
 
 
@@ -50,17 +55,24 @@ def drawing(base, steps=None):
         [base.text(p.style or base.default_style, p.name) for p in pictures], seeds, steps)
 
 
-def measured(draw, rows, pictures, gallery, seeds):
-    """Retrieval of those rows of the pictures, each drawn with every seed."""
+def measured(draw, rows, pictures, gallery, seeds, folder):
+    """Retrieval of those rows of the pictures, each drawn with every seed, and their PSNR.
+
+    PSNR is in dB to the folder's own pictures (premultiplied RGBA): it sees what the 32×32 of
+    retrieval do not, pixel art for one.
+    """
     rows = [row for row in rows for _ in seeds]
-    drawn = draw([pictures[row] for row in rows], list(seeds) * (len(rows) // len(seeds)))
+    asked = [pictures[row] for row in rows]
+    drawn = draw(asked, list(seeds) * (len(rows) // len(seeds)))
     at1, at5 = retrieval(thumbnails(drawn), rows, gallery)
+    error = (drawn - read_pictures(folder, asked, drawn.shape[-1])).square().mean((1, 2, 3))
+    psnr = -10 * torch.log10(error.clamp(min=1e-9)).mean().item()
     return {"retrieval@1": round(100 * at1, 1), "retrieval@5": round(100 * at5, 1),
-            "pictures": len(rows)}
+            "psnr": round(psnr, 2), "pictures": len(rows)}
 
 
 def evaluate_peel(draw_without, draw_with, folder, side, count=100, seeds=(1,)):
-    """Retrieval against all pictures of a folder, in percent.
+    """Retrieval against all pictures of a folder, in percent, and PSNR.
 
     The two functions draw captions without and with the peel (see `drawing`); pictures are read at
     `side` pixels. At most `count` captions of each kind are drawn, with each of the seeds.
@@ -69,10 +81,10 @@ def evaluate_peel(draw_without, draw_with, folder, side, count=100, seeds=(1,)):
     gallery = gallery_of(folder, pictures, side)
     seen = spread([i for i, p in enumerate(pictures) if not p.held_out], count)
     held_out = spread([i for i, p in enumerate(pictures) if p.held_out], count)
-    result = {"without": measured(draw_without, seen, pictures, gallery, seeds),
-              "seen": measured(draw_with, seen, pictures, gallery, seeds)}
+    result = {"without": measured(draw_without, seen, pictures, gallery, seeds, folder),
+              "seen": measured(draw_with, seen, pictures, gallery, seeds, folder)}
     if held_out:
-        result["held out"] = measured(draw_with, held_out, pictures, gallery, seeds)
+        result["held out"] = measured(draw_with, held_out, pictures, gallery, seeds, folder)
     return result
 
 
@@ -104,8 +116,7 @@ def sheet(draw_without, draw_with, folder, out, columns=10, seed=7):
             continue
         seeds = [seed] * len(chosen)
         before, after = draw_without(chosen, seeds), draw_with(chosen, seeds)
-        own = torch.stack([torch.from_numpy(pixels_of(Path(folder) / p.file, 256))
-                           .permute(2, 0, 1).float() / 255 for p in chosen])
+        own = read_pictures(folder, chosen, 256)
         block = np.concatenate([np.concatenate(list(cells(row)), 1)
                                 for row in (before, after, own)])
         labelled = Image.new("RGB", (CELL * columns, len(block) + LABEL), "white")

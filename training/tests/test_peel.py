@@ -196,6 +196,7 @@ def test_pictures_of_the_folder_are_retrieved_as_themselves(folder):
 
     found = evaluate_peel(blank, draw, folder, 32)
     assert found["seen"]["retrieval@1"] == 100 > found["without"]["retrieval@1"]
+    assert found["seen"]["psnr"] == 90 > found["without"]["psnr"]
 
 
 def broken(folder, change, match):
