@@ -16,17 +16,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from .data import TONE, concept_of, digest, premultiplied, rasterised, unpacked
-from .retrieval import thumbnails
 from .trainer import save_json
 
 HELD_OUT_ONE_IN = 20
 SIDE = 256
 PIXEL_ART_SIDE = 32
 PIXEL_ART_COLOURS = 16
-NOTO_PICTURES = 480
+MOST_ALIKE = 480
 VARIATION_SELECTOR = 0xFE0F
 
 
@@ -45,10 +45,30 @@ def straight(pixels):
         [np.minimum(colour + 0.5, 255).astype(np.uint8), pixels[..., 3:]], -1))
 
 
+def laid_out_alike(pairs, channels):
+    """The entries and pictures that look most like the base's own 3d ones of the same name.
+
+    pairs: (entry, file of the 3d picture, PIL picture); channels: of the premultiplied 32×32 that
+    are compared. Where two pictures of a name show different things, minutes of training give a
+    blur instead of a style.
+    """
+    found = []
+    for entry, own, picture in pairs:
+        both = np.stack([rasterised(own, SIDE), premultiplied(picture.resize((SIDE, SIDE)))])
+        ours, theirs = F.adaptive_avg_pool2d(
+            torch.from_numpy(both).permute(0, 3, 1, 2)[:, channels] / 255, 32)
+        found.append(((ours - theirs).square().mean().item(), entry, picture))
+    found.sort(key=lambda item: item[0])
+    for _, entry, picture in found[:MOST_ALIKE]:
+        yield entry, picture
+
+
 def high_contrast(folder, k):
-    """The fourth style of the data: drawings in one colour."""
-    for entry in entries(folder, "high-contrast"):
-        yield entry, straight(rasterised(Path(folder) / entry["file"], SIDE))
+    """The fourth style of the data, drawings in one colour, where outlines are the base's."""
+    own = {entry["name"]: Path(folder) / entry["file"] for entry in entries(folder, "3d")}
+    return laid_out_alike(
+        ((entry, own[entry["name"]], straight(rasterised(Path(folder) / entry["file"], SIDE)))
+         for entry in entries(folder, "high-contrast") if entry["name"] in own), [3])
 
 
 def pixelated(pixels):
@@ -108,25 +128,18 @@ class EmojiFont:
 
 
 def noto(folder, k):
-    """Those of Noto Color Emoji that are laid out most like the base's own of the same name.
+    """Noto Color Emoji by the names that the data's pictures of the same code points have."""
+    def pairs():
+        font = EmojiFont(k.font)
+        for entry in entries(folder, "3d"):
+            picture = font.picture([int(c, 16) for c in Path(entry["file"]).stem.split("-")])
+            if picture is not None:
+                wide = max(picture.size)
+                square = Image.new("RGBA", (wide, wide))
+                square.paste(picture, ((wide - picture.width) // 2, (wide - picture.height) // 2))
+                yield entry, Path(folder) / entry["file"], square
 
-    Where the two show different things, minutes of training give a blur instead of a style.
-    """
-    font, found = EmojiFont(k.font), []
-    for entry in entries(folder, "3d"):
-        picture = font.picture([int(c, 16) for c in Path(entry["file"]).stem.split("-")])
-        if picture is None:
-            continue
-        wide = max(picture.size)
-        square = Image.new("RGBA", (wide, wide))
-        square.paste(picture, ((wide - picture.width) // 2, (wide - picture.height) // 2))
-        both = np.stack([rasterised(Path(folder) / entry["file"], SIDE),
-                         premultiplied(square.resize((SIDE, SIDE)))])
-        ours, theirs = thumbnails(torch.from_numpy(both).permute(0, 3, 1, 2) / 255)
-        found.append(((ours - theirs).square().mean().item(), entry, square))
-    found.sort(key=lambda item: item[0])
-    for _, entry, square in found[:NOTO_PICTURES]:
-        yield entry, square
+    return laid_out_alike(pairs(), [0, 1, 2, 3])
 
 
 FLUENT = "Fluent Emoji by Microsoft (MIT); names from Unicode CLDR 41 (Unicode-DFS-2016)"
