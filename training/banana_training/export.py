@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from . import formats
 from .data import STYLES
@@ -99,6 +100,14 @@ def text_section(maximum_tokens):
             "styles": STYLES, "defaultStyle": "3d"}
 
 
+def compute(state):
+    """Pictures that the denoiser saw and hours that it took, from teacher to quantization."""
+    runs = [torch.load(Path(state) / file, map_location="cpu", weights_only=True)
+            for file in ("denoiser.pt", "student.pt", "quantized.pt")]
+    return {"picturesSeen": sum(run["seen"] for run in runs),
+            "hours": round(sum(run["seconds"] for run in runs) / 3600, 2)}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", required=True)
@@ -129,8 +138,7 @@ def main():
     manifest = manifest_of(
         "sticker", k.version, "Stickers with a transparent background from short prompts.",
         LICENSES, {"data": "Fluent Emoji (3d, color, flat) with CLDR names and keywords",
-                   "machine": k.machine, "picturesSeen": stored["seen"],
-                   "hours": round(stored["seconds"] / 3600, 2)},
+                   "machine": k.machine, **compute(k.state)},
         text_section(64),
         configuration(text.configuration, denoiser.configuration, decoder.configuration,
                       encoder.configuration),
