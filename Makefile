@@ -54,6 +54,8 @@ arm64-test:
 DATA ?= stickers.tar.xz
 STATE ?= $(HOME)/.cache/banana-training
 HOURS ?= 2
+# What the peel `noto` learns from.
+TRAINING_PACKAGES := fonts-noto-color-emoji
 TRAINING_PYTHON := $(abspath .venv-training)/bin/python
 
 .venv-training: training/requirements.txt
@@ -64,17 +66,26 @@ TRAINING_PYTHON := $(abspath .venv-training)/bin/python
 
 # Trains, quantizes and exports models/sticker; goes on where it was stopped.
 train: .venv-training
+	@scripts/install-packages $(TRAINING_PACKAGES)
 	cd training && $(TRAINING_PYTHON) -m banana_training.train --data "$(abspath $(DATA))" \
-	  --state "$(STATE)" --out ../models/sticker --hours $(HOURS)
+	  --state "$(STATE)" --out ../models/sticker --peels ../peels --hours $(HOURS)
 	cd training && $(TRAINING_PYTHON) -m banana_training.export_goldens sticker \
 	  --package ../models/sticker --out ../Tests/Fixtures/goldens/sticker
 
-# Measures models/sticker, drawn by the engine: retrieval, autoencoder, alpha.
+# Measures models/sticker, drawn by the engine (retrieval, autoencoder, alpha), and the peels.
 eval: .venv-training build
 	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && cd training && \
 	  $(TRAINING_PYTHON) -m banana_training.evaluate --data "$(abspath $(DATA))" \
 	  --state "$(STATE)" --package ../models/sticker --record --out "$(STATE)/quality.json" \
 	  --daemon "$$bin/bananad"
+	@scripts/install-packages $(TRAINING_PACKAGES)
+	cd training && for peel in pixel-art noto high-contrast; do \
+	  pictures="$(STATE)/peels/$$peel"; \
+	  [ -d "$$pictures" ] || $(TRAINING_PYTHON) -m banana_training.peel_data $$peel \
+	    --data "$(abspath $(DATA))" --out "$$pictures" || exit 1; \
+	  $(TRAINING_PYTHON) -m banana_training.evaluate_peel --base ../models/sticker \
+	    --pictures "$$pictures" --peel ../peels/$$peel.safetensors \
+	    --sheet ../docs/peels/$$peel.png || exit 1; done
 
 # A package with everything: programs, models, peels, units, completions, manual pages.
 deb: deps

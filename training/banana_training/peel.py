@@ -272,3 +272,7 @@ def main(arguments=None):
     write_peel(k.out, run.peel, metadata(found, base))
     run.path.unlink(missing_ok=True)
     print(f"{k.out}: {Path(k.out).stat().st_size / 1e6:.2f} MB after {run.step} steps")
+
+
+if __name__ == "__main__":
+    main()

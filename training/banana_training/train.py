@@ -1,7 +1,7 @@
 """Trains the whole model: every stage in its order, within a budget of hours.
 
     python -m banana_training.train --data stickers.tar.xz --state STATE --out models/sticker \
-        --hours 2
+        --peels peels --hours 2
 
 A stage that has ended is noted in STATE/stages.json and not run again; one that was stopped goes
 on from its own checkpoint. On CUDA the denoiser is larger and so are batches.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from .peel_data import PEELS
 from .trainer import save_json
 
 # Trained stages and their shares of the hours; what stands before and after takes minutes.
@@ -38,8 +39,15 @@ def stages(k):
         if name == "train_denoiser" and cuda:
             arguments += LARGE
         found.append((name, arguments))
-    return [*found, ("export", ["--state", k.state, "--out", k.out]),
-            ("variants", [*common, "--out", str(Path(k.state) / "variants.json")])]
+    found += [("export", ["--state", k.state, "--out", k.out]),
+              ("variants", [*common, "--out", str(Path(k.state) / "variants.json")])]
+    # A peel fits one base only, so they are made anew for the new one.
+    for name in PEELS:
+        pictures = str(Path(k.state) / "peels" / name)
+        found += [(f"peel_data {name}", [name, "--data", k.data, "--out", pictures]),
+                  (f"peel {name}", ["--base", k.out, "--pictures", pictures, "--out",
+                                    str(Path(k.peels) / f"{name}.safetensors")])]
+    return found
 
 
 def main():
@@ -47,6 +55,7 @@ def main():
     parser.add_argument("--data", required=True)
     parser.add_argument("--state", required=True)
     parser.add_argument("--out", required=True, help="folder of the package")
+    parser.add_argument("--peels", required=True, help="folder of the peels that ship")
     parser.add_argument("--hours", type=float, default=2)
     k = parser.parse_args()
     Path(k.state).mkdir(parents=True, exist_ok=True)
