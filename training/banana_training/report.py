@@ -73,6 +73,7 @@ def summary(quality):
     found = {"autoencoderPSNR": quality["autoencoder"]["psnr"]}
     for steps, kinds in quality["steps"].items():
         found[f"retrievalSeen{steps}Steps"] = round(pooled(kinds, ["seen"]), 1)
+        found[f"retrievalSeenSkinTone{steps}Steps"] = round(pooled(kinds, ["seen, skin tone"]), 1)
         found[f"retrievalUnseen{steps}Steps"] = round(pooled(kinds, UNSEEN), 1)
     return found
 
