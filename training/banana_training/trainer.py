@@ -41,7 +41,7 @@ def save_atomically(state, path):
 def save_json(value, path):
     """Writes beside and renames."""
     beside = Path(f"{path}.{os.getpid()}.part")
-    beside.write_text(json.dumps(value, indent=1) + "\n")
+    beside.write_text(json.dumps(value, indent=2) + "\n")
     os.replace(beside, path)
 
 
