@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .sampling import consistency_sample, noise_for
+from .sampling import SHIFT, consistency_sample, noise_for
 from .sheet import averaged_denoiser
 from .train_denoiser import opened
 from .trainer import save_atomically
@@ -36,7 +36,7 @@ def main():
         seeds = some.tolist()
         noise = torch.cat([noise_for(s, tokens, channels) for s in seeds]).to(device)
         latents.append(consistency_sample(student, noise, (hidden.float(), pooled.float(), mask),
-                                          k.steps, 3.0, seeds).half().cpu())
+                                          k.steps, SHIFT, seeds).half().cpu())
     save_atomically({"files": [examples.pictures[i].file for i in rows],
                      "latents": torch.cat(latents)}, Path(k.state) / "drawn.pt")
     print(len(rows), "pictures", flush=True)

@@ -89,6 +89,7 @@ class Engine:
         self.folder = tempfile.TemporaryDirectory()
         path = f"{self.folder.name}/banana.sock"
         self.process = subprocess.Popen([daemon, "--socket", path, "--models", str(package),
+                                         "--state", f"{self.folder.name}/state",
                                          "--log-level", "error"])
         for _ in range(200):
             if Path(path).exists():

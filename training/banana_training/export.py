@@ -17,8 +17,11 @@ import torch
 from . import formats
 from .data import STYLES
 from .package import camel, flattened
+from .sampling import SHIFT
 
 F16_WEIGHTS = {"denoiser": {"input.weight", "output.weight", "sigma.0.weight", "sigma.2.weight"}}
+# What the decoder gives for clear and for opaque.
+ALPHA_RANGE = (0.08, 0.9)
 LICENSES = [
     {"what": "training pictures: Fluent Emoji by Microsoft", "license": "MIT",
      "source": "https://github.com/microsoft/fluentui-emoji"},
@@ -116,7 +119,7 @@ def main():
     parser.add_argument("--machine", default=f"{platform.machine()}, {os.cpu_count()} cores")
     parser.add_argument("--steps", type=int, default=2)
     parser.add_argument("--quality", default="{}", help="JSON of measured figures")
-    parser.add_argument("--alpha-range", type=float, nargs=2, default=(0.08, 0.9),
+    parser.add_argument("--alpha-range", type=float, nargs=2, default=ALPHA_RANGE,
                         help="what the decoder gives for clear and for opaque")
     k = parser.parse_args()
     from .quantization import stored_denoiser
@@ -144,7 +147,7 @@ def main():
                       encoder.configuration),
         {"mean": [round(float(x), 7) for x in stored["mean"]],
          "standardDeviation": [round(float(x), 7) for x in stored["divisor"]]},
-        {"sampler": "consistency", "steps": k.steps, "guidance": 1.0, "sigmaShift": 3.0},
+        {"sampler": "consistency", "steps": k.steps, "guidance": 1.0, "sigmaShift": SHIFT},
         [256, 512],
         json.loads(k.quality))
     manifest["alphaRange"] = list(k.alpha_range)

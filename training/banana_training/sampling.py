@@ -3,6 +3,9 @@
 import numpy as np
 import torch
 
+# Pushes noise levels towards 1: training, distillation and the package use the same.
+SHIFT = 3.0
+
 
 def philox_normal(seed, count, stream=0):
     """Philox4x32-10 normals (Salmon et al. 2011) as torch's CUDA generator lays them out.
@@ -49,7 +52,7 @@ def padded_text(encoded, empty):
 
 
 @torch.no_grad()
-def sample(denoiser, noise, text, empty, steps=12, guidance=2.5, shift=3.0):
+def sample(denoiser, noise, text, empty, steps=12, guidance=2.5, shift=SHIFT):
     """Clean latents [b, tokens, channels] from noise by guided Euler steps."""
     hidden, pooled, mask = padded_text(text, empty)
     levels, x = sigmas(steps, shift), noise

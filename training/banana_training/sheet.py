@@ -15,7 +15,7 @@ from .data import STYLES
 from .decoder import Decoder, DecoderConfiguration
 from .denoiser import Denoiser, DenoiserConfiguration
 from .quantization import bits_of, quantize
-from .sampling import consistency_sample, noise_for, sample
+from .sampling import SHIFT, consistency_sample, noise_for, sample
 from .text_encoder import minilm_folder, shipped_minilm
 from .wordpiece import WordPiece
 
@@ -93,7 +93,7 @@ def main():
                 x = sample(denoiser, noise, text, empty, k.steps, k.guidance)
             else:
                 seeds = range(k.seed, k.seed + len(prompts))
-                x = consistency_sample(denoiser, noise, text, k.steps, 3.0, seeds)
+                x = consistency_sample(denoiser, noise, text, k.steps, SHIFT, seeds)
             z = x * stored["divisor"] + stored["mean"]
             pixels = decoder(z).clamp(0, 1)
         pixels = torch.nn.functional.avg_pool2d(pixels.float(), 4)

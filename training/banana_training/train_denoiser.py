@@ -19,6 +19,7 @@ from .captions import CHANCES, VARIANTS, TextCache
 from .data import Pictures
 from .denoiser import Denoiser, DenoiserConfiguration
 from .muon import Muon
+from .sampling import SHIFT
 from .text_encoder import minilm_folder, shipped_minilm
 from .trainer import Ema, save_atomically, train
 from .wordpiece import WordPiece
@@ -62,10 +63,10 @@ class Examples:
         return torch.tensor(pictures), torch.tensor(captions)
 
 
-def noise_levels(count, shift, device):
+def noise_levels(count, device):
     """Logit-normal levels pushed towards 1, with three tenths of them close to 1."""
     s = torch.sigmoid(torch.randn(count, device=device))
-    sigma = shift * s / (1 + (shift - 1) * s)
+    sigma = SHIFT * s / (1 + (SHIFT - 1) * s)
     high = 1 - 0.03 * torch.rand(count, device=device)
     return torch.where(torch.rand(count, device=device) < 0.3, high, sigma)
 
@@ -109,7 +110,6 @@ def options(description, rate, rest_rate, batch=64):
     parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--rate", type=float, default=rate, help="of matrices, under Muon")
     parser.add_argument("--rest-rate", type=float, default=rest_rate, help="of the rest, AdamW")
-    parser.add_argument("--shift", type=float, default=3.0)
     parser.add_argument("--decay-from", type=float, default=0.3)
     parser.add_argument("--precision", choices=["f32", "bf16"],
                         help="of products: bf16 on CUDA; f32 on CPUs, where without matrix units "
@@ -191,7 +191,7 @@ class Run:
 
     def levels(self):
         """Noise levels of one batch, as `loss` takes them."""
-        return noise_levels(self.k.batch, self.k.shift, self.device)
+        return noise_levels(self.k.batch, self.device)
 
     def loss(self, batch, sigma):
         """What is minimised, and the squared error of the clean latent."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from .quantization import chosen_bits, quantizable, quantize, sensitivity, set_levels
-from .sampling import sigmas
+from .sampling import SHIFT, sigmas
 from .sheet import averaged_denoiser
 from .train_denoiser import Run, noise_levels, noisy, opened, options, predicted
 from .trainer import save_json, train
@@ -45,10 +45,10 @@ class MatchingRun(Run):
     """
 
     def levels(self):
-        asked = torch.tensor(sigmas(4, self.k.shift)[:-1], device=self.device)
+        asked = torch.tensor(sigmas(4, SHIFT)[:-1], device=self.device)
         asked = asked[torch.randint(len(asked), (self.k.batch,), device=self.device)]
         return torch.where(torch.rand(self.k.batch, device=self.device) < 0.7, asked,
-                           noise_levels(self.k.batch, self.k.shift, self.device))
+                           noise_levels(self.k.batch, self.device))
 
     def loss(self, batch, sigma):
         x = noisy(batch, sigma)

@@ -13,7 +13,7 @@ import copy
 
 import torch
 
-from .sampling import sigmas
+from .sampling import SHIFT, sigmas
 from .sheet import averaged_denoiser
 from .train_denoiser import Run, noisy, opened, options, predicted
 from .trainer import train
@@ -33,7 +33,7 @@ class ConsistencyRun(Run):
         if self.path.exists():
             stored = torch.load(self.path, map_location=device, weights_only=True)
             self.target.load_state_dict(stored["target"])
-        self.grid = torch.tensor(sigmas(k.grid, k.shift), device=device)
+        self.grid = torch.tensor(sigmas(k.grid, SHIFT), device=device)
         empty = texts.batch(torch.zeros(1, dtype=torch.long))
         self.empty = [t.to(device) for t in empty]
 

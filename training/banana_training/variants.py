@@ -16,10 +16,11 @@ from . import formats
 from .captions import prompt
 from .data import Pictures
 from .evaluate import UNSEEN, Gallery, chosen
+from .export import ALPHA_RANGE
 from .export_goldens import matted
 from .quantization import QuantizedLinear, quantizable, quantize, stored_denoiser
 from .retrieval import thumbnails
-from .sampling import consistency_sample, noise_for, sample
+from .sampling import SHIFT, consistency_sample, noise_for, sample
 from .sheet import averaged_denoiser, text_batch, trained_decoder
 from .text_encoder import minilm_folder, shipped_minilm
 from .trainer import save_json
@@ -49,11 +50,11 @@ class Bench:
             seeds = [1 + i + j for j in range(len(some))]
             noise = torch.cat([noise_for(s, 64, 128) for s in seeds])
             if guidance == 1:
-                z = consistency_sample(denoiser, noise, text, steps, 3.0, seeds)
+                z = consistency_sample(denoiser, noise, text, steps, SHIFT, seeds)
             else:
-                z = sample(denoiser, noise, text, empty, steps, guidance, 3.0)
+                z = sample(denoiser, noise, text, empty, steps, guidance)
             pixels = self.decoder(z * stored["divisor"] + stored["mean"])
-            pixels = torch.cat([matted(p[None], (0.08, 0.9)) for p in pixels])
+            pixels = torch.cat([matted(p[None], ALPHA_RANGE) for p in pixels])
             result.append(torch.nn.functional.avg_pool2d(pixels, 2))
         return torch.cat(result)
 
