@@ -34,6 +34,16 @@ enum KernelFile {
     text(path).flatMap { Int($0) }
   }
 
+  /// The number after `label` at the beginning of a line; nil where none is or it is negative.
+  static func figure(_ label: String, in path: String) -> Int? {
+    guard let text = text(path) else { return nil }
+    for line in text.split(separator: "\n") {
+      let words = line.split { $0 == " " || $0 == "\t" }
+      if words.count >= 2, words[0] == label { return Int(words[1]).flatMap { $0 < 0 ? nil : $0 } }
+    }
+    return nil
+  }
+
   /// Names in a directory that begin with `prefix`, sorted; none where there is no directory.
   static func names(in directory: String, prefix: String) -> [String] {
     guard let stream = opendir(directory) else { return [] }

@@ -1,5 +1,3 @@
-import BananaAPI
-
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -16,25 +14,9 @@ enum UnixTime {
 enum ProcessFacts {
   static var pid: Int { Int(getpid()) }
 
-  static var memory: DaemonStatus.Memory {
-    DaemonStatus.Memory(
-      residentBytes: kibibytes("VmRSS:", in: "/proc/self/status"),
-      availableBytes: kibibytes("MemAvailable:", in: "/proc/meminfo"))
-  }
-
-  /// The figure of a line such as `VmRSS:    1234 kB`, in bytes.
-  private static func kibibytes(_ label: String, in path: String) -> Int? {
-    guard let file = fopen(path, "r") else { return nil }
-    defer { fclose(file) }
-    var line = [CChar](repeating: 0, count: 256)
-    while fgets(&line, Int32(line.count), file) != nil {
-      let text = String(
-        decoding: line.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-      guard text.hasPrefix(label) else { continue }
-      let figure = text.dropFirst(label.count).drop { $0 == " " || $0 == "\t" }
-      return Int(figure.prefix { $0.isNumber }).map { $0 * 1024 }
-    }
-    return nil
+  /// Memory that the process holds; nil where the kernel does not tell.
+  static var residentBytes: Int? {
+    KernelFile.figure("VmRSS:", in: "/proc/self/status").map { $0 * 1024 }
   }
 
   /// Lets the process hold as many descriptors as the system allows it, for many connections.

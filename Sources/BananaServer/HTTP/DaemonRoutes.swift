@@ -81,6 +81,8 @@ struct DaemonRoutes: Sendable {
       backend: backend, queueDepth: jobs.waitingJobs.values.reduce(0, +),
       queueCapacity: jobs.capacity, runningJobs: jobs.runningJobs, running: jobs.running,
       finishedJobs: jobs.finishedJobs, connections: connections.count,
-      memory: ProcessFacts.memory, thermal: heat.status)
+      memory: .init(
+        residentBytes: ProcessFacts.residentBytes, availableBytes: memory.availableBytes),
+      thermal: heat.status)
   }
 }

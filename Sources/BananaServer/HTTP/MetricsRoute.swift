@@ -20,9 +20,8 @@ extension DaemonRoutes {
     metrics.set(.pace, to: jobs.limits.pace)
     metrics.set(.connections, to: Double(connections.count))
     metrics.set(.uptimeSeconds, to: (ContinuousClock.now - started).seconds)
-    let facts = ProcessFacts.memory
-    if let bytes = facts.residentBytes { metrics.set(.residentBytes, to: Double(bytes)) }
-    if let bytes = facts.availableBytes { metrics.set(.availableBytes, to: Double(bytes)) }
+    if let bytes = ProcessFacts.residentBytes { metrics.set(.residentBytes, to: Double(bytes)) }
+    if let bytes = memory.availableBytes { metrics.set(.availableBytes, to: Double(bytes)) }
     metrics.set(.memoryPressure, to: Double(memory.pressureEvents))
     metrics.set(.sharedPeels, to: Double(await peels.list(for: .everyone).count))
     let thermal = heat.status

@@ -41,7 +41,7 @@ package actor JobScheduler {
   package init(
     configuration: DaemonConfiguration, metrics: MetricsRegistry = MetricsRegistry(),
     activity: EngineActivity = EngineActivity(),
-    availableBytes: @escaping @Sendable () -> Int? = { ProcessFacts.memory.availableBytes }
+    availableBytes: @escaping @Sendable () -> Int? = { MemoryFacts().availableBytes }
   ) {
     self.configuration = configuration
     self.metrics = metrics

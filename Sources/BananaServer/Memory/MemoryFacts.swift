@@ -23,7 +23,7 @@ package struct MemoryFacts: Sendable {
   }
 
   private var machineBytes: Int? {
-    figure("MemAvailable:", in: procRoot + "/meminfo").map { $0 * 1024 }
+    KernelFile.figure("MemAvailable:", in: procRoot + "/meminfo").map { $0 * 1024 }
   }
 
   /// The process's control group and those above it, as directories.
@@ -49,17 +49,9 @@ package struct MemoryFacts: Sendable {
     guard let limit = limits.min(), let current = KernelFile.integer(group + "/memory.current")
     else { return nil }
     let stat = group + "/memory.stat"
-    let files = (figure("inactive_file", in: stat) ?? 0) + (figure("active_file", in: stat) ?? 0)
+    let files =
+      (KernelFile.figure("inactive_file", in: stat) ?? 0)
+      + (KernelFile.figure("active_file", in: stat) ?? 0)
     return max(0, limit - max(0, current - files))
-  }
-
-  /// The number after `label` at the beginning of a line.
-  private func figure(_ label: String, in path: String) -> Int? {
-    guard let text = KernelFile.text(path) else { return nil }
-    for line in text.split(separator: "\n") {
-      let words = line.split(separator: " ")
-      if words.count >= 2, words[0] == label { return Int(words[1]).flatMap { $0 < 0 ? nil : $0 } }
-    }
-    return nil
   }
 }

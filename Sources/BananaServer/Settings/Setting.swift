@@ -92,111 +92,104 @@ extension Setting {
       "How long connections may stay open after the last job when bananad stops."),
   ]
 
+  /// - Parameter read: The value that JSON stands for; nil when it is not as expected.
+  private init<Value: Equatable & Sendable>(
+    _ name: String, _ place: any WritableKeyPath<Settings, Value> & Sendable, expected: String,
+    reloadable: Bool, _ help: String, read: @escaping @Sendable (JSONValue) -> Value?
+  ) {
+    self.init(
+      name: name, expected: expected, isReloadable: reloadable, help: help,
+      set: { settings, json in
+        guard let value = read(json) else { return false }
+        settings[keyPath: place] = value
+        return true
+      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+  }
+
   private static func path(
     _ name: String, _ place: any WritableKeyPath<Settings, String?> & Sendable, _ help: String
   ) -> Setting {
-    Setting(
-      name: name, expected: "a path", isReloadable: false, help: help,
-      set: { settings, value in
-        guard case .string(let path) = value, !path.isEmpty else { return false }
-        settings[keyPath: place] = path
-        return true
-      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+    Setting(name, place, expected: "a path", reloadable: false, help) {
+      $0.path.map(Optional.some)
+    }
   }
 
   private static func path(
     _ name: String, _ place: any WritableKeyPath<Settings, String> & Sendable, _ help: String
   ) -> Setting {
-    Setting(
-      name: name, expected: "a path", isReloadable: false, help: help,
-      set: { settings, value in
-        guard case .string(let path) = value, !path.isEmpty else { return false }
-        settings[keyPath: place] = path
-        return true
-      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+    Setting(name, place, expected: "a path", reloadable: false, help) { $0.path }
   }
 
   private static func int(
     _ name: String, _ place: any WritableKeyPath<Settings, Int> & Sendable,
-    _ range: ClosedRange<Int>,
-    reloadable: Bool = true, _ help: String
+    _ range: ClosedRange<Int>, reloadable: Bool = true, _ help: String
   ) -> Setting {
-    Setting(
-      name: name,
-      expected: "an integer between \(range.lowerBound) and \(range.upperBound)",
-      isReloadable: reloadable, help: help,
-      set: { settings, value in
-        guard case .int(let number) = value, range.contains(number) else { return false }
-        settings[keyPath: place] = number
-        return true
-      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+    Setting(name, place, expected: expected(range), reloadable: reloadable, help) {
+      $0.integer(in: range)
+    }
   }
 
   private static func int(
     _ name: String, _ place: any WritableKeyPath<Settings, Int?> & Sendable,
-    _ range: ClosedRange<Int>,
-    _ help: String
+    _ range: ClosedRange<Int>, _ help: String
   ) -> Setting {
-    Setting(
-      name: name,
-      expected: "an integer between \(range.lowerBound) and \(range.upperBound)",
-      isReloadable: false, help: help,
-      set: { settings, value in
-        guard case .int(let number) = value, range.contains(number) else { return false }
-        settings[keyPath: place] = number
-        return true
-      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+    Setting(name, place, expected: expected(range), reloadable: false, help) {
+      $0.integer(in: range).map(Optional.some)
+    }
+  }
+
+  private static func expected(_ range: ClosedRange<Int>) -> String {
+    "an integer between \(range.lowerBound) and \(range.upperBound)"
   }
 
   private static func fraction(
     _ name: String, _ place: any WritableKeyPath<Settings, Double> & Sendable, _ help: String
   ) -> Setting {
-    Setting(
-      name: name, expected: "a number between 0 and 1", isReloadable: true, help: help,
-      set: { settings, value in
-        guard let number = value.number, (0...1).contains(number) else { return false }
-        settings[keyPath: place] = number
-        return true
-      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+    Setting(name, place, expected: "a number between 0 and 1", reloadable: true, help) {
+      $0.number(in: 0...1)
+    }
   }
 
   private static func duration(
     _ name: String, _ place: any WritableKeyPath<Settings, Duration> & Sendable,
     _ range: ClosedRange<Double>, reloadable: Bool = true, _ help: String
   ) -> Setting {
-    Setting(
-      name: name,
-      expected: "seconds between \(Int(range.lowerBound)) and \(Int(range.upperBound))",
-      isReloadable: reloadable, help: help,
-      set: { settings, value in
-        guard let seconds = value.number, range.contains(seconds) else { return false }
-        settings[keyPath: place] = .seconds(seconds)
-        return true
-      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+    let expected = "seconds between \(Int(range.lowerBound)) and \(Int(range.upperBound))"
+    return Setting(name, place, expected: expected, reloadable: reloadable, help) {
+      $0.number(in: range).map { .seconds($0) }
+    }
   }
 
   private static func choice<Value: Equatable & Sendable>(
     _ name: String, _ place: any WritableKeyPath<Settings, Value> & Sendable,
     _ choices: [(String, Value)], _ help: String
   ) -> Setting {
-    Setting(
-      name: name, expected: "one of \(choices.map { "\"\($0.0)\"" }.joined(separator: ", "))",
-      isReloadable: true, help: help,
-      set: { settings, value in
-        guard case .string(let word) = value, let choice = choices.first(where: { $0.0 == word })
-        else { return false }
-        settings[keyPath: place] = choice.1
-        return true
-      }, isEqual: { $0[keyPath: place] == $1[keyPath: place] })
+    let expected = "one of \(choices.map { "\"\($0.0)\"" }.joined(separator: ", "))"
+    return Setting(name, place, expected: expected, reloadable: true, help) { json in
+      guard case .string(let word) = json else { return nil }
+      return choices.first { $0.0 == word }?.1
+    }
   }
 }
 
 extension JSONValue {
-  fileprivate var number: Double? {
+  fileprivate var path: String? {
+    guard case .string(let path) = self, !path.isEmpty else { return nil }
+    return path
+  }
+
+  fileprivate func integer(in range: ClosedRange<Int>) -> Int? {
+    guard case .int(let number) = self, range.contains(number) else { return nil }
+    return number
+  }
+
+  fileprivate func number(in range: ClosedRange<Double>) -> Double? {
+    let number: Double
     switch self {
-    case .int(let number): Double(number)
-    case .double(let number): number
-    default: nil
+    case .int(let integer): number = Double(integer)
+    case .double(let real): number = real
+    default: return nil
     }
+    return range.contains(number) ? number : nil
   }
 }
