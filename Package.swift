@@ -55,8 +55,10 @@ let package = Package(
     // Leaves.
     library("TensorTypes"),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(
+      name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
     library("Text"),
-    library("Imaging", ["CPNG"]),
+    library("Imaging", ["CDeflate", "CPNG"]),
 
     // The engine.
     library("Graph", ["TensorTypes"]),
@@ -91,7 +93,8 @@ let package = Package(
     program(
       "banana-bench",
       [
-        "CPUBackend", "Diffusion", "Execution", "Graph", "Models", "TensorTypes", "Weights",
+        "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "Models", "TensorTypes",
+        "Weights",
         argumentParser,
       ]),
 

@@ -1,5 +1,4 @@
 import CKernels
-import Dispatch
 package import Execution
 package import TensorTypes
 package import Weights
@@ -58,28 +57,38 @@ package final class CPUBackend: Backend {
   package func measurePeak() -> (int8: Double, float32: Double) {
     let level = level.code
     return (
-      int8: bestRate(threadCount) {
+      int8: bestRate {
         var sink: Int32 = 3
         return banana_peak_int8(level, 200_000, &sink)
       },
-      float32: bestRate(threadCount) {
+      float32: bestRate {
         var sink: Float = 0.5
         return banana_peak_f32(level, 200_000, &sink)
       }
     )
   }
+
+  /// The best of several rounds on the pool. A round is cut into many pieces, so that a thread that
+  /// starts late only does fewer of them.
+  private func bestRate(_ operations: @escaping () -> Double) -> Double {
+    let clock = ContinuousClock()
+    let round = PeakStep(operations, pieces: 16 * threadCount)
+    let count = operations() * Double(round.taskCount)
+    return (0..<7).map { _ in
+      let start = clock.now
+      pool.run(round)
+      return count / (start.duration(to: clock.now) / .seconds(1))
+    }.max() ?? 0
+  }
 }
 
-/// The best of several rounds. A round is cut into many pieces, so that a thread that starts late
-/// only does fewer of them.
-private func bestRate(_ threadCount: Int, _ operations: @escaping @Sendable () -> Double) -> Double
-{
-  let clock = ContinuousClock()
-  let pieces = 16 * threadCount
-  let count = operations() * Double(pieces)
-  return (0..<7).map { _ in
-    let start = clock.now
-    DispatchQueue.concurrentPerform(iterations: pieces) { _ in _ = operations() }
-    return count / (start.duration(to: clock.now) / .seconds(1))
-  }.max() ?? 0
+private final class PeakStep: Step {
+  private let operations: () -> Double
+
+  init(_ operations: @escaping () -> Double, pieces: Int) {
+    self.operations = operations
+    super.init("peak", taskCount: pieces)
+  }
+
+  override func perform(task: Int, worker: Int) { _ = operations() }
 }

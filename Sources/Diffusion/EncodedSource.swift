@@ -28,7 +28,7 @@ extension SourcePicture {
     let (width, height) = (mask.width / columns, mask.height / rows)
     var kept = Array(repeating: true, count: columns * rows)
     for y in 0..<height * rows {
-      for x in 0..<width * columns where mask.values[(y * mask.width + x) * 4 + 3] < 1 {
+      for x in 0..<width * columns where mask.rgba[y * mask.width + x].w < 1 {
         kept[y / height * columns + x / width] = false
       }
     }

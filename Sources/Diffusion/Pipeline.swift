@@ -107,11 +107,10 @@ package final class Pipeline {
       return session
     }
     let side = model.family.nativeSize
-    var picture = PremultipliedImage(width: side, height: side, output: session.output("pixels"))
-    if let range = model.manifest.alphaRange {
-      picture = picture.stretchingAlpha(from: range[0]...range[1])
-    }
-    picture = picture.boxAveraged(by: side / settings.size)
+    let range = model.manifest.alphaRange ?? [0, 1]
+    let picture = PremultipliedImage(
+      width: side, height: side, output: session.output("pixels"), alphaRange: range[0]...range[1]
+    ).boxAveraged(by: side / settings.size)
     return subject.source?.completing(picture) ?? picture
   }
 

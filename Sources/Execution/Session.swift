@@ -1,10 +1,11 @@
 import Graph
-import TensorTypes
+package import TensorTypes
 
 /// An executable with the memory that it runs in. It is used by one thread at a time.
 package final class Session {
   package let executable: any Executable
-  private let arena: HostBuffer
+  /// What the executable runs in, for those that run it otherwise than by `run`.
+  package let arena: HostBuffer
   private let inputs: [String: Value]
   private let outputs: [String: Value]
 

@@ -1,3 +1,4 @@
+private import CDeflate
 private import CPNG
 
 /// Why a PNG cannot be written or read.
@@ -27,17 +28,10 @@ package enum PNGError: Error, Equatable, CustomStringConvertible {
 
 /// Pictures as PNG files (W3C Portable Network Graphics, third edition).
 ///
-/// Only libpng's simplified interface is used: it catches its own longjmp, which must never cross
-/// a Swift frame.
+/// Files of any kind are read through libpng's simplified interface only: it catches its own
+/// longjmp, which must never cross a Swift frame. Files are written here, with libdeflate, three
+/// times as fast.
 package enum PNG {
-  /// How much time goes into making the file smaller.
-  package enum Effort: Sendable {
-    /// One pass without filters.
-    case fast
-    /// libpng's default: all filters tried.
-    case small
-  }
-
   /// A line of text in a file, stored as an uncompressed iTXt chunk.
   package struct Text: Equatable, Sendable {
     package let keyword: String
@@ -54,32 +48,50 @@ package enum PNG {
   private static let formatRGBA: UInt32 = 3
   private static let errorFlag: UInt32 = 2
 
-  /// The bytes of a PNG file of `pixels`, with `texts` before the picture.
+  /// The bytes of a PNG file of `pixels`, sRGB, with `texts` before the picture.
   /// - Throws: `PNGError.encodingFailed`, `PNGError.invalidText`.
   package static func encode(
-    _ pixels: Pixels, effort: Effort = .fast, texts: [Text] = []
+    _ pixels: Pixels, texts: [Text] = []
   ) throws(PNGError) -> [UInt8] {
-    var image = png_image()
-    image.version = version
-    image.width = UInt32(pixels.width)
-    image.height = UInt32(pixels.height)
-    image.format = formatRGBA
-    image.flags = effort == .fast ? UInt32(PNG_IMAGE_FLAG_FAST) : 0
-    // Stored blocks cost 5 bytes in 16 KB at the worst, so one allocation always suffices.
-    let raw = pixels.height * (pixels.width * 4 + 1)
-    var file = [UInt8](repeating: 0, count: raw + raw / 64 + 4096)
-    var byteCount = file.count
-    let isWritten = file.withUnsafeMutableBytes { buffer in
-      pixels.bytes.withUnsafeBytes { source in
-        png_image_write_to_memory(
-          &image, buffer.baseAddress, &byteCount, 0, source.baseAddress, 0, nil)
+    // 8 bits, RGBA, deflate, filtered by line, not interlaced (section 11.2.1).
+    let header =
+      bigEndian(UInt32(pixels.width)) + bigEndian(UInt32(pixels.height)) + [8, 6, 0, 0, 0]
+    return signature + chunk("IHDR", header) + chunk("sRGB", [0]) + (try chunks(of: texts))
+      + chunk("IDAT", try deflated(filtered(pixels))) + chunk("IEND", [])
+  }
+
+  /// Each line with the one above taken off, its filter's number (Up, section 9.2) before it.
+  private static func filtered(_ pixels: Pixels) -> [UInt8] {
+    let stride = pixels.width * 4
+    return [UInt8](unsafeUninitializedCapacity: (stride + 1) * pixels.height) { lines, count in
+      pixels.bytes.withUnsafeBufferPointer { source in
+        for y in 0..<pixels.height {
+          let line = lines.baseAddress! + y * (stride + 1)
+          let pixel = source.baseAddress! + y * stride
+          line[0] = 2
+          if y == 0 {
+            (line + 1).update(from: pixel, count: stride)
+          } else {
+            for x in 0..<stride { line[1 + x] = pixel[x] &- pixel[x - stride] }
+          }
+        }
       }
+      count = lines.count
     }
-    if isWritten == 0 { throw .encodingFailed(reason: message(of: image)) }
-    file.removeSubrange(byteCount...)
-    // The signature has 8 bytes and IHDR 25.
-    try file.insert(contentsOf: chunks(of: texts), at: 33)
-    return file
+  }
+
+  private static func deflated(_ bytes: [UInt8]) throws(PNGError) -> [UInt8] {
+    // The fastest level: the next one takes half as long again for 3 % less.
+    guard let compressor = libdeflate_alloc_compressor(1) else {
+      throw .encodingFailed(reason: "no memory for the compressor")
+    }
+    defer { libdeflate_free_compressor(compressor) }
+    let bound = libdeflate_zlib_compress_bound(compressor, bytes.count)
+    return [UInt8](unsafeUninitializedCapacity: bound) { target, count in
+      count = libdeflate_zlib_compress(
+        compressor, bytes, bytes.count, target.baseAddress, target.count)
+      precondition(count > 0, "libdeflate's own bound does not suffice")
+    }
   }
 
   /// The picture in a PNG file of any kind, converted to 8-bit sRGB with straight alpha.

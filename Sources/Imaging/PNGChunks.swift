@@ -1,4 +1,6 @@
-/// The chunks that libpng's simplified interface does not write.
+private import CDeflate
+
+/// The parts of a PNG file.
 extension PNG {
   static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
 
@@ -51,17 +53,12 @@ extension PNG {
       text: String(decoding: rest[2], as: UTF8.self))
   }
 
-  private static func bigEndian(_ value: UInt32) -> [UInt8] {
+  static func bigEndian(_ value: UInt32) -> [UInt8] {
     [24, 16, 8, 0].map { UInt8(truncatingIfNeeded: value >> $0) }
   }
 
   /// CRC-32 of ISO 3309, as PNG wants it (annex D).
   static func checksum(_ bytes: [UInt8]) -> UInt32 {
-    var value: UInt32 = 0xFFFF_FFFF
-    for byte in bytes {
-      value ^= UInt32(byte)
-      for _ in 0..<8 { value = value & 1 == 1 ? value >> 1 ^ 0xEDB8_8320 : value >> 1 }
-    }
-    return ~value
+    libdeflate_crc32(0, bytes, bytes.count)
   }
 }

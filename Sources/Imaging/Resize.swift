@@ -11,16 +11,11 @@ extension PremultipliedImage {
     func scaled(_ extent: Int) -> Int { max(1, (extent * side + longest / 2) / longest) }
     let picture = resized(width: scaled(width), height: scaled(height))
     let (left, top) = ((side - picture.width) / 2, (side - picture.height) / 2)
-    return PremultipliedImage(width: side, height: side) { target in
-      if isOpaqueOutside {
-        for base in stride(from: 3, to: target.count, by: 4) { target[base] = 1 }
-      }
-      for y in 0..<picture.height {
-        let from = y * picture.width * 4
-        let row = picture.values[from..<from + picture.width * 4]
-        let to = ((y + top) * side + left) * 4
-        for (offset, value) in row.enumerated() { target[to + offset] = value }
-      }
+    let outside: SIMD4<Float> = isOpaqueOutside ? [0, 0, 0, 1] : .zero
+    return PremultipliedImage(width: side, height: side) { index in
+      let (x, y) = (index % side - left, index / side - top)
+      let isInside = 0..<picture.width ~= x && 0..<picture.height ~= y
+      return isInside ? picture.rgba[y * picture.width + x] : outside
     }
   }
 
@@ -31,37 +26,18 @@ extension PremultipliedImage {
     if width == self.width, height == self.height { return self }
     let columns = Taps.of(from: self.width, to: width)
     let rows = Taps.of(from: self.height, to: height)
-    let source = values
-    let sourceWidth = self.width
-    // Lines first: [source height, width, 4].
-    let lines = [Float](unsafeUninitializedCapacity: self.height * width * 4) { target, count in
-      target.initialize(repeating: 0)
-      for y in 0..<self.height {
-        for (x, taps) in columns.enumerated() {
-          for (offset, weight) in taps.weights.enumerated() {
-            let from = (y * sourceWidth + taps.first + offset) * 4
-            let to = (y * width + x) * 4
-            for channel in 0..<4 { target[to + channel] += weight * source[from + channel] }
-          }
-        }
-      }
-      count = target.count
+    // Lines first: [source height, width].
+    let lines = PremultipliedImage(width: width, height: self.height) { index in
+      let taps = columns[index % width]
+      let from = index / width * self.width + taps.first
+      return taps.sum { rgba[from + $0] }
     }
-    return PremultipliedImage(width: width, height: height) { target in
-      for (y, taps) in rows.enumerated() {
-        for (offset, weight) in taps.weights.enumerated() {
-          let from = (taps.first + offset) * width * 4
-          let to = y * width * 4
-          for index in 0..<width * 4 { target[to + index] += weight * lines[from + index] }
-        }
-      }
+    return PremultipliedImage(width: width, height: height) { index in
+      let taps = rows[index / width]
+      let from = taps.first * width + index % width
       // Rounding must not lift a colour above its alpha, or alpha above 1.
-      for base in stride(from: 0, to: target.count, by: 4) {
-        target[base + 3] = min(target[base + 3], 1)
-        for channel in 0..<3 {
-          target[base + channel] = min(target[base + channel], target[base + 3])
-        }
-      }
+      let pixel = taps.sum { lines.rgba[from + $0 * width] }
+      return pixel.limited(to: min(pixel.w, 1))
     }
   }
 
@@ -73,13 +49,10 @@ extension PremultipliedImage {
     precondition(
       [other.width, mask.width] == [width, width]
         && [other.height, mask.height] == [height, height])
-    return PremultipliedImage(width: width, height: height) { target in
-      for index in target.indices {
-        let alpha = mask.values[index | 3]
-        target[index] =
-          alpha == 1
-          ? other.values[index] : alpha * other.values[index] + (1 - alpha) * values[index]
-      }
+    return PremultipliedImage(width: width, height: height) { index in
+      let alpha = mask.rgba[index].w
+      let pixel = other.rgba[index]
+      return alpha == 1 ? pixel : alpha * pixel + (1 - alpha) * rgba[index]
     }
   }
 }
@@ -89,6 +62,12 @@ private struct Taps {
   let first: Int
   /// They add up to 1.
   let weights: [Float]
+
+  func sum(_ pixel: (Int) -> SIMD4<Float>) -> SIMD4<Float> {
+    var sum = SIMD4<Float>.zero
+    for (offset, weight) in weights.enumerated() { sum += weight * pixel(offset) }
+    return sum
+  }
 
   static func of(from source: Int, to target: Int) -> [Taps] {
     let scale = Double(source) / Double(target)

@@ -31,6 +31,9 @@ struct BananaBench: ParsableCommand {
   @Option(help: "Counted runs of each stage.")
   var runs = 15
 
+  @Flag(help: "Show what each kind of step takes.")
+  var steps = false
+
   func validate() throws {
     if runs < 1 { throw ValidationError("--runs must be at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
@@ -56,6 +59,7 @@ struct BananaBench: ParsableCommand {
     print(row("stage", "ms", "GOP", "GOP/s", "of peak", "peak MiB"))
     for stage in Stage.all { try measure(stage, networks, peak: peak) }
     try measureSwap(model, networks, peak: peak)
+    try measureWhole(model, backend)
     print("\nbeside the mapped weights: \(networks.residentBytes >> 20) MiB")
   }
 
@@ -81,6 +85,14 @@ struct BananaBench: ParsableCommand {
         stage.name, rounded(median), rounded(operations), rounded(rate),
         "\(Int((1e11 * rate / ceiling).rounded())) %",
         rounded(Double(session.peakBytes) / 1_048_576)))
+    if steps, let executable = session.executable as? CPUExecutable {
+      for kind in try executable.profile(arena: session.arena.bytes) {
+        print(
+          row(
+            "    \(kind.count) x \(kind.step)", rounded(kind.seconds * 1e3),
+            "", "", "\(Int((kind.seconds * 1e5 / median).rounded())) %"))
+      }
+    }
   }
 
   /// A step with a peel on every linear of the layers, and what changing to another one takes.
@@ -107,6 +119,23 @@ struct BananaBench: ParsableCommand {
     print(
       row("swapping peels", rounded(times.sorted()[runs / 2]))
         + "  (\(networks.compilationCount - compilations) plans compiled)")
+  }
+
+  /// A picture from prompt to file, part by part; medians.
+  private func measureWhole(_ model: LoadedModel, _ backend: CPUBackend) throws {
+    let side = model.manifest.nativeSize
+    let picture = WholePicture(
+      Pipeline(model, backend: backend, activations: activations), size: side)
+    _ = try picture.measure()
+    let measured = try (0..<runs).map { _ in try picture.measure() }
+    func median(_ times: [Double]) -> String { rounded(times.sorted()[runs / 2]) }
+    print(
+      row(
+        "\na picture of \(side) px", median(measured.map { $0.reduce(0) { $0 + $1.milliseconds } }))
+    )
+    for part in measured[0].indices {
+      print(row("    \(measured[0][part].part)", median(measured.map { $0[part].milliseconds })))
+    }
   }
 
   private func row(_ cells: String...) -> String {

@@ -110,8 +110,7 @@ struct EditForm {
         "The mask has \(mask.width)x\(mask.height) pixels and the image \(image.width)x"
           + "\(image.height). Send a mask of the image's size.", param: "mask")
     }
-    let alphas = stride(from: 3, to: mask.values.count, by: 4)
-    guard alphas.contains(where: { mask.values[$0] < 1 }) else {
+    guard mask.rgba.contains(where: { $0.w < 1 }) else {
       throw APIError(
         .invalidRequest,
         "The mask is opaque everywhere, so that nothing would be drawn. Make it transparent where "

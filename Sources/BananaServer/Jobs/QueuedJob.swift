@@ -32,7 +32,7 @@ struct QueuedJob: Sendable {
   /// Bytes that it holds while it waits.
   var heldBytes: Int {
     guard let edit = request.edit else { return 0 }
-    return (edit.image.values.count + (edit.mask?.values.count ?? 0)) * 4
+    return (edit.image.rgba.count + (edit.mask?.rgba.count ?? 0)) * 16
   }
 
   /// What the owner is told.

@@ -1,0 +1,38 @@
+import Diffusion
+import Execution
+import Imaging
+
+/// One picture from the prompt to the bytes of its file, with the model's own settings.
+struct WholePicture {
+  let pipeline: Pipeline
+  let settings: PassSettings
+  private let drawing = Drawing(prompt: "a red apple")
+
+  init(_ pipeline: Pipeline, size: Int) {
+    self.pipeline = pipeline
+    settings = PassSettings(size: size)
+  }
+
+  /// Milliseconds of each part.
+  func measure() throws -> [(part: String, milliseconds: Double)] {
+    var parts: [(String, Double)] = []
+    func timed<Result>(_ part: String, _ work: () throws -> Result) rethrows -> Result {
+      let start = ContinuousClock.now
+      let result = try work()
+      parts.append((part, (ContinuousClock.now - start) / .milliseconds(1)))
+      return result
+    }
+    let subject = try timed("text") { try pipeline.prepare(drawing, settings) }
+    let latents = try timed("denoising") {
+      let denoising = try pipeline.begin([(subject, seed: 7)], settings)
+      while !denoising.isDone { try denoising.advance() }
+      return denoising.latents(of: 0)
+    }
+    let picture = try timed("decoder and alpha") {
+      try pipeline.decode(latents, of: subject, settings)
+    }
+    let pixels = timed("8-bit pixels") { picture.pixels() }
+    _ = try timed("PNG") { try PNG.encode(pixels) }
+    return parts
+  }
+}
