@@ -23,11 +23,13 @@ extension Lowering {
       if picture.isPadded {
         needs.operand(bytes: picture.paddedCount * 4)
         append(PadStep(picture, source: source))
+        append(ProductStep("convolution", arguments, tiling, epilogue, kernels))
+      } else {
+        append(
+          ProductStep("convolution", arguments, tiling, epilogue, kernels) {
+            $0.a = UnsafePointer($1.floats(source))
+          })
       }
-      append(
-        Float32ProductStep(
-          "convolution", arguments, tiling, epilogue,
-          source: picture.isPadded ? .scratch : .arena(source), weights: nil, kernels))
     case .int8(let w, let scales, let initial):
       var arguments = banana_linear_int8()
       arguments.w = w
@@ -40,7 +42,7 @@ extension Lowering {
       if picture.lineLength % BlockLayout.inputs == 0 {
         quantizePicture(picture, source: source, xor: kernels.pointee.activation_offset)
         arguments.rows = picture.rows
-        append(Int8ProductStep("convolution", arguments, tiling, epilogue, kernels))
+        append(ProductStep("convolution", arguments, tiling, epilogue, kernels))
       } else {
         let stride = BlockLayout.quads(of: picture.inputs) * BlockLayout.inputs
         let panel = PatchPanel(
@@ -49,7 +51,7 @@ extension Lowering {
           picture.withoutPadding, source: source, xor: kernels.pointee.activation_offset)
         arguments.rows = contiguousRows(stride: stride, length: stride)
         needs.worker(bytes: panel.byteCount)
-        append(Int8PatchStep(arguments, panel, epilogue, kernels))
+        append(PatchStep(arguments, panel, epilogue, kernels))
       }
     case .int4(let w, let group):
       let groups = (picture.inputs + group - 1) / group
@@ -63,7 +65,7 @@ extension Lowering {
       let panel = PatchPanel(picture, stride: groups * group, padding: 0, sumsPerRow: groups)
       quantizePicture(picture.withoutPadding, source: source, xor: 0)
       needs.worker(bytes: panel.byteCount)
-      append(Int4PatchStep(arguments, panel, epilogue, kernels))
+      append(PatchStep(arguments, panel, epilogue, kernels))
     }
   }
 

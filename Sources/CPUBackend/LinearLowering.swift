@@ -17,9 +17,9 @@ extension Lowering {
       arguments.n = Int32(n)
       arguments.rows = contiguousRows(stride: k, length: k)
       append(
-        Float32ProductStep(
-          "linear", arguments, Tiling(rows: rows, outputs: n, inputs: k), epilogue,
-          source: .arena(offset(x)), weights: nil, kernels))
+        ProductStep(
+          "linear", arguments, Tiling(rows: rows, outputs: n, inputs: k), epilogue, kernels
+        ) { [x = offset(x)] in $0.a = UnsafePointer($1.floats(x)) })
     case .int8(let w, let scales, let initial):
       let stride = BlockLayout.quads(of: k) * BlockLayout.inputs
       quantizeRows(x, k: k, stride: stride, xor: kernels.pointee.activation_offset)
@@ -31,7 +31,7 @@ extension Lowering {
       arguments.row_scale_rows = 1
       arguments.rows = contiguousRows(stride: stride, length: stride)
       append(
-        Int8ProductStep(
+        ProductStep(
           "linear", arguments, Tiling(rows: rows, outputs: n, inputs: k), epilogue, kernels))
     case .int4(let w, let group):
       let groups = (k + group - 1) / group
@@ -44,7 +44,7 @@ extension Lowering {
       arguments.row_stride = groups * group
       arguments.row_scale_rows = 1
       append(
-        Int4ProductStep(
+        ProductStep(
           "linear", arguments, Tiling(rows: rows, outputs: n, inputs: k), epilogue, kernels))
     }
   }
@@ -55,10 +55,13 @@ extension Lowering {
     arguments.n = Int32(n)
     arguments.rows = contiguousRows(stride: k, length: k)
     append(
-      Float32ProductStep(
+      ProductStep(
         "product", arguments, Tiling(rows: node.result.shape.rows, outputs: n, inputs: k),
-        ArenaEpilogue(plan, node, bias: nil, form: Epilogue()),
-        source: .arena(offset(node.operands[0])), weights: offset(node.operands[1]), kernels))
+        ArenaEpilogue(plan, node, bias: nil, form: Epilogue()), kernels
+      ) { [x = offset(node.operands[0]), matrix = offset(node.operands[1])] in
+        $0.a = UnsafePointer($1.floats(x))
+        $0.w = UnsafePointer($1.floats(matrix))
+      })
   }
 
   func contiguousRows(stride: Int, length: Int) -> banana_rows {
