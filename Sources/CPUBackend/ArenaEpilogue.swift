@@ -7,7 +7,8 @@ import TensorTypes
 struct ArenaEpilogue {
   private var arguments = banana_epilogue()
   private let target: Int
-  private let addend: Int?
+  private let inner: Int?
+  private let up: Int?
   private let gate: Int?
   private let residual: Int?
 
@@ -17,13 +18,14 @@ struct ArenaEpilogue {
   ) {
     let shape = node.result.shape
     target = plan[node.result].offset
-    addend = form.hasAddend ? plan[node.operands[1]].offset : nil
+    inner = form.hasUpdate ? plan[node.operands[1]].offset : nil
+    up = form.hasUpdate ? plan[node.operands[2]].offset : nil
     gate = form.hasGate ? plan[node.operands[form.gateIndex]].offset : nil
     residual = form.hasResidual ? plan[node.operands[node.operands.count - 1]].offset : nil
     arguments.bias = bias
     arguments.activation = form.activation.code
     arguments.y_stride = shape.last
-    arguments.addend_stride = shape.last
+    arguments.rank = form.hasUpdate ? Int32(node.operands[1].shape.last) : 0
     arguments.residual_stride = shape.last
     arguments.gate_stride = shape.last
     arguments.gate_rows =
@@ -40,7 +42,8 @@ struct ArenaEpilogue {
   func placed(_ memory: Memory) -> banana_epilogue {
     var placed = arguments
     placed.y = memory.floats(target)
-    placed.addend = addend.map { UnsafePointer(memory.floats($0)) }
+    placed.inner = inner.map { UnsafePointer(memory.floats($0)) }
+    placed.up = up.map { UnsafePointer(memory.floats($0)) }
     placed.gate = gate.map { UnsafePointer(memory.floats($0)) }
     placed.residual = residual.map { UnsafePointer(memory.floats($0)) }
     return placed

@@ -89,7 +89,8 @@ package enum Op: Hashable, Sendable {
   /// products, convolutions and attention.
   package func operationCount(_ operands: [Value], result: Shape) -> Int {
     switch self {
-    case .linear(let op): 2 * result.count * op.weight.shape[1]
+    case .linear(let op):
+      2 * result.count * (op.weight.shape[1] + (op.epilogue.hasUpdate ? operands[1].shape.last : 0))
     case .product: 2 * result.count * operands[0].shape.last
     case .convolution(let op): 2 * result.count * op.weight.shape.count / op.weight.shape[0]
     case .attention(let op): op.operationCount(operands)

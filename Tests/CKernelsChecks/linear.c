@@ -226,34 +226,37 @@ double banana_check_convolution_f32(banana_level level, int h, int w, int c, int
 }
 
 double banana_check_epilogue(banana_level level, int m, int n, int activation, int gate_rows,
-                             bool residual, bool addend) {
+                             bool residual, int rank) {
   const banana_kernels *kernels = banana_kernels_for(level);
   uint64_t seed = (uint64_t)m * 1000003 + n * 1009 + activation;
   float *a = random_floats(m, &seed), *w = random_floats(n, &seed);
   float *packed = allocate((size_t)(n + 15) / 16 * 64);
   banana_pack_f32(w, BANANA_STORAGE_F32, n, 1, packed);
-  float *added = random_floats((size_t)m * (n + 5), &seed);
+  float *inner = random_floats((size_t)m * (rank + 1), &seed);
+  float *up = random_floats((size_t)n * (rank + 1), &seed);
+  float *packed_up = allocate((size_t)(n + 15) / 16 * 64 * (rank + 1));
+  banana_pack_f32(up, BANANA_STORAGE_F32, n, rank, packed_up);
   float *bias = random_floats(n, &seed), *gate = random_floats((size_t)m * (n + 3), &seed);
   float *y = random_floats((size_t)m * n, &seed), *old = allocate((size_t)m * n * sizeof(float));
   memcpy(old, y, (size_t)m * n * sizeof(float));
   const banana_linear_f32 p = {
       .a = a, .w = packed, .n = n, .rows = {.row_stride = 1, .segments = 1, .segment_length = 1},
       .epilogue = {.bias = bias, .activation = activation, .gate_rows = gate_rows ? gate_rows : 1,
-                   .addend = addend ? added : NULL, .addend_stride = n + 5,
+                   .inner = rank ? inner : NULL, .up = packed_up, .rank = rank,
                    .gate = gate_rows ? gate : NULL, .gate_stride = n + 3,
                    .residual = residual ? y : NULL, .residual_stride = n, .y = y, .y_stride = n}};
   kernels->linear_f32(&p, 0, m, 0, (n + 15) / 16);
   double worst = 0;
   for (int r = 0; r < m; r++) {
     for (int o = 0; o < n; o++) {
-      const double sum = (double)a[r] * w[o] + bias[o];
-      double v = naive_activation(
-          addend ? sum + added[(size_t)r * (n + 5) + o] : sum, activation);
+      double sum = (double)a[r] * w[o] + bias[o];
+      for (int i = 0; i < rank; i++) sum += (double)inner[r * rank + i] * up[o * rank + i];
+      double v = naive_activation(sum, activation);
       if (gate_rows) v *= gate[(size_t)(r / gate_rows) * (n + 3) + o];
       if (residual) v += old[(size_t)r * n + o];
-      worst = larger(worst, excess(y[(size_t)r * n + o], v, 5e-7));
+      worst = larger(worst, excess(y[(size_t)r * n + o], v, 5e-7 * (1 + rank)));
     }
   }
-  free(a), free(w), free(packed), free(bias), free(added), free(gate), free(y), free(old);
+  free(a), free(w), free(packed), free(bias), free(inner), free(up), free(packed_up), free(gate), free(y), free(old);
   return worst;
 }

@@ -61,22 +61,24 @@ import Weights
   }
 
   @Test(arguments: [StorageFormat.float32, .int8, .int4(group: 64)])
-  func addends(format: StorageFormat) throws {
-    let (batch, tokens, inputs, outputs) = (2, 5, 32, 21)
+  func lowRankUpdates(format: StorageFormat) throws {
+    let (batch, tokens, inputs, outputs, rank) = (2, 5, 32, 21, 6)
     var weights = TestWeights()
     let w = weights.add("w", [outputs, inputs], format)
-    let g = GraphBuilder("addends")
+    let g = GraphBuilder("updates")
     let x = g.input("x", [batch, tokens, inputs])
     let full = g.input("full", [batch, tokens, outputs])
     let gate = g.input("items", [batch, outputs])
+    let inner = g.input("inner", [batch, tokens, rank])
+    let up = g.input("up", Product.matrixShape(outputs: outputs, inputs: rank))
     for activation in Activation.allCases {
-      var epilogue = Epilogue(hasAddend: true, activation: activation)
+      var epilogue = Epilogue(hasUpdate: true, activation: activation)
       g.output(
-        "\(activation)", g.append(.linear(Linear(weight: w, epilogue: epilogue)), [x, full]))
+        "\(activation)", g.append(.linear(Linear(weight: w, epilogue: epilogue)), [x, inner, up]))
       (epilogue.hasGate, epilogue.hasResidual) = (true, true)
       g.output(
         "\(activation) gated",
-        g.append(.linear(Linear(weight: w, epilogue: epilogue)), [x, full, gate, full]))
+        g.append(.linear(Linear(weight: w, epilogue: epilogue)), [x, inner, up, gate, full]))
     }
     try expectAgreement(g.build(), weights.store(), within: Self.float32Bound)
     try expectAgreement(g.build(), weights.store(), .int8, within: 0.02)

@@ -4,11 +4,24 @@
 
 #include "vector.h"
 
+// What a low-rank update adds to outputs [column, column + 16) of `row`. Two sums, because one
+// would wait for itself.
+INLINE f32x16 low_rank(const banana_epilogue *e, int32_t row, ptrdiff_t column) {
+  const float *inner = e->inner + (ptrdiff_t)row * e->rank;
+  const float *up = e->up + column * e->rank;
+  f32x16 even = splat(0), odd = splat(0);
+  for (ptrdiff_t k = 0; k < e->rank; k += 2) {
+    even = even + splat(inner[k]) * load(up + 16 * k);
+    odd = odd + splat(inner[k + 1]) * load(up + 16 * k + 16);
+  }
+  return even + odd;
+}
+
 // Writes outputs [column, column + 16) of `row`, of which `count` exist.
 INLINE void finish(const banana_epilogue *e, f32x16 v, int32_t row, ptrdiff_t column,
                    ptrdiff_t count) {
   if (e->bias) v = v + load_partial(e->bias + column, count);
-  if (e->addend) v = v + load_partial(e->addend + row * e->addend_stride + column, count);
+  if (e->inner) v = v + low_rank(e, row, column);
   v = activate(v, e->activation);
   if (e->gate) {
     const ptrdiff_t gate_row = e->gate_rows == 1 ? row : row / e->gate_rows;

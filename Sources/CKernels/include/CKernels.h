@@ -62,11 +62,12 @@ typedef struct {
 } banana_rows;
 
 // What happens to a matrix product on its way to memory:
-// `y = activation(product + bias + addend) * gate + residual`. Absent parts are NULL.
+// `y = activation(product + bias + inner up^T) * gate + residual`. Absent parts are NULL.
 typedef struct {
   const float *_Nullable bias;  // [n]
-  const float *_Nullable addend;  // [rows, n]
-  ptrdiff_t addend_stride;
+  const float *_Nullable inner;  // [rows, rank]
+  const float *_Nullable up;  // n16: [ceil(n/16)][rank][16]
+  int32_t rank;  // even
   int32_t activation;  // banana_activation
   int32_t gate_rows;  // row r is gated by gate row r / gate_rows: 1 for a full gate
   const float *_Nullable gate;  // [rows / gate_rows, n]

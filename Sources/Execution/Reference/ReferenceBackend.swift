@@ -93,7 +93,7 @@ struct ReferenceContext {
     case .embedding(let op): embedding(op)
     case .sinusoidal(let op): sinusoidal(op)
     case .linear(let op): linear(op)
-    case .product(let op): product(op)
+    case .product: each { product(operands[0], operands[1], at: $0) }
     case .convolution(let op): convolution(op)
     case .norm(let op): norm(op)
     case .rotary(let op): rotary(op)
@@ -133,8 +133,8 @@ struct ReferenceContext {
 
   /// What linears and convolutions make of a sum.
   func finished(_ sum: Float, at index: Int, _ epilogue: Epilogue) -> Float {
-    let product = epilogue.hasAddend ? sum + operands[1].floats[index] : sum
-    var y = epilogue.activation.value(product)
+    let update = epilogue.hasUpdate ? product(operands[1], operands[2], at: index) : 0
+    var y = epilogue.activation.value(sum + update)
     if epilogue.hasGate { y *= broadcast(operands[epilogue.gateIndex], at: index) }
     if epilogue.hasResidual { y += operands[operands.count - 1].floats[index] }
     return y

@@ -27,18 +27,17 @@ extension ReferenceContext {
     }
   }
 
-  func product(_ op: Product) {
-    let inputs = operands[0].shape.last
+  /// The element of `x M^T` that goes with element `index` of the result; the matrix in blocks.
+  func product(_ x: ReferenceTensor, _ matrix: ReferenceTensor, at index: Int) -> Float {
+    let inputs = x.shape.last
     let lanes = BlockLayout.outputs
-    each { index in
-      let (row, output) = index.quotientAndRemainder(dividingBy: op.outputs)
-      var sum = 0.0
-      for i in 0..<inputs {
-        let at = (output / lanes * inputs + i) * lanes + output % lanes
-        sum += Double(operands[0].floats[row * inputs + i]) * Double(operands[1].floats[at])
-      }
-      return Float(sum)
+    let (row, output) = index.quotientAndRemainder(dividingBy: result.shape.last)
+    var sum = 0.0
+    for i in 0..<inputs {
+      let at = (output / lanes * inputs + i) * lanes + output % lanes
+      sum += Double(x.floats[row * inputs + i]) * Double(matrix.floats[at])
     }
+    return Float(sum)
   }
 
   func convolution(_ op: Convolution) {

@@ -1,26 +1,27 @@
 import TensorTypes
 
-/// What a matrix product does to its sums: `activation(sum + bias + addend)`, then times the gate,
-/// then plus the residual. Addend, gate and residual are operands behind the first one.
+/// What a matrix product does to its sums: `activation(sum + bias + up inner)`, then times the
+/// gate, then plus the residual. What it reads are operands behind the first one, in that order.
 package struct Epilogue: Hashable, Sendable {
-  /// A low-rank update of the product.
-  package var hasAddend: Bool
+  /// A low-rank update of the product, of two operands: inner `[…, rank]`, an even rank, and up
+  /// `[out, rank]` in blocks as `Product` has them.
+  package var hasUpdate: Bool
   package var activation: Activation
   package var hasGate: Bool
   package var hasResidual: Bool
 
   package init(
-    hasAddend: Bool = false, activation: Activation = .none, hasGate: Bool = false,
+    hasUpdate: Bool = false, activation: Activation = .none, hasGate: Bool = false,
     hasResidual: Bool = false
   ) {
-    self.hasAddend = hasAddend
+    self.hasUpdate = hasUpdate
     self.activation = activation
     self.hasGate = hasGate
     self.hasResidual = hasResidual
   }
 
   /// Where the gate stands among the operands, if there is one.
-  package var gateIndex: Int { hasAddend ? 2 : 1 }
+  package var gateIndex: Int { hasUpdate ? 3 : 1 }
 
   func checkOperandCount(_ operands: [Value], _ op: String) throws(ShapeError) {
     let expected = gateIndex + (hasGate ? 1 : 0) + (hasResidual ? 1 : 0)
@@ -36,8 +37,11 @@ package struct Epilogue: Hashable, Sendable {
     if let bias, bias.shape != [result.last] {
       throw ShapeError(op, "bias \(bias.name) \(bias.shape) does not fit \(result)")
     }
-    if hasAddend, operands[1].shape != result {
-      throw ShapeError(op, "addend \(operands[1].shape) is not \(result)")
+    if hasUpdate {
+      let (inner, up) = (operands[1].shape, operands[2].shape)
+      guard inner.last.isMultiple(of: 2), inner.replacingLast(with: result.last) == result,
+        up == Product.matrixShape(outputs: result.last, inputs: inner.last)
+      else { throw ShapeError(op, "\(inner) and \(up) do not make \(result)") }
     }
     if hasGate {
       let gate = operands[gateIndex].shape

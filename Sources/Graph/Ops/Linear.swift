@@ -2,7 +2,7 @@ import TensorTypes
 
 /// `x W^T + bias`, then the epilogue.
 ///
-/// Operands: x `[…, in]`; an addend of the result's shape, if there is one; if gated, a gate of
+/// Operands: x `[…, in]`; the factors of a low-rank update, if there is one; if gated, a gate of
 /// the result's shape, `[batch, out]` or `[out]`; if there is a residual, one of the result's
 /// shape. The result is `[…, out]`.
 package struct Linear: Hashable, Sendable {

@@ -12,8 +12,9 @@ extension Graph {
   /// The graph with `up (down x)` added to what each linear whose weight is among `sites` makes
   /// of its input x, before its activation. `down` and `up` are new inputs (`PeelInput`).
   ///
-  /// Run it before epilogues are fused: the linear then takes the update with everything else on
-  /// its way to memory. Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
+  /// Run it before epilogues are fused. `up` is multiplied in the linear's own epilogue, so that
+  /// the update is never in memory. Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language
+  /// Models".
   package func attachingPeels(to sites: Set<WeightReference>, rank: Int) -> Graph {
     var inputs = self.inputs
     var attached: [Node] = []
@@ -22,13 +23,10 @@ extension Graph {
       defer { nextID += 1 }
       return Value(id: nextID, shape: shape, elementType: .float32)
     }
-    func product(_ x: Value, outputs: Int, input name: String) -> Value {
-      let matrix = value(Product.matrixShape(outputs: outputs, inputs: x.shape.last))
-      let result = value(x.shape.replacingLast(with: outputs))
+    func factor(_ name: String, outputs: Int, inputs width: Int) -> Value {
+      let matrix = value(Product.matrixShape(outputs: outputs, inputs: width))
       inputs.append(NamedValue(name: name, value: matrix))
-      attached.append(
-        Node(op: .product(Product(outputs: outputs)), operands: [x, matrix], result: result))
-      return result
+      return matrix
     }
     for node in nodes {
       guard case .linear(var op) = node.op, sites.contains(op.weight) else {
@@ -36,11 +34,15 @@ extension Graph {
         continue
       }
       precondition(op.epilogue == Epilogue(), "\(op.weight.name) is fused already")
-      let inner = product(node.operands[0], outputs: rank, input: PeelInput.down(op.weight))
-      let update = product(inner, outputs: op.weight.shape[0], input: PeelInput.up(op.weight))
-      op.epilogue.hasAddend = true
+      let x = node.operands[0]
+      let down = factor(PeelInput.down(op.weight), outputs: rank, inputs: x.shape.last)
+      let up = factor(PeelInput.up(op.weight), outputs: op.weight.shape[0], inputs: rank)
+      let inner = value(x.shape.replacingLast(with: rank))
       attached.append(
-        Node(op: .linear(op), operands: node.operands + [update], result: node.result))
+        Node(op: .product(Product(outputs: rank)), operands: [x, down], result: inner))
+      op.epilogue.hasUpdate = true
+      attached.append(
+        Node(op: .linear(op), operands: node.operands + [inner, up], result: node.result))
     }
     return Graph(name: name, inputs: inputs, nodes: attached, outputs: outputs, taps: taps)
   }

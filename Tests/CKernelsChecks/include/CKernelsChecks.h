@@ -13,7 +13,7 @@ double banana_check_linear_int4(banana_level level, int m, int n, int k, int gro
 double banana_check_linear_f32(banana_level level, int m, int n, int k);
 double banana_check_convolution_f32(banana_level level, int h, int w, int c, int n);
 double banana_check_epilogue(banana_level level, int m, int n, int activation, int gate_rows,
-                             bool residual, bool addend);
+                             bool residual, int rank);
 double banana_check_quantize(banana_level level, int m, int k);
 double banana_check_norm(banana_level level, int m, int n, bool subtract_mean, bool modulated);
 double banana_check_rope(banana_level level, int tokens, int heads, int width, int stretch);
