@@ -1,5 +1,6 @@
 /// An error as it goes over the wire: `{"error": {"code", "message", "type", "param"}}`.
 public struct APIError: Error, Sendable, Equatable {
+  /// What went wrong, for programs.
   public var code: ErrorCode
   /// What is wrong and what to do, for a person.
   public var message: String
@@ -29,8 +30,10 @@ extension APIError: CustomStringConvertible {
 
 /// The JSON body of every answer that is an error.
 public struct ErrorBody: Codable, Sendable {
+  /// What went wrong.
   public var error: APIError
 
+  /// The body that carries `error`.
   public init(_ error: APIError) {
     self.error = error
   }
