@@ -9,7 +9,12 @@ public struct APIError: Error, Sendable, Equatable {
   /// When to try again, in seconds; nil when trying again cannot help.
   public var retryAfterSeconds: Int?
 
-  /// - Parameter retryAfterSeconds: Replaces the code's own advice.
+  /// An error with the words for it.
+  /// - Parameters:
+  ///   - code: What went wrong, for programs.
+  ///   - message: What is wrong and what to do, for a person.
+  ///   - param: The request's field that is at fault.
+  ///   - retryAfterSeconds: Replaces the code's own advice.
   public init(
     _ code: ErrorCode, _ message: String, param: String? = nil, retryAfterSeconds: Int? = nil
   ) {
