@@ -15,8 +15,8 @@ DEB_PACKAGES := dpkg-dev python3 binutils lintian
 SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
-.PHONY: generate build deps test test-deps clients-test arm64-test systemd-test deb thermal-plot \
-  train eval lint bench ci clean
+.PHONY: generate build deps test test-deps clients-test arm64-test systemd-test deb deb-test docs \
+  thermal-plot train eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -95,6 +95,16 @@ deb: deps
 	scripts/build-deb "$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" $(BUILD_PATH)/deb
 	lintian --fail-on error $(BUILD_PATH)/deb/*.deb
 
+# The package, installed, used, upgraded and purged on a real systemd in a container; needs root.
+deb-test: deb
+	@scripts/install-packages $(SYSTEMD_PACKAGES)
+	scripts/test-deb $(BUILD_PATH)/deb/banana_*.deb
+
+# The documentation of BananaSDK; fails when a public symbol has none.
+docs: test-deps
+	$(SWIFT) build $(FLAGS) --target BananaSDK
+	scripts/build-docs $(BUILD_PATH) $(BUILD_PATH)/docs
+
 # The units, on a real systemd in a container; needs root.
 systemd-test: build
 	@scripts/install-packages $(SYSTEMD_PACKAGES)
@@ -114,7 +124,7 @@ bench: deps
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana-bench" --models models
 
 # Everything that must hold before a change lands.
-ci: lint test arm64-test clients-test
+ci: lint test docs arm64-test clients-test
 	$(MAKE) generate OUT=$(BUILD_PATH)/ci.png
 	$(MAKE) bench
 

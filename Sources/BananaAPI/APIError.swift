@@ -1,5 +1,6 @@
 /// An error as it goes over the wire: `{"error": {"code", "message", "type", "param"}}`.
 public struct APIError: Error, Sendable, Equatable {
+  /// What went wrong, for programs.
   public var code: ErrorCode
   /// What is wrong and what to do, for a person.
   public var message: String
@@ -8,7 +9,12 @@ public struct APIError: Error, Sendable, Equatable {
   /// When to try again, in seconds; nil when trying again cannot help.
   public var retryAfterSeconds: Int?
 
-  /// - Parameter retryAfterSeconds: Replaces the code's own advice.
+  /// An error with the words for it.
+  /// - Parameters:
+  ///   - code: What went wrong, for programs.
+  ///   - message: What is wrong and what to do, for a person.
+  ///   - param: The request's field that is at fault.
+  ///   - retryAfterSeconds: Replaces the code's own advice.
   public init(
     _ code: ErrorCode, _ message: String, param: String? = nil, retryAfterSeconds: Int? = nil
   ) {
@@ -29,8 +35,10 @@ extension APIError: CustomStringConvertible {
 
 /// The JSON body of every answer that is an error.
 public struct ErrorBody: Codable, Sendable {
+  /// What went wrong.
   public var error: APIError
 
+  /// The body that carries `error`.
   public init(_ error: APIError) {
     self.error = error
   }

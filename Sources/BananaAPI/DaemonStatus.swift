@@ -4,10 +4,12 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   public struct Model: Codable, Sendable, Equatable {
     /// Nil when no model could be opened.
     public var id: String?
+    /// Whether pictures can be drawn with it.
     public var status: ModelStatus
     /// Why it is not available.
     public var reason: String?
 
+    /// What is known of the model; every argument is the property of its name.
     public init(id: String?, status: ModelStatus, reason: String?) {
       self.id = id
       self.status = status
@@ -17,11 +19,14 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
 
   /// A job that is being drawn.
   public struct RunningJob: Codable, Sendable, Equatable {
+    /// The job's name in `/v1/jobs/{id}`.
     public var id: String
+    /// Since the drawing began.
     public var elapsedSeconds: Double
     /// Nil until the engine has spoken.
     public var progress: GenerationProgress?
 
+    /// A job under way; every argument is the property of its name.
     public init(id: String, elapsedSeconds: Double, progress: GenerationProgress?) {
       self.id = id
       self.elapsedSeconds = elapsedSeconds
@@ -34,12 +39,14 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     }
   }
 
+  /// What the daemon has of the machine's memory, and what is left.
   public struct Memory: Codable, Sendable, Equatable {
     /// Of the daemon's process; nil where the system does not tell.
     public var residentBytes: Int?
     /// Free for new work on the machine; nil where the system does not tell.
     public var availableBytes: Int?
 
+    /// What the system tells of memory; nil where it does not.
     public init(residentBytes: Int?, availableBytes: Int?) {
       self.residentBytes = residentBytes
       self.availableBytes = availableBytes
@@ -51,10 +58,15 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     }
   }
 
+  /// The daemon's version.
   public var version: String
+  /// The daemon's process.
   public var pid: Int
+  /// Since the daemon started.
   public var uptimeSeconds: Double
+  /// The path of the socket for apps.
   public var socket: String
+  /// The one model that is open.
   public var model: Model
   /// What computes; nil without a model.
   public var backend: String?
@@ -68,10 +80,14 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   public var running: RunningJob?
   /// Jobs that ended with pictures since the daemon started.
   public var finishedJobs: Int
+  /// Clients that are connected, the asking one included.
   public var connections: Int
+  /// Memory of the daemon and of the machine.
   public var memory: Memory
+  /// Heat, and what it does to drawing.
   public var thermal: ThermalStatus
 
+  /// Everything that the daemon tells; every argument is the property of its name.
   public init(
     version: String, pid: Int, uptimeSeconds: Double, socket: String, model: Model,
     backend: String?, queueDepth: Int, queueCapacity: Int, runningJobs: Int,
@@ -106,5 +122,6 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
 
 /// The version of daemon and client.
 public enum BananaVersion {
+  /// The version that this library was built as, such as `0.1.0`.
   public static let current = "0.1.0"
 }

@@ -37,6 +37,7 @@ public enum ErrorCode: String, Sendable, CaseIterable {
 
   /// Whether sending the same request again can succeed.
   public enum Retry: Sendable, Equatable {
+    /// Another try cannot help.
     case never
     /// Worth another try after this many seconds, unless the answer's Retry-After says otherwise.
     case after(seconds: Int)

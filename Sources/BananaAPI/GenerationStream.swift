@@ -24,10 +24,21 @@ public enum StreamEventName {
 public struct GenerationProgress: Codable, Sendable, Equatable {
   /// The stages that a job goes through, in order.
   public enum Stage: String, Codable, Sendable, CaseIterable {
-    case queued, text, denoise, decode, encode
+    /// Waiting for jobs that come first.
+    case queued
+    /// Reading the prompt.
+    case text
+    /// Drawing: by far the longest stage.
+    case denoise
+    /// Making pixels of what was drawn.
+    case decode
+    /// Making a PNG of the pixels.
+    case encode
   }
 
+  /// The event's name.
   public var type = StreamEventName.progress
+  /// What is being done.
   public var stage: Stage
   /// Steps of the stage that are done; jobs that are ahead when queued.
   public var step: Int
@@ -35,12 +46,14 @@ public struct GenerationProgress: Codable, Sendable, Equatable {
   public var of: Int
   /// Index of the picture that is being drawn, from 0.
   public var picture: Int
+  /// How many pictures the job has.
   public var pictures: Int
   /// An estimate for the whole job; nil when nothing is known yet.
   public var secondsLeft: Double?
   /// The job's id, for `/v1/jobs/{id}`.
   public var job: String?
 
+  /// One step of the way; every argument is the property of its name.
   public init(
     stage: Stage, step: Int, of: Int, picture: Int, pictures: Int, secondsLeft: Double?,
     job: String? = nil
@@ -62,20 +75,26 @@ public struct GenerationProgress: Codable, Sendable, Equatable {
 
 /// OpenAI's event for a picture that is not done yet.
 public struct PartialImage: Codable, Sendable, Equatable {
+  /// The event's name.
   public var type = StreamEventName.partialImage
   /// A whole PNG file; base64 on the wire.
   public var png: Data
   /// Seconds since 1970.
   public var createdAt: Int
+  /// Of the picture, as `WIDTHxHEIGHT`.
   public var size: String
+  /// Always `auto`: OpenAI's field.
   public var quality: String
+  /// `transparent` or `opaque`.
   public var background: String
+  /// Always `png`: OpenAI's field.
   public var outputFormat = "png"
   /// Counts the previews of one picture, from 0.
   public var partialImageIndex: Int
   /// Index of the picture, from 0.
   public var index: Int
 
+  /// A preview; every argument is the property of its name.
   public init(
     png: Data, createdAt: Int, size: String, quality: String, background: String,
     partialImageIndex: Int, index: Int
@@ -100,26 +119,36 @@ public struct PartialImage: Codable, Sendable, Equatable {
 
 /// OpenAI's event for a finished picture, with the facts that the plain answer has.
 public struct ImageCompleted: Codable, Sendable, Equatable {
+  /// The event's name.
   public var type = StreamEventName.completed
   /// A whole PNG file; base64 on the wire.
   public var png: Data
   /// Seconds since 1970.
   public var createdAt: Int
+  /// Of the picture, as `WIDTHxHEIGHT`.
   public var size: String
+  /// Always `auto`: OpenAI's field.
   public var quality: String
+  /// `transparent` or `opaque`.
   public var background: String
+  /// Always `png`: OpenAI's field.
   public var outputFormat: String
+  /// The same request with this seed draws the same picture.
   public var seed: UInt64
   /// Index of this picture, from 0.
   public var index: Int
+  /// What drew it.
   public var model: String
+  /// Where the time of the job went.
   public var timings: Timings
+  /// What the client should know, such as a prompt that was cut.
   public var warnings: [String]
   /// The job's id.
   public var job: String?
   /// True when the board was too hot to draw at full speed.
   public var isThermalLimited: Bool?
 
+  /// The event for picture number `index` of a whole answer.
   public init(image: GeneratedImage, index: Int, of response: ImageGenerationResponse) {
     self.png = image.png
     self.createdAt = response.created

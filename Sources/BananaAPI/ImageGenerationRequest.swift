@@ -4,7 +4,10 @@
 public struct ImageGenerationRequest: Sendable, Equatable {
   /// What is behind the object in the picture.
   public enum Background: String, Codable, Sendable, CaseIterable {
-    case transparent, opaque
+    /// Nothing behind what is drawn.
+    case transparent
+    /// White behind what is drawn.
+    case opaque
     /// The daemon chooses; it chooses transparent.
     case auto
   }
@@ -17,6 +20,7 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var count: Int?
   /// `"256x256"`, `"512x512"` or another of the model's sizes, or `"auto"`; nil is auto.
   public var size: String?
+  /// What is behind the drawing; nil is transparent.
   public var background: Background?
   /// One of the model's styles; nil is its default.
   public var style: String?
@@ -55,6 +59,8 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   /// Write into the PNG what drew it; nil is true.
   public var provenance: Bool?
 
+  /// A request with its most used fields; the others can be set afterwards, and nil leaves the
+  /// choice to the model.
   public init(
     prompt: String, model: String? = nil, count: Int? = nil, size: String? = nil,
     background: Background? = nil, style: String? = nil, seed: UInt64? = nil, steps: Int? = nil,
@@ -76,13 +82,21 @@ public struct ImageGenerationRequest: Sendable, Equatable {
 extension ImageGenerationRequest {
   /// What holds for every model.
   public enum Limits {
+    /// The longest prompt.
     public static let promptCharacters = 4000
+    /// Pictures of one request.
     public static let count = 1...10
+    /// Denoising steps of a picture.
     public static let steps = 1...50
+    /// How closely the prompt may be followed.
     public static let guidance = 0.0...30.0
+    /// Previews of a picture.
     public static let partialImages = 0...3
+    /// Peels of one request.
     public static let peels = 8
+    /// How strongly a peel may be applied.
     public static let peelStrength = -4.0...4.0
+    /// How long a job may be given.
     public static let deadlineSeconds = 0.001...86_400.0
     /// Bytes of the JSON body.
     public static let bodyBytes = 1 << 20

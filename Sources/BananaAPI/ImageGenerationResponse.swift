@@ -8,6 +8,7 @@
 public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   /// Seconds since 1970.
   public var created: Int
+  /// The pictures, in the order of their seeds.
   public var data: [GeneratedImage]
   /// `"transparent"` or `"opaque"`.
   public var background: String
@@ -19,6 +20,7 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   public var quality: String
   /// The model that drew.
   public var model: String
+  /// Where the time of the job went.
   public var timings: Timings
   /// What a person should know about the pictures, for example that the prompt was cut.
   public var warnings: [String]
@@ -27,6 +29,7 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   /// True when the board was too hot to draw at full speed.
   public var isThermalLimited: Bool?
 
+  /// A whole answer; every argument is the property of its name.
   public init(
     created: Int, data: [GeneratedImage], background: String, outputFormat: String = "png",
     size: String, quality: String, model: String, timings: Timings, warnings: [String],
@@ -59,6 +62,7 @@ public struct GeneratedImage: Codable, Sendable, Equatable {
   /// The seed that draws this picture again when it is asked for alone.
   public var seed: UInt64
 
+  /// A picture as the bytes of a PNG file.
   public init(png: Data, seed: UInt64) {
     self.png = png
     self.seed = seed
@@ -76,6 +80,7 @@ public struct Timings: Codable, Sendable, Equatable {
   public var queueSeconds: Double
   /// Tokenizer and text encoder.
   public var textSeconds: Double
+  /// Spent on all denoising steps.
   public var denoiseSeconds: Double
   /// Latents to pixels.
   public var decodeSeconds: Double
@@ -84,6 +89,7 @@ public struct Timings: Codable, Sendable, Equatable {
   /// From the request's arrival to the last picture.
   public var totalSeconds: Double
 
+  /// The time of each stage; every argument is the property of its name.
   public init(
     queueSeconds: Double, textSeconds: Double, denoiseSeconds: Double, decodeSeconds: Double,
     encodeSeconds: Double, totalSeconds: Double

@@ -1,6 +1,11 @@
 /// Which jobs go first. A job that waits long moves up, so that none waits for ever.
 public enum JobPriority: String, Codable, Sendable, CaseIterable {
-  case interactive, normal, background
+  /// A person waits for the picture.
+  case interactive
+  /// What a request has that says nothing.
+  case normal
+  /// Whenever there is nothing else to do.
+  case background
 }
 
 /// The answer to `GET /v1/jobs`: the caller's own jobs, or everybody's by the admin socket.
@@ -10,6 +15,7 @@ public struct JobList: Codable, Sendable, Equatable {
   /// In the order in which they came.
   public var data: [JobInfo]
 
+  /// A list of these jobs.
   public init(data: [JobInfo]) {
     self.data = data
   }
@@ -17,8 +23,12 @@ public struct JobList: Codable, Sendable, Equatable {
 
 /// One job, as `GET /v1/jobs/{id}` shows it. What was asked for is told to nobody.
 public struct JobInfo: Codable, Sendable, Equatable {
+  /// How far a job has come.
   public enum State: String, Codable, Sendable, CaseIterable {
-    case waiting, running
+    /// In the queue.
+    case waiting
+    /// Being drawn.
+    case running
     /// Was cancelled and ends with its next step.
     case cancelling
     /// The pictures can be fetched.
@@ -27,25 +37,34 @@ public struct JobInfo: Codable, Sendable, Equatable {
     case failed
   }
 
+  /// The job's name in `/v1/jobs/{id}`.
   public var id: String
   /// Always `"job"`.
   public var object = "job"
+  /// Whether it waits or is drawn.
   public var state: State
+  /// The user whose job it is.
   public var uid: UInt32
+  /// How urgent its request is.
   public var priority: JobPriority
   /// Seconds since 1970.
   public var createdAt: Int
   /// `"512x512"`.
   public var size: String
+  /// Pictures that were asked for.
   public var pictures: Int
+  /// Denoising steps of each picture.
   public var steps: Int
+  /// Its answer can be fetched for a while after it ended.
   public var isStored: Bool
   /// Jobs that are drawn before this one; nil unless it waits.
   public var jobsAhead: Int?
   /// Nil until the engine has spoken.
   public var progress: GenerationProgress?
+  /// Why it failed; nil while it has not.
   public var error: APIError?
 
+  /// A job; every argument is the property of its name.
   public init(
     id: String, state: State, uid: UInt32, priority: JobPriority, createdAt: Int, size: String,
     pictures: Int, steps: Int, isStored: Bool

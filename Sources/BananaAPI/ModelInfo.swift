@@ -1,14 +1,23 @@
 /// Whether a model can be used, in AICore's words.
 public enum ModelStatus: String, Codable, Sendable, CaseIterable {
-  case unavailable, downloadable, downloading, available
+  /// It cannot be had on this machine.
+  case unavailable
+  /// It is not here and could be fetched.
+  case downloadable
+  /// It is being fetched.
+  case downloading
+  /// It is open and can draw.
+  case available
 }
 
 /// The answer to `GET /v1/models`.
 public struct ModelList: Codable, Sendable, Equatable {
   /// Always `"list"`.
   public var object = "list"
+  /// The models of this daemon.
   public var data: [ModelInfo]
 
+  /// A list of these models.
   public init(data: [ModelInfo]) {
     self.data = data
   }
@@ -18,10 +27,14 @@ public struct ModelList: Codable, Sendable, Equatable {
 public struct ModelInfo: Codable, Sendable, Equatable {
   /// A part of the model and the licence under which it is used.
   public struct License: Codable, Sendable, Equatable {
+    /// What is licensed, for example the training pictures.
     public var what: String
+    /// The licence's SPDX name.
     public var license: String
+    /// Where it came from.
     public var source: String
 
+    /// The licence of one part of a model.
     public init(what: String, license: String, source: String) {
       self.what = what
       self.license = license
@@ -29,29 +42,44 @@ public struct ModelInfo: Codable, Sendable, Equatable {
     }
   }
 
+  /// The name that requests give.
   public var id: String
   /// Always `"model"`.
   public var object = "model"
   /// Seconds since 1970 at which the daemon opened it.
   public var created: Int
+  /// Always `banana`: OpenAI's field.
   public var ownedBy = "banana"
+  /// Whether pictures can be drawn with it.
   public var status: ModelStatus
+  /// The kind of network that it is.
   public var family: String
+  /// Of the model's package.
   public var version: String
+  /// What it draws, for people.
   public var description: String
+  /// Of its code, its weights and what it was trained on.
   public var licenses: [License]
+  /// The styles that requests may name.
   public var styles: [String]
+  /// What is drawn when a request names no style.
   public var defaultStyle: String?
   /// `"512x512"`, …
   public var sizes: [String]
+  /// The size that it draws best, as `WIDTHxHEIGHT`.
   public var nativeSize: String
+  /// Denoising steps when a request does not say.
   public var defaultSteps: Int
+  /// Guidance when a request does not say.
   public var defaultGuidance: Double
+  /// Numbers that were trained.
   public var parameterCount: Int
+  /// Of the files that are mapped into memory.
   public var weightBytes: Int
   /// Bytes beside the weights that one picture of the native size needs.
   public var peakBytes: Int
 
+  /// A model; every argument is the property of its name.
   public init(
     id: String, created: Int, status: ModelStatus, family: String, version: String,
     description: String, licenses: [License], styles: [String], defaultStyle: String?,

@@ -1,4 +1,5 @@
 extension Route {
+  /// Peels that are installed: listed by GET, installed by POST.
   public static let peels = "/v1/peels"
 
   /// `/v1/peels/{name}`.
@@ -9,8 +10,10 @@ extension Route {
 public struct PeelList: Codable, Sendable, Equatable {
   /// Always `"list"`.
   public var object = "list"
+  /// The peels that the caller can draw with.
   public var data: [PeelInfo]
 
+  /// A list of these peels.
   public init(data: [PeelInfo]) {
     self.data = data
   }
@@ -28,9 +31,11 @@ public struct PeelInfo: Codable, Sendable, Equatable {
     case `private`
   }
 
+  /// The name that requests give.
   public var name: String
   /// Always `"peel"`.
   public var object = "peel"
+  /// Who can draw with it.
   public var scope: Scope
   /// Length of the file.
   public var bytes: Int
@@ -42,15 +47,18 @@ public struct PeelInfo: Codable, Sendable, Equatable {
   public var targets: Int
   /// Seconds since 1970; nil for one that came with Banana.
   public var installedAt: Int?
+  /// What its author calls it.
   public var title: String?
   /// Words to put into the prompt.
   public var triggerWords: [String]
+  /// Under which its author gives it away.
   public var license: String?
   /// The model that it was made for, as its file names it.
   public var baseModel: String?
   /// What the file says of itself; only in the answer to `GET /v1/peels/{name}`.
   public var metadata: [String: String]?
 
+  /// A peel; every argument is the property of its name.
   public init(
     name: String, scope: Scope, bytes: Int, sha256: String, rank: Int, targets: Int,
     installedAt: Int?, title: String?, triggerWords: [String], license: String?,
@@ -80,12 +88,14 @@ public struct PeelInfo: Codable, Sendable, Equatable {
 
 /// The answer to `DELETE /v1/peels/{name}`.
 public struct PeelRemoval: Codable, Sendable, Equatable {
+  /// The peel that is gone.
   public var name: String
   /// Always `"peel.deleted"`.
   public var object = "peel.deleted"
   /// True when jobs that began before still draw with it; they end undisturbed.
   public var inUse: Bool
 
+  /// What became of a removal.
   public init(name: String, inUse: Bool) {
     self.name = name
     self.inUse = inUse

@@ -1,10 +1,12 @@
 /// A peel to apply, in a request for pictures: `{"name": "pixel-art", "strength": 0.8}`, or only
 /// its name as a string.
 public struct PeelReference: Sendable, Equatable {
+  /// The name that it was installed by.
   public var name: String
   /// 1 is as strong as it was trained, 0 does nothing; -4...4.
   public var strength: Double
 
+  /// A peel by its name, as strong as it was trained unless said otherwise.
   public init(name: String, strength: Double = 1) {
     self.name = name
     self.strength = strength

@@ -1,9 +1,14 @@
 /// The paths that the daemon serves.
 public enum Route {
+  /// Draws pictures of a prompt.
   public static let imageGenerations = "/v1/images/generations"
+  /// Changes a picture.
   public static let imageEdits = "/v1/images/edits"
+  /// The models that draw.
   public static let models = "/v1/models"
+  /// The caller's jobs.
   public static let jobs = "/v1/jobs"
+  /// What the daemon is doing.
   public static let status = "/v1/status"
   /// 200 while the process lives.
   public static let health = "/healthz"

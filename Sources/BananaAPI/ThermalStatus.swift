@@ -9,6 +9,7 @@ public struct ThermalStatus: Codable, Sendable, Equatable {
     /// Share of the time spent computing, above 0 and up to 1.
     public var pace: Double
 
+    /// What the engine may use; every argument is the property of its name.
     public init(batch: Int, threads: Int, pace: Double) {
       self.batch = batch
       self.threads = threads
@@ -20,10 +21,12 @@ public struct ThermalStatus: Codable, Sendable, Equatable {
   public struct Zone: Codable, Sendable, Equatable {
     /// The kernel's name for the sensor, such as `cpu-thermal`.
     public var type: String
+    /// What the sensor says.
     public var celsius: Double
     /// Where the kernel begins to slow the processor down.
     public var passiveCelsius: Double
 
+    /// A sensor and where the kernel steps in.
     public init(type: String, celsius: Double, passiveCelsius: Double) {
       self.type = type
       self.celsius = celsius
@@ -40,6 +43,7 @@ public struct ThermalStatus: Codable, Sendable, Equatable {
   public var isLimited: Bool
   /// How much of its full work the engine may do, 0...1.
   public var budget: Double
+  /// What the engine may use at present.
   public var limits: Limits
   /// Nil on a machine whose kernel shows no usable sensor.
   public var zone: Zone?
@@ -50,6 +54,7 @@ public struct ThermalStatus: Codable, Sendable, Equatable {
   /// The highest clock that is allowed at present, as a share of the processor's own highest.
   public var clockLimit: Double?
 
+  /// The state of heat; every argument is the property of its name.
   public init(
     isLimited: Bool, budget: Double, limits: Limits, zone: Zone?, isKernelThrottling: Bool,
     isUnderVoltage: Bool, clockLimit: Double?

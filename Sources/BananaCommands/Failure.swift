@@ -39,10 +39,18 @@ extension Failure {
         code: .unavailable,
         message: """
           No bananad is serving on \(socketPath).
-          Start one:        bananad --socket \(socketPath)
+          Start one:        \(SocketAccess(path: socketPath).start)
           Or without one:   banana generate --local "a red apple"
           """)
-    case .permissionDenied: self.init(code: .unavailable, message: "\(error)")
+    case .permissionDenied(let socketPath):
+      let socket = SocketAccess(path: socketPath)
+      self.init(
+        code: .unavailable,
+        message: """
+          You may not open \(socketPath): it is for the group \(socket.group).
+          Join it:          \(socket.remedy)
+          Or without it:    banana generate --local "a red apple"
+          """)
     case .refused(let refusal): self.init(code: Self.code(of: refusal), message: refusal.message)
     case .connectionLost: self.init(code: .temporary, message: "\(error)")
     case .unreadableFile: self.init(code: .usage, message: "\(error)")
@@ -64,10 +72,12 @@ extension Failure {
   }
 }
 
-/// Runs a command's body; a failure goes to standard error and becomes the exit code.
+/// Runs a command's body; a failure goes to standard error and becomes the exit code. So does
+/// output that got nowhere, for example into a file on a full disk.
 func reportingFailures(_ body: () async throws -> Void) async throws {
   do {
     try await body()
+    try Terminal.flushOutput()
   } catch {
     let failure = Failure(error)
     Terminal.writeError("banana: \(failure.message)\n")

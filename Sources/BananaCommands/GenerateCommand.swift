@@ -46,6 +46,7 @@ struct GenerateCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await reportingFailures {
+      try PictureFiles.checkFolder(of: output)
       if local {
         try await LocalDaemon.withDaemon(modelsDirectory: models, peelsDirectory: peels) {
           try await generate(through: $0)

@@ -1,6 +1,12 @@
 import BananaSDK
 import FoundationEssentials
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// The files that pictures are written to.
 enum PictureFiles {
   /// `out.png` for one picture, `out-1.png`, `out-2.png`, … for several.
@@ -13,17 +19,28 @@ enum PictureFiles {
     return (1...count).map { "\(stem)-\($0)\(suffix)" }
   }
 
+  /// Says early what would fail once the picture is drawn.
+  static func checkFolder(of path: String) throws {
+    let folder = URL(filePath: path).deletingLastPathComponent().path
+    guard access(folder, W_OK | X_OK) != 0 else { return }
+    throw failure(path, reason: String(cString: strerror(errno)))
+  }
+
   /// Writes beside `path` and renames, so that nobody ever sees half a picture.
   static func write(_ png: Data, to path: String) throws {
     do {
       try png.write(to: URL(filePath: path), options: .atomic)
     } catch {
-      let folder = URL(filePath: path).deletingLastPathComponent().path
-      throw Failure(
-        code: .other,
-        message: "\(path) cannot be written (\(Self.reason(error))). Check that \(folder) exists, "
-          + "is yours and has room, or choose another file with -o.")
+      throw failure(path, reason: reason(error))
     }
+  }
+
+  private static func failure(_ path: String, reason: String) -> Failure {
+    let folder = URL(filePath: path).deletingLastPathComponent().path
+    return Failure(
+      code: .other,
+      message: "\(path) cannot be written (\(reason)). Check that \(folder) exists, is yours and "
+        + "has room, or choose another file with -o.")
   }
 
   /// The bytes of the picture at `path`.

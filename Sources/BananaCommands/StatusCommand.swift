@@ -35,11 +35,60 @@ struct StatusCommand: AsyncParsableCommand {
       rows.append(("drawing", "job \(job.id), \(duration(job.elapsedSeconds))\(progress)"))
     }
     rows.append(("drawn", "\(status.finishedJobs) jobs"))
-    if let bytes = status.memory.residentBytes {
-      rows.append(("memory", "\(bytes >> 20) MiB resident"))
-    }
+    rows += rowsOf("memory", memory(status.memory)) + rowsOf("heat", heat(status.thermal))
     return rows.map { $0.0 + String(repeating: " ", count: 9 - $0.0.count) + $0.1 }
       .joined(separator: "\n")
+  }
+
+  /// The first line has the name, those after it have none.
+  private static func rowsOf(_ name: String, _ lines: [String]) -> [(String, String)] {
+    lines.enumerated().map { ($0.offset == 0 ? name : "", $0.element) }
+  }
+
+  private static func memory(_ memory: DaemonStatus.Memory) -> [String] {
+    let facts = [
+      memory.residentBytes.map { "bananad has \(size($0))" },
+      memory.availableBytes.map { "\(size($0)) are free" },
+    ]
+    let line = facts.compactMap(\.self).joined(separator: ", ")
+    return line.isEmpty ? [] : [line]
+  }
+
+  private static func heat(_ thermal: ThermalStatus) -> [String] {
+    var lines = ["no sensor tells when the processor gets too hot"]
+    if let zone = thermal.zone {
+      lines = [
+        "\(degrees(zone.celsius)) at \(zone.type); "
+          + "the kernel slows down at \(degrees(zone.passiveCelsius))"
+      ]
+    }
+    if thermal.isLimited {
+      let limits = thermal.limits
+      lines.append(
+        "limited by heat to \(count(limits.batch, "picture")) at a time, "
+          + "\(count(limits.threads, "thread")), \(percent(limits.pace)) pace")
+    }
+    if thermal.isKernelThrottling {
+      let clock = thermal.clockLimit.map { " to \(percent($0)) of its clock" } ?? ""
+      lines.append("the kernel slows the processor down\(clock): cool the board")
+    }
+    if thermal.isUnderVoltage {
+      lines.append("the supply voltage is too low: use a stronger power supply")
+    }
+    return lines
+  }
+
+  private static func degrees(_ celsius: Double) -> String { "\(Int(celsius.rounded())) °C" }
+  private static func percent(_ share: Double) -> String { "\(Int((share * 100).rounded())) %" }
+  private static func count(_ number: Int, _ noun: String) -> String {
+    "\(number) \(noun)\(number == 1 ? "" : "s")"
+  }
+
+  /// Mebibytes, or gibibytes with one digit behind the point.
+  private static func size(_ bytes: Int) -> String {
+    if bytes < 1 << 30 { return "\(bytes >> 20) MiB" }
+    let tenths = bytes / ((1 << 30) / 10)
+    return "\(tenths / 10).\(tenths % 10) GiB"
   }
 
   private static func duration(_ seconds: Double) -> String {

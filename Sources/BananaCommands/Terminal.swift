@@ -23,6 +23,15 @@ enum Terminal {
     }
   }
 
+  /// Sends on what was printed.
+  static func flushOutput() throws {
+    guard fflush(nil) != 0 else { return }
+    throw Failure(
+      code: .other,
+      message: "The output cannot be written: \(String(cString: strerror(errno))). "
+        + "Make room where it goes, or send it elsewhere.")
+  }
+
   static var size: Size {
     var window = winsize()
     var size = Size()

@@ -23,7 +23,9 @@ extension BananaClient {
   }
 
   /// Draws pictures and says where the job stands.
-  /// - Parameter progress: Called after each of the daemon's steps, in order.
+  /// - Parameters:
+  ///   - request: What to draw.
+  ///   - progress: Called after each of the daemon's steps, in order.
   public func generate(
     _ request: ImageGenerationRequest, progress: @escaping @Sendable (GenerationProgress) -> Void
   ) async throws(BananaError) -> ImageGenerationResponse {

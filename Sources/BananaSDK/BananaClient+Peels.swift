@@ -34,8 +34,10 @@ extension BananaClient {
   }
 
   /// Removes a peel of this user, or through the admin socket one for all.
-  /// - Parameter timeoutSeconds: How long to wait for jobs that draw with it, 0...300; they end
-  ///   undisturbed in any case.
+  /// - Parameters:
+  ///   - name: The peel's.
+  ///   - timeoutSeconds: How long to wait for jobs that draw with it, 0...300; they end
+  ///     undisturbed in any case.
   @discardableResult
   public func removePeel(
     _ name: String, timeoutSeconds: Int = 30

@@ -12,6 +12,7 @@ import NIOHTTP1
 /// Every call opens a connection of its own. Cancelling the calling task closes it, which cancels
 /// the job.
 public struct BananaClient: Sendable {
+  /// The daemon's socket.
   public let socketPath: String
 
   /// - Parameter socketPath: Nil is `BANANA_SOCKET`, else the user's socket, else the system's.

@@ -20,6 +20,7 @@ public struct ImageEdit: Sendable, Equatable {
   /// How much is drawn anew, above 0 and at most 1; 1 keeps nothing. Nil is the daemon's default.
   public var strength: Double?
 
+  /// A change of `image` as `request` describes it; a nil mask changes all of it.
   public init(
     _ request: ImageGenerationRequest, image: Data, mask: Data? = nil, strength: Double? = nil
   ) {

@@ -88,6 +88,34 @@ import Testing
     }
   }
 
+  @Test(.enabled(if: SmallDisk.isAvailable))
+  func aFullDiskGetsNoHalfPicture() async throws {
+    let disk = try SmallDisk(bytes: 64 << 10)
+    try await TestDaemon.serving(FakeEngine(drawsPixels: true)) { daemon async throws in
+      let arguments = [
+        "generate", "p", "-o", disk.path + "/apple.png", "--socket", daemon.socketPath,
+      ]
+      for room in [0, 4 << 10] {
+        try disk.fill(butFor: room)
+        await #expect {
+          try await run(arguments)
+        } throws: { error in
+          (error as? ExitCode)?.rawValue == 1
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path) == ["filler"])
+        disk.makeRoom()
+      }
+    }
+    do {
+      try disk.fill(butFor: 0)
+      try PictureFiles.write(Data(count: 9000), to: disk.path + "/apple.png")
+      Issue.record("9000 bytes fit on a full disk")
+    } catch let failure as Failure {
+      #expect(failure.message.contains("no space left"))
+      #expect(failure.message.contains("choose another file with -o"))
+    }
+  }
+
   @Test func showsStatusAndModels() async throws {
     try await TestDaemon.serving { daemon async throws in
       for arguments in [

@@ -56,5 +56,48 @@ import Testing
     #expect(missing.code == .unavailable)
     #expect(missing.message.contains("bananad --socket /run/x"))
     #expect(missing.message.contains("--local"))
+    let system = Failure(BananaError.daemonNotRunning(socketPath: "/run/banana/none.sock"))
+    #expect(system.message.contains("systemctl enable --now bananad.socket"))
+    let refused = Failure(BananaError.permissionDenied(socketPath: "/run/banana/none.sock"))
+    #expect(refused.message.contains("sudo usermod -aG banana "))
+  }
+
+  @Test func tellsStatusToAPerson() {
+    var status = DaemonStatus(
+      version: "1.2.3", pid: 7, uptimeSeconds: 3720, socket: "/s",
+      model: .init(id: "m", status: .available, reason: nil), backend: "cpu", queueDepth: 1,
+      queueCapacity: 32, runningJobs: 0, running: nil, finishedJobs: 5, connections: 1,
+      memory: .init(residentBytes: 312 << 20, availableBytes: 3_489_660_928),
+      thermal: ThermalStatus(
+        isLimited: false, budget: 1, limits: .init(batch: 4, threads: 4, pace: 1),
+        zone: .init(type: "cpu-thermal", celsius: 60.6, passiveCelsius: 80),
+        isKernelThrottling: false, isUnderVoltage: false, clockLimit: nil))
+    #expect(
+      StatusCommand.text(status) == """
+        bananad  1.2.3, pid 7, up 1 h 2 min
+        socket   /s
+        model    m, available
+        backend  cpu
+        queue    1 of 32
+        drawn    5 jobs
+        memory   bananad has 312 MiB, 3.2 GiB are free
+        heat     61 °C at cpu-thermal; the kernel slows down at 80 °C
+        """)
+    status.memory = .init(residentBytes: nil, availableBytes: nil)
+    status.thermal = ThermalStatus(
+      isLimited: true, budget: 0.2, limits: .init(batch: 1, threads: 2, pace: 0.7),
+      zone: .init(type: "soc", celsius: 79.5, passiveCelsius: 80),
+      isKernelThrottling: true, isUnderVoltage: true, clockLimit: 0.6)
+    #expect(
+      StatusCommand.text(status).hasSuffix(
+        """
+        drawn    5 jobs
+        heat     80 °C at soc; the kernel slows down at 80 °C
+                 limited by heat to 1 picture at a time, 2 threads, 70 % pace
+                 the kernel slows the processor down to 60 % of its clock: cool the board
+                 the supply voltage is too low: use a stronger power supply
+        """))
+    status.thermal.zone = nil
+    #expect(StatusCommand.text(status).contains("heat     no sensor tells"))
   }
 }

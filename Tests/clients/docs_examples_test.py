@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the curl and Python examples of docs/clients.md against a real bananad.
+"""Runs the examples of docs/clients.md against a real bananad.
 
     python3 Tests/clients/docs_examples_test.py .build/release/bananad models peels docs/clients.md
 
@@ -10,6 +10,7 @@ import argparse
 import glob
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,16 @@ class DocsExamplesTest(unittest.TestCase):
         self.assertIn("400 invalid_request", said)
         self.run_example([sys.executable, "-c", library])
         self.assert_pictures("apple.png", "rocket.png")
+
+    @unittest.skipUnless(shutil.which("node"), "Node is not installed")
+    def test_javascript(self):
+        (example,) = examples("javascript")
+        said = self.run_example(["node", "--input-type=module", "-e", example])
+        self.assert_pictures("apple.png")
+        self.assertIn("denoise 2 of 2", said)
+        self.assertIn("image_generation.partial_image", said)
+        self.assertIn("image_generation.completed", said)
+        self.assertIn("invalid_request", said)
 
 
 if __name__ == "__main__":

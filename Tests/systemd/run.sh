@@ -1,46 +1,12 @@
 #!/bin/sh
 # Runs inside the booted container as t.service; scripts/test-systemd makes everything around it.
-set -u
-out=/run/out
-socket=/run/banana/banana.sock
+. /run/t/checks.sh
 admin=/run/banana/admin.sock
-failures=0
 
-check() { # NAME COMMAND...: says whether COMMAND succeeds
-  name=$1
-  shift
-  if "$@" >"$out/last" 2>&1; then
-    echo "ok    $name" >>"$out/results"
-  else
-    echo "FAIL  $name: $(tail -n 3 "$out/last" | tr '\n' ' ')" >>"$out/results"
-    failures=$((failures + 1))
-    journalctl --no-pager -o short-precise >"$out/journal" 2>&1
-    journalctl --no-pager -o short-precise >"$out/journal" 2>&1
-  fi
-}
-property() { systemctl show -P "$2" "$1"; }
-is() { [ "$1" = "$2" ] || { echo "\"$1\" is not \"$2\""; return 1; }; }
-asks() { curl --silent --show-error --fail --max-time "${2:-20}" --unix-socket "$1" \
-  http://localhost/healthz; }
-until_true() { # SECONDS COMMAND...
-  left=$(($1 * 5))
-  shift
-  while ! "$@" >/dev/null 2>&1; do
-    left=$((left - 1))
-    [ "$left" -gt 0 ] || { echo "never: $*"; return 1; }
-    sleep 0.2
-  done
-}
 restarted() { [ "$(property bananad.service NRestarts)" -gt "$1" ]; }
 dynamic() { [ "$(stat -c %u "/proc/$1")" -ge 61184 ]; }
 alone() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/1/ns/net)" ]; }
 confined() { grep -q '^CapEff:.0*$' "/proc/$1/status" && grep -q '^Seccomp:.2$' "/proc/$1/status"; }
-quick() { # LIMIT COMMAND...: COMMAND succeeds within LIMIT seconds
-  limit=$1
-  shift
-  start=$(date +%s)
-  "$@" && [ $(($(date +%s) - start)) -le "$limit" ]
-}
 
 check "sockets are there after boot" systemctl is-active bananad.socket bananad-admin.socket
 check "daemon is not started before the first request" \
@@ -71,9 +37,12 @@ kill -STOP "$pid"
 check "watchdog kills a daemon that hangs" until_true 40 restarted 0
 check "systemd knows why" sh -c 'journalctl -u bananad.service | grep -qi watchdog'
 check "request after the recovery is answered" asks $socket
-check "socket was kept" is "$(stat -c %i $socket)" "$inode"
-kill -KILL "$(property bananad.service MainPID)"
+check "socket was kept over the watchdog's kill" is "$(stat -c %i $socket)" "$inode"
+pid=$(property bananad.service MainPID)
+kill -KILL "$pid"
 check "request right after SIGKILL is answered" asks $socket
+check "by another process" fails is "$(property bananad.service MainPID)" "$pid"
+check "socket was kept over SIGKILL" is "$(stat -c %i $socket)" "$inode"
 check "stops cleanly within its time" quick 20 systemctl stop bananad.service
 check "result of the stop" is "$(property bananad.service Result)" success
 check "socket outlives the daemon" is "$(stat -c %i $socket)" "$inode"
@@ -86,7 +55,7 @@ systemctl daemon-reload
 systemctl stop bananad.service
 systemctl reset-failed bananad.service
 asks $socket 3 >/dev/null 2>&1
-check "daemon that cannot live is given up" \
+check "no crash loop: a daemon that cannot live is given up" \
   until_true 40 sh -c '[ "$(systemctl show -P ActiveState bananad.service)" = failed ]'
 sleep 3
 # Five, and one that may have been under way when the counter was reset.
@@ -98,6 +67,4 @@ systemctl reset-failed bananad.service bananad.socket
 systemctl start bananad.socket
 check "and comes back when it is mended" asks $socket
 
-journalctl --no-pager -o short-precise >"$out/journal" 2>&1
-echo "$failures" >"$out/failures"
-systemctl poweroff
+finish

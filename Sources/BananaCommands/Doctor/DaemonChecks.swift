@@ -41,8 +41,7 @@ struct DaemonChecks {
     case .daemonNotRunning:
       .fail(
         "daemon", "nothing serves on \(socketPath)",
-        mend: socketPath.hasPrefix("/run/banana/")
-          ? "systemctl enable --now bananad.socket" : "bananad --socket \(socketPath)")
+        mend: SocketAccess(path: socketPath).start)
     case .permissionDenied:
       .fail(
         "daemon", "\(socketPath) may not be opened by you", mend: "See the next line.")
@@ -61,41 +60,17 @@ struct DaemonChecks {
       mend: "Mend what the line says; bananad tries again with the next request.")
   }
 
-  /// Whether this user may open the socket, by its owner and its group.
+  /// Whether this user may open the socket.
   var access: Finding {
-    var facts = stat()
-    guard stat(socketPath, &facts) == 0 else {
+    let socket = SocketAccess(path: socketPath)
+    guard socket.isThere else {
       return .warn(
         "access", "there is no \(socketPath) to look at", mend: "Start the daemon first.")
     }
-    let group = name(ofGroup: facts.st_gid)
-    if mayOpen(socketPath) {
-      return .ok("access", "you may open the socket (group \(group))")
-    }
-    let isListed = members(ofGroup: facts.st_gid).contains(userName)
+    if socket.isMine { return .ok("access", "you may open the socket (group \(socket.group))") }
     return .fail(
-      "access", "the socket is for the group \(group), which you are not in",
-      mend: isListed
-        ? "You were added to it: log out and in again."
-        : "sudo usermod -aG \(group) \(userName), then log out and in again.")
-  }
-
-  private var userName: String {
-    getpwuid(geteuid()).map { String(cString: $0.pointee.pw_name) } ?? "\(geteuid())"
-  }
-
-  private func name(ofGroup id: gid_t) -> String {
-    getgrgid(id).map { String(cString: $0.pointee.gr_name) } ?? "\(id)"
-  }
-
-  private func members(ofGroup id: gid_t) -> [String] {
-    guard var next = getgrgid(id)?.pointee.gr_mem else { return [] }
-    var names: [String] = []
-    while let name = next.pointee {
-      names.append(String(cString: name))
-      next += 1
-    }
-    return names
+      "access", "the socket is for the group \(socket.group), which you are not in",
+      mend: socket.remedy)
   }
 
   /// Whether the files of a model package are there in their full length.
@@ -130,9 +105,4 @@ struct DaemonChecks {
     }
     return .ok("model", "\(package) has all its files in full length")
   }
-}
-
-/// `access(2)`, under a name that the type's own `access` does not hide.
-private func mayOpen(_ path: String) -> Bool {
-  access(path, R_OK | W_OK) == 0
 }

@@ -39,7 +39,7 @@ struct ServiceChecks {
     if service.activeState == "failed" {
       return .fail(
         "service", "bananad.service failed (\(service.result))",
-        mend: "journalctl -u bananad says why; then: systemctl restart bananad")
+        mend: "journalctl -u bananad says why; then: sudo systemctl restart bananad")
     }
     if service.activeState == "active" { return .ok("service", "bananad.service is active") }
     if socket.activeState == "active" {
@@ -47,7 +47,7 @@ struct ServiceChecks {
     }
     return .fail(
       "service", "bananad.socket is \(socket.activeState)",
-      mend: "systemctl enable --now bananad.socket")
+      mend: "sudo systemctl enable --now bananad.socket")
   }
 
   /// Reads lines such as `ActiveState=active`.

@@ -35,22 +35,26 @@ struct PeelFolder: Sendable {
   }
 
   /// Puts a file that is written and synced in the place of peel `name`.
+  ///
+  /// With the rename it is done: from there on nothing throws, and a sidecar that could not be
+  /// tidied up, on a full disk for example, is left to `recover`.
   /// - Parameter old: The peel that is replaced.
   func install(
     _ part: PartFile, as name: String, _ record: PeelRecord, replacing old: PeelRecord?
   ) throws(PeelRegistryError) {
     try write(Sidecar(versions: [record] + (old.map { [$0] } ?? [])), of: name)
     try part.move(to: peelPath(name))
-    try sync()
-    if old != nil { try write(Sidecar(versions: [record]), of: name) }
+    try? sync()
+    if old != nil { try? write(Sidecar(versions: [record]), of: name) }
   }
 
-  /// Removes peel `name`; whoever holds it open keeps it.
+  /// Removes peel `name`, if somebody has not done so behind our back; whoever holds it open keeps
+  /// it.
   func remove(_ name: String) throws(PeelRegistryError) {
     if unlink(peelPath(name)) != 0, errno != ENOENT {
       throw .system(call: "unlink", errno: errno, path: peelPath(name))
     }
-    try sync()
+    try? sync()
     unlink(sidecarPath(name))
   }
 

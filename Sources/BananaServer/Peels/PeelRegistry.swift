@@ -177,6 +177,7 @@ package actor PeelRegistry {
   private func checked(
     path: String, expecting entry: Entry
   ) async throws(PeelRegistryError) -> PeelFile {
+    guard FileManager.default.fileExists(atPath: path) else { throw .vanished(name: entry.name) }
     let file = try await Self.read(path)
     guard file.sha256 == entry.record.sha256 else {
       throw .changed(name: entry.name, expected: entry.record.sha256, actual: file.sha256)

@@ -25,6 +25,8 @@ package enum PeelRegistryError: Error, Equatable {
   case invalid(reason: String)
   /// The file's content is not what was installed.
   case changed(name: String, expected: String, actual: String)
+  /// Somebody removed the file behind the daemon's back.
+  case vanished(name: String)
   /// There is no model to compare the peel with.
   case model(APIError)
   case system(call: String, errno: Int32, path: String)
@@ -70,6 +72,11 @@ extension APIError {
         .peelInvalid,
         "The file of the peel \"\(name)\" was changed on disk: its sha256 is \(actual) and was "
           + "\(expected) when it was installed. Remove the peel and install it again.",
+        param: "name")
+    case .vanished(let name):
+      self.init(
+        .peelInvalid,
+        "The file of the peel \"\(name)\" is gone from the disk. Install the peel again.",
         param: "name")
     case .model(let error):
       self = error
