@@ -145,6 +145,12 @@ let package = Package(
         "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting", "Imaging",
         argumentParser,
       ]),
+    // Hours of load on a real daemon: make soak, make memory-test.
+    .executableTarget(
+      name: "banana-soak",
+      dependencies: [
+        "BananaAPI", "BananaSDK", "BananaTesting", "Imaging", "Weights", argumentParser,
+      ], path: "Tests/Soak", swiftSettings: swiftSettings),
     .testTarget(name: "TidyTests", swiftSettings: swiftSettings),
   ]
 )

@@ -1,0 +1,104 @@
+import ArgumentParser
+import Foundation
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Puts a real daemon under load that nothing real would, and says which promises it kept.
+@main
+struct BananaSoak: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "banana-soak",
+    abstract: "Puts a real bananad under load and checks what it promises.",
+    subcommands: [Storm.self, Memory.self, Client.self], defaultSubcommand: Storm.self)
+}
+
+/// What both runs need.
+struct DaemonOptions: ParsableArguments {
+  @Option(help: "The bananad to test.")
+  var daemon: String
+
+  @Option(help: "Folder with the model packages.")
+  var models = "models"
+
+  @Option(help: "Folder with the peels that ship.")
+  var peels = "peels"
+
+  @Option(help: "Replays the choices of an earlier run. Default: another each time.")
+  var seed: UInt64?
+
+  /// Prints what a run found.
+  /// - Throws: `ExitCode.failure` if a promise was broken.
+  func conclude(
+    _ checks: [Check], _ report: ClientReport, seed: UInt64,
+    unexplained: [ClientReport.Interruption]
+  ) throws {
+    print("\n\(SoakReport.table(checks))\n\n\(SoakReport.outcomes(report))\n")
+    for failure in report.failures.prefix(20) { print("- \(failure)") }
+    for one in unexplained.prefix(20) { print("- cut off: \(one.what)") }
+    let broken = checks.count { $0.verdict == .broken }
+    print(broken == 0 ? "All kept (seed \(seed))." : "\(broken) FAILED (seed \(seed)).")
+    if broken > 0 { throw ExitCode.failure }
+  }
+}
+
+struct Storm: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "32 clients of three users, some of them rude, and restarts in the middle.")
+
+  @OptionGroup var options: DaemonOptions
+
+  @Option(help: "How long the clients go on, altogether.")
+  var minutes = 3.0
+
+  func run() async throws {
+    let seed = options.seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
+    print("seed \(seed)")
+    let result = try await SoakRun(
+      daemonPath: options.daemon, models: options.models, peels: options.peels, minutes: minutes,
+      seed: seed
+    ).run()
+    try options.conclude(
+      result.checks, result.report, seed: seed, unexplained: result.unexplained)
+  }
+}
+
+struct Memory: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Many requests to a daemon in a control group with little memory.")
+
+  @OptionGroup var options: DaemonOptions
+
+  @Option(help: "How many requests to send.")
+  var requests = 10_000
+
+  @Option(help: "The control group's limit.")
+  var limitMebibytes = 256
+
+  func run() async throws {
+    let seed = options.seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
+    print("seed \(seed)")
+    let result = try await MemoryRun(
+      daemonPath: options.daemon, models: options.models, peels: options.peels,
+      requests: requests, limitBytes: limitMebibytes << 20, seed: seed
+    ).run()
+    try options.conclude(
+      result.checks, result.report, seed: seed, unexplained: result.report.interruptions)
+  }
+}
+
+struct Client: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "One client of a run, which starts it.", shouldDisplay: false)
+
+  @Option var plan: String
+  @Option var kindSeed: UInt64
+
+  func run() async throws {
+    let plan = try JSONDecoder().decode(ClientPlan.self, from: Data(plan.utf8))
+    try await ClientProcess.live(plan, kindSeed: kindSeed)
+  }
+}
