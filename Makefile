@@ -16,7 +16,7 @@ SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test arm64-test systemd-test deb deb-test docs \
-  thermal-plot train eval lint bench ci clean
+  thermal-plot soak memory-test train eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -116,6 +116,22 @@ thermal-plot:
 	  $(SWIFT) test $(FLAGS) --filter writesTheFiguresForThePlot
 	scripts/plot-thermal $(BUILD_PATH)/thermal.csv docs/benchmarks/thermal.png
 
+# 32 clients of three users, a tenth of them rude, and the daemon killed in the middle; as root, or
+# of one user without the checks between users. SEED replays the choices of an earlier run.
+MINUTES ?= 3
+SEED ?=
+SOAK = bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && "$$bin/banana-soak"
+SOAK_FLAGS = --daemon "$$bin/bananad" --models models --peels peels $(if $(SEED),--seed $(SEED))
+
+soak: build
+	$(SWIFT) build -c release $(FLAGS) --product banana-soak
+	$(SOAK) $(SOAK_FLAGS) --minutes $(MINUTES)
+
+# 10,000 requests to a daemon in a control group with hardly more memory than it needs; as root.
+memory-test: build
+	$(SWIFT) build -c release $(FLAGS) --product banana-soak
+	$(SOAK) memory $(SOAK_FLAGS)
+
 lint:
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
 
@@ -126,6 +142,7 @@ bench: deps
 # Everything that must hold before a change lands.
 ci: lint test docs arm64-test clients-test
 	$(MAKE) generate OUT=$(BUILD_PATH)/ci.png
+	$(MAKE) soak MINUTES=0.4
 	$(MAKE) bench
 
 clean:

@@ -86,6 +86,7 @@ struct Bananad: AsyncParsableCommand {
 
   func run() async throws {
     signal(SIGPIPE, SIG_IGN)
+    Allocator.keepSmall()
     let environment = ProcessInfo.processInfo.environment
     let settings = try settings()
     let logLevel = LogLevel(settings.logLevel)

@@ -76,7 +76,7 @@ struct Memory: AsyncParsableCommand {
   var requests = 10_000
 
   @Option(help: "The control group's limit.")
-  var limitMebibytes = 256
+  var limitMebibytes = 144
 
   func run() async throws {
     let seed = options.seed ?? UInt64.random(in: 0...UInt64(UInt32.max))

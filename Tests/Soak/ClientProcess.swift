@@ -25,6 +25,8 @@ struct ClientProcess {
     try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
   }
 
+  var isRunning: Bool { process.isRunning }
+
   /// Waits for its end; a client that is long overdue is killed.
   /// - Returns: What it saw, with a failure if it did not end well.
   func finish(overdue: Double) async -> ClientReport {

@@ -18,11 +18,22 @@ final class DaemonProcess {
     var residentBytes: Int
     var descriptors: Int
     var threads: Int
+    /// Of all threads, in user and kernel mode.
+    var processorSeconds: Double
+  }
+
+  /// What is left while nobody asks for anything.
+  struct Rest {
+    var facts: Facts
+    /// Beside the one that asks.
+    var connections: Int
+    var jobs: Int
+    var files: [String]
   }
 
   private let executable: String
   private let models: String
-  private let space: Workspace
+  let space: Workspace
   /// The group that may connect; nil is this process's.
   private let group: UInt32?
   /// The file that a process joins a control group by; nil joins none.
@@ -129,9 +140,10 @@ final class DaemonProcess {
   }
 
   var facts: Facts? {
-    guard
-      let status = FileManager.default.contents(atPath: "/proc/\(pid)/status"),
-      let descriptors = try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd")
+    let proc = "/proc/\(pid)"
+    guard let status = FileManager.default.contents(atPath: proc + "/status"),
+      let stat = FileManager.default.contents(atPath: proc + "/stat"),
+      let descriptors = try? FileManager.default.contentsOfDirectory(atPath: proc + "/fd")
     else { return nil }
     func figure(_ name: String) -> Int {
       let line = String(decoding: status, as: UTF8.self).split(separator: "\n")
@@ -139,22 +151,30 @@ final class DaemonProcess {
       return line?.split(whereSeparator: { $0 == "\t" || $0 == " " }).dropFirst().first
         .flatMap { Int($0) } ?? 0
     }
+    // utime and stime are the 14th and 15th, the 12th and 13th after the name in brackets.
+    let fields =
+      String(decoding: stat, as: UTF8.self).split(separator: ")").last?
+      .split(separator: " ") ?? []
+    let ticks = fields.dropFirst(11).prefix(2).reduce(0) { $0 + (Int($1) ?? 0) }
     return Facts(
       residentBytes: figure("VmRSS:") * 1024, descriptors: descriptors.count,
-      threads: figure("Threads:"))
+      threads: figure("Threads:"),
+      processorSeconds: Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK))))
   }
 
-  /// Waits until no job is left, no answer is kept, and nobody but this process is connected.
-  func waitUntilCalm(seconds: Double) async throws -> (connections: Int, jobs: Int) {
+  /// Waits until no job is left, no answer is kept, nobody but this process is connected, and the
+  /// engine has given its memory back.
+  func rest() async throws -> Rest {
     let client = BananaClient(socketPath: space.adminSocket)
-    let deadline = Clock.now + seconds
-    while true {
-      let status = try await client.status()
-      let jobs = try await client.jobs()
-      if (status.connections == 1 && jobs.isEmpty) || Clock.now > deadline {
-        return (status.connections - 1, jobs.count)
-      }
+    let deadline = Clock.now + 20
+    var (connections, jobs) = (0, 0)
+    repeat {
       try await Task.sleep(for: .milliseconds(200))
-    }
+      connections = try await client.status().connections - 1
+      jobs = try await client.jobs().count
+    } while (connections > 0 || jobs > 0) && Clock.now < deadline
+    try await Task.sleep(for: .seconds(4))
+    guard isRunning, let facts else { throw SoakError("bananad ended by itself") }
+    return Rest(facts: facts, connections: connections, jobs: jobs, files: space.stateFiles)
   }
 }

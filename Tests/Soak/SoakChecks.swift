@@ -2,19 +2,10 @@ import BananaAPI
 
 /// What a run of the soak measured, and what it has to be.
 struct SoakChecks {
-  /// What the daemon holds while nobody asks for anything.
-  struct Rest {
-    var facts: DaemonProcess.Facts
-    /// Beside the one that asks.
-    var connections: Int
-    var jobs: Int
-    var files: [String]
-  }
-
   var report: ClientReport
   var outages: [ClosedRange<Double>]
-  var before: Rest
-  var after: Rest
+  var before: DaemonProcess.Rest
+  var after: DaemonProcess.Rest
   /// Exit statuses by what the daemon was ended with.
   var exits: [(signal: String, status: Int32, expected: Int32)]
   /// Pixels by user in the window in which all were greedy; nil without several users.

@@ -137,18 +137,12 @@ final class SoakRun {
   }
 
   /// Removes what clients have installed, and waits until nothing goes on.
-  private func rest() async throws -> SoakChecks.Rest {
+  private func rest() async throws -> DaemonProcess.Rest {
     let end = Clock.now
     let users = isRoot ? Self.users.count : 1
     let processes = try start((0..<users).map { plan(.cleanup, $0, end: end) })
     try await finish(processes, end: end)
-    let (connections, jobs) = try await daemon.waitUntilCalm(seconds: 20)
-    // The engine gives its memory back a while after the last job.
-    try await Task.sleep(for: .seconds(4))
-    guard daemon.isRunning, let facts = daemon.facts else {
-      throw SoakError("bananad ended by itself")
-    }
-    return .init(facts: facts, connections: connections, jobs: jobs, files: space.stateFiles)
+    return try await daemon.rest()
   }
 
   private func plan(_ role: ClientPlan.Role, _ index: Int, end: Double) -> ClientPlan {

@@ -127,7 +127,7 @@ package final class MemoryGovernor: Service, Sendable {
   ) async {
     let before = await engine.residentBytes
     await engine.release(what)
-    Self.trimAllocator()
+    Allocator.trim()
     let after = await engine.residentBytes
     guard after != before else { return }
     logger.notice(
@@ -135,13 +135,5 @@ package final class MemoryGovernor: Service, Sendable {
       metadata: [
         "reason": "\(reason)", "mebibytes": "\((before - after) >> 20)", "left": "\(after >> 20)",
       ])
-  }
-
-  /// glibc's allocator keeps what was freed unless it is asked; its header is in no module, and
-  /// other libraries have no such call.
-  private static func trimAllocator() {
-    guard let symbol = dlsym(nil, "malloc_trim") else { return }
-    typealias Trim = @convention(c) (Int) -> Int32
-    _ = unsafeBitCast(symbol, to: Trim.self)(0)
   }
 }
