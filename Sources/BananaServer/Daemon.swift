@@ -204,6 +204,8 @@ package struct Daemon: Service {
           source: .init(channel: channel, peer: peer, logger: logger))
         let response = try await responder.respond(to: request, context: context)
         try await writer.write(response: response.head, body: response.body)
-      }, configuration: .init(idleTimeout: idleTimeout))
+      },
+      configuration: .init(
+        additionalChannelHandlers: [AnswerKeeper(patience: idleTimeout)], idleTimeout: idleTimeout))
   }
 }

@@ -194,6 +194,47 @@ import UnixSignals
     }
   }
 
+  /// More than a socket takes at once, for a client that does not read while the daemon stops.
+  @Test(arguments: [true, false])
+  func aSlowClientGetsItsWholeAnswerFromADaemonThatStops(_ isStreamed: Bool) async throws {
+    let engine = FakeEngine(isHeld: true, drawsPixels: true)
+    try await TestDaemon.serving(engine) { daemon async throws in
+      let body = #"{"prompt": "p", "n": 4, "stream": \#(isStreamed)}"#
+      let slow = try RawConnection(daemon.socketPath)
+      try await slow.send(
+        "POST \(Route.imageGenerations) HTTP/1.1\r\nHost: x\r\n"
+          + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+      #expect(await eventually { engine.record.requests.count == 1 })
+      await daemon.beginStopping()
+      engine.release()
+      #expect(await eventually { engine.record.finished == 1 })
+      try await Task.sleep(for: .milliseconds(300))
+      let answer = try await slow.receiveAll()
+      let mark = isStreamed ? #""type":"image_generation.completed""# : #""b64_json""#
+      #expect(answer.ranges(of: mark).count == 4)
+      let isWhole = isStreamed ? answer.hasSuffix("\r\n0\r\n\r\n") : answer.hasSuffix("}")
+      #expect(isWhole)
+    }
+  }
+
+  /// Stopping must not wait for the other end of an answer that nobody reads.
+  @Test func doesNotWaitForeverForAClientThatNeverReads() async throws {
+    let configuration = DaemonConfiguration(closingGrace: .milliseconds(50))
+    let engine = FakeEngine(isHeld: true, drawsPixels: true)
+    try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
+      let deaf = try RawConnection(daemon.socketPath)
+      let body = Array(#"{"prompt": "p", "n": 4}"#.utf8)
+      try await deaf.send(RawConnection.request("POST", Route.imageGenerations, body: body))
+      #expect(await eventually { engine.record.requests.count == 1 })
+      engine.release()
+      #expect(await eventually { engine.record.finished == 1 })
+      let start = ContinuousClock.now
+      try await daemon.stop()
+      #expect(ContinuousClock.now - start < .seconds(20))
+      _ = try await deaf.receive()
+    }
+  }
+
   @Test func doesNotWaitForeverForAClientThatStopsInTheMiddle() async throws {
     let configuration = DaemonConfiguration(closingGrace: .milliseconds(50))
     try await TestDaemon.serving(configuration: configuration) { daemon async throws in

@@ -27,6 +27,8 @@ lists() { as "$1" banana peel list | grep -q "^$2 .*private"; }
 owner_of() { dpkg-query -S "$1" | grep -q '^banana:'; }
 completes() { bash -c ". /usr/share/bash-completion/completions/$1 && complete -p $1"; }
 is_drawing() { as alice banana status --json | grep -q '"running_jobs" *: *[1-9]'; }
+stopped_before_the_end() { journalctl -u bananad.service -o cat | awk '
+  / stopping$/ { stopping = NR } /pictures=4 / { done = NR } END { exit !(stopping < done) }'; }
 is_gone() { ! pgrep -x bananad; }
 
 # Installation.
@@ -80,6 +82,14 @@ check "and doctor is content again" content
 # Upgrade in the middle of a picture.
 inode=$(stat -c %i $socket)
 pid=$(property bananad.service MainPID)
+# A slow machine, so that the daemon is told to stop before the job is done.
+(
+  while kill -STOP "$pid" 2>/dev/null; do
+    sleep 0.4
+    kill -CONT "$pid" 2>/dev/null
+    sleep 0.1
+  done
+) &
 (
   as alice banana generate "a red apple" --steps 50 --count 4 -o long.png >"$out/long" 2>&1
   echo $? >"$out/long.status"
@@ -88,6 +98,7 @@ check "long job is being drawn" until_true 30 is_drawing
 check "package is upgraded meanwhile" dpkg -i /run/t/next.deb
 check "to the next version" sh -c 'dpkg-query -W -f "\${Version}" banana | grep -q next1'
 wait
+check "daemon was told to stop before the job was done" stopped_before_the_end
 check "job was finished" is "$(cat "$out/long.status")" 0
 for number in 1 2 3 4; do check "its picture $number" is_png "/home/alice/long-$number.png"; done
 check "socket was kept" is "$(stat -c %i $socket)" "$inode"
