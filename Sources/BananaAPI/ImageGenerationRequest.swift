@@ -108,8 +108,8 @@ extension ImageGenerationRequest {
     if let responseFormat, responseFormat != "b64_json" {
       throw APIError(
         .invalidRequest,
-        "response_format \"\(responseFormat.prefix(64))\" is not served: pictures come inside the answer. "
-          + "Use \"b64_json\".", param: "response_format")
+        "response_format \"\(responseFormat.prefix(64))\" is not served: pictures come inside "
+          + "the answer. Use \"b64_json\".", param: "response_format")
     }
     if let outputFormat, outputFormat != "png" {
       throw APIError(

@@ -41,7 +41,8 @@ extension PNG {
   /// A file with only the chunks that say what the pixels are.
   ///
   /// libpng takes as much memory as a chunk claims to need, before it looks whether the bytes are
-  /// there, and as much as a compressed text becomes; the simplified interface has no limits to set.
+  /// there, and as much as a compressed text becomes; its simplified interface has no limits to
+  /// set.
   /// - Throws: `PNGError.damaged` if a chunk does not end in the file.
   static func pictureChunks(of bytes: [UInt8]) throws(PNGError) -> [UInt8] {
     var kept = signature

@@ -63,12 +63,13 @@ import Testing
     let cause = Self.provocation(of: code)
     // Quotas are not for root.
     let uid: UInt32? = Impersonation.isPossible && code == .quotaExceeded ? 61_001 : nil
+    let makeEngine: EngineFactory = {
+      if cause.isModelMissing { throw Missing() }
+      return cause.engine
+    }
     try await TestDaemon.serving(
       configuration: cause.configuration, availableBytes: cause.availableBytes,
-      makeEngine: {
-        if cause.isModelMissing { throw Missing() }
-        return cause.engine
-      }
+      makeEngine: makeEngine
     ) { daemon async throws in
       defer { cause.engine.release() }
       chmod(daemon.socketPath, 0o666)
