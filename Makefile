@@ -15,8 +15,8 @@ DEB_PACKAGES := dpkg-dev python3 binutils lintian
 SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
-.PHONY: generate build deps test test-deps clients-test arm64-test systemd-test deb deb-test docs \
-  thermal-plot soak memory-test train eval lint bench ci clean
+.PHONY: generate build deps test test-deps clients-test fuzz arm64-test systemd-test deb deb-test \
+  docs thermal-plot soak memory-test train eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -35,15 +35,26 @@ test-deps: deps
 test: deps
 	$(SWIFT) test $(FLAGS)
 
-# The public OpenAI client, over the socket, against the release build.
+# The public OpenAI client, over the socket, against the release build; and a public validator of
+# the API's description.
 clients-test: test-deps build
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --requirement Tests/clients/requirements.txt
+	.venv/bin/python -m openapi_spec_validator docs/openapi.json
 	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && \
 	  .venv/bin/python Tests/clients/openai_client_test.py "$$bin/bananad" models && \
 	  .venv/bin/python Tests/clients/banana_command_test.py "$$bin/banana" models && \
 	  .venv/bin/python Tests/clients/docs_examples_test.py "$$bin/bananad" models peels \
 	    docs/clients.md
+
+# Looks for inputs that parsers trip over, SECONDS for each of the TARGETS (all of them), two at a
+# time; KEEP=1 keeps what reaches something new in Tests/Fixtures/fuzz. CONTRIBUTING.md says what to
+# do with what it finds.
+SECONDS ?= 30
+fuzz: deps
+	BANANA_FUZZING=1 $(SWIFT) build -c release $(FLAGS) --product banana-fuzz
+	scripts/fuzz "$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana-fuzz" $(SECONDS) \
+	  $(BUILD_PATH)/fuzz $(TARGETS)
 
 # The kernels of ARM, under emulation of processors with and without dot products.
 arm64-test:
@@ -144,6 +155,7 @@ ci: lint test docs arm64-test clients-test
 	$(MAKE) generate OUT=$(BUILD_PATH)/ci.png
 	$(MAKE) soak MINUTES=0.4
 	$(MAKE) bench
+	$(MAKE) fuzz
 
 clean:
 	rm -rf $(BUILD_PATH) .venv

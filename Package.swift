@@ -1,14 +1,22 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-let swiftSettings: [SwiftSetting] = [
-  .swiftLanguageMode(.v6),
-  .enableUpcomingFeature("ExistentialAny"),
-  .enableUpcomingFeature("InternalImportsByDefault"),
-  .enableUpcomingFeature("MemberImportVisibility"),
-  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-  .treatAllWarnings(as: .error),
-]
+// `make fuzz`: libFuzzer watches our own modules, with the checks of a debug build in them; what
+// they depend on is the same as ever and is not built again.
+let isFuzzing = Context.environment["BANANA_FUZZING"] == "1"
+
+let fuzzerSettings: [SwiftSetting] =
+  isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer", "-assert-config", "Debug", "-DFUZZING"])] : []
+
+let swiftSettings: [SwiftSetting] =
+  fuzzerSettings + [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+  ]
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
@@ -151,6 +159,18 @@ let package = Package(
       dependencies: [
         "BananaAPI", "BananaSDK", "BananaTesting", "Imaging", "Weights", argumentParser,
       ], path: "Tests/Soak", swiftSettings: swiftSettings),
+    // Fuzzing: what is run on an input, the program for `make fuzz`, and the replay of its corpora.
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "BananaAPI", "BananaSDK", "BananaServer", "Imaging", "TensorTypes", "Text", "Weights",
+        product("HummingbirdCore", "hummingbird"), product("NIOCore", "swift-nio"),
+      ], path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "banana-fuzz", dependencies: ["FuzzTargets"], path: "Tests/banana-fuzz",
+      swiftSettings: swiftSettings,
+      linkerSettings: isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : []),
+    tests("Fuzz", ["FuzzTargets"]),
     .testTarget(name: "TidyTests", swiftSettings: swiftSettings),
   ]
 )

@@ -122,12 +122,12 @@ extension ImageGenerationRequest {
     if let responseFormat, responseFormat != "b64_json" {
       throw APIError(
         .invalidRequest,
-        "response_format \"\(responseFormat)\" is not served: pictures come inside the answer. "
-          + "Use \"b64_json\".", param: "response_format")
+        "response_format \"\(responseFormat.prefix(64))\" is not served: pictures come inside "
+          + "the answer. Use \"b64_json\".", param: "response_format")
     }
     if let outputFormat, outputFormat != "png" {
       throw APIError(
-        .invalidRequest, "output_format \"\(outputFormat)\" is not served. Use \"png\".",
+        .invalidRequest, "output_format \"\(outputFormat.prefix(64))\" is not served. Use \"png\".",
         param: "output_format")
     }
     try require(partialImages, in: Limits.partialImages, "partial_images")

@@ -1,12 +1,12 @@
 import FoundationEssentials
 
 /// One event of a `text/event-stream`.
-struct ServerSentEvent: Equatable {
-  var name: String
-  var data: [UInt8]
+package struct ServerSentEvent: Equatable {
+  package var name: String
+  package var data: [UInt8]
 
   /// Reads the event's data as JSON.
-  func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
+  package func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
     do {
       return try JSONDecoder().decode(type, from: Data(data))
     } catch {
@@ -17,13 +17,15 @@ struct ServerSentEvent: Equatable {
 
 /// Cuts the bytes of a `text/event-stream` into events (HTML standard, 9.2.6; lines end in LF or
 /// CRLF).
-struct ServerSentEventParser {
+package struct ServerSentEventParser {
   private var line: [UInt8] = []
   private var name = ""
   private var data: [UInt8] = []
 
+  package init() {}
+
   /// Takes the stream's next bytes and returns the events that they complete.
-  mutating func append(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
+  package mutating func append(_ bytes: some Sequence<UInt8>) -> [ServerSentEvent] {
     var events: [ServerSentEvent] = []
     for byte in bytes {
       guard byte == UInt8(ascii: "\n") else {
@@ -32,7 +34,8 @@ struct ServerSentEventParser {
       }
       if line.last == UInt8(ascii: "\r") { line.removeLast() }
       if line.isEmpty {
-        if !data.isEmpty { events.append(ServerSentEvent(name: name, data: data)) }
+        // Each of the data's lines has left a newline; the last one is no part of it.
+        if data.popLast() != nil { events.append(ServerSentEvent(name: name, data: data)) }
         name = ""
         data = []
       } else {
@@ -50,8 +53,8 @@ struct ServerSentEventParser {
     switch String(decoding: line[..<colon], as: UTF8.self) {
     case "event": name = String(decoding: value, as: UTF8.self)
     case "data":
-      if !data.isEmpty { data.append(UInt8(ascii: "\n")) }
       data.append(contentsOf: value)
+      data.append(UInt8(ascii: "\n"))
     default: break
     }
   }

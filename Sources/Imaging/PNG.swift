@@ -101,6 +101,7 @@ package enum PNG {
     _ bytes: [UInt8], maximumPixels: Int = 4096 * 4096
   ) throws(PNGError) -> Pixels {
     guard bytes.starts(with: signature) else { throw .notPNG }
+    let bytes = try pictureChunks(of: bytes)
     var image = png_image()
     image.version = version
     defer { png_image_free(&image) }

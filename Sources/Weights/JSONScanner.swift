@@ -12,6 +12,8 @@ struct JSONScanner {
   private let bytes: UnsafeRawBufferPointer
   private(set) var offset = 0
   static let deepestNesting = 64
+  /// Bytes of a key; longer ones would make messages without end.
+  static let longestKey = 1024
 
   init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
@@ -53,6 +55,7 @@ struct JSONScanner {
     var keys: Set<String> = []
     repeat {
       let key = try string()
+      if key.utf8.count > Self.longestKey { throw failure("a key is too long") }
       if !keys.insert(key).inserted { throw failure("the key \"\(key)\" comes twice") }
       try expect(":")
       try member(&self, key)

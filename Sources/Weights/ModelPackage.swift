@@ -97,8 +97,8 @@ package struct ModelPackage: Sendable {
     }
   }
 
-  /// Reads and checks a `model.json`.
-  static func manifest(
+  /// Reads and checks a `model.json`; the configuration is JSON.
+  package static func manifest(
     in file: MappedFile
   ) throws(ModelPackageError) -> (ModelManifest, configuration: Data) {
     let bytes = file.bytes

@@ -64,18 +64,16 @@ package struct PeelFile: Sendable {
   package var rank: Int { updates.reduce(0) { max($0, $1.rank) } }
 
   private static func updates(in file: SafetensorsFile) throws(PeelError) -> [Update] {
-    var parts: [PeelKey: String] = [:]
+    var parts: [String: [PeelKey.Part: String]] = [:]
     for name in file.names {
       guard let key = PeelKey(name) else { throw .unknownTensor(name: name) }
-      if parts.updateValue(name, forKey: key) != nil {
+      if parts[key.target, default: [:]].updateValue(name, forKey: key.part) != nil {
         throw .duplicate(target: key.target, part: key.part.rawValue)
       }
     }
     let sharedAlpha = try PeelMetadata(file.metadata).alpha
     var updates: [Update] = []
-    for target in Set(parts.keys.map(\.target)).sorted() {
-      let tensors = parts.filter { $0.key.target == target }
-      let names = Dictionary(uniqueKeysWithValues: tensors.map { ($0.key.part, $0.value) })
+    for (target, names) in parts.sorted(by: { $0.key < $1.key }) {
       updates.append(try update(of: target, names, in: file, sharedAlpha: sharedAlpha))
     }
     if updates.isEmpty { throw .empty }

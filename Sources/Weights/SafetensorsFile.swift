@@ -132,6 +132,9 @@ package final class SafetensorsFile: Sendable {
 
 /// What a header says, before it is compared with the data.
 struct SafetensorsHeader {
+  /// Axes of a tensor.
+  private static let maximumRank = 16
+
   struct Entry {
     let name: String
     var type = ""
@@ -171,14 +174,20 @@ struct SafetensorsHeader {
     try scanner.object { (scanner, key) throws(JSONError) in
       seen += 1
       switch key {
-      case "dtype": entry.type = try scanner.string()
+      case "dtype":
+        entry.type = try scanner.string()
+        if entry.type.utf8.count > 16 { throw scanner.failure("a dtype is too long") }
       case "shape":
         try scanner.array { (scanner) throws(JSONError) in
           entry.shape.append(try scanner.count())
+          if entry.shape.count > maximumRank { throw scanner.failure("too many axes") }
         }
       case "data_offsets":
         var offsets: [Int] = []
-        try scanner.array { (scanner) throws(JSONError) in offsets.append(try scanner.count()) }
+        try scanner.array { (scanner) throws(JSONError) in
+          offsets.append(try scanner.count())
+          if offsets.count > 2 { throw scanner.failure("two offsets expected") }
+        }
         guard offsets.count == 2 else { throw scanner.failure("two offsets expected") }
         (entry.begin, entry.end) = (offsets[0], offsets[1])
       default: throw scanner.failure("the unknown key \"\(key)\"")

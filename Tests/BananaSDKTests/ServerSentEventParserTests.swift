@@ -16,6 +16,14 @@ import Testing
     #expect(parser.append(stream.utf8) == expected)
   }
 
+  @Test func emptyLinesOfDataCount() {
+    var parser = ServerSentEventParser()
+    #expect(
+      parser.append("data\n\ndata:\ndata: x\n\n".utf8) == [
+        ServerSentEvent(name: "", data: []), ServerSentEvent(name: "", data: Array("\nx".utf8)),
+      ])
+  }
+
   @Test func doesNotCareWhereTheBytesAreCut() {
     let bytes = Array(stream.utf8)
     for cut in bytes.indices {

@@ -111,6 +111,10 @@ import UnixSignals
         try adopt(["LISTEN_FDS": "2", "LISTEN_PID": pid, "LISTEN_FDNAMES": names])
       }
     }
+    // Not counted one by one.
+    #expect(throws: ListenerError.badActivation(reason: "\(Int.max) sockets were handed over")) {
+      try adopt(["LISTEN_FDS": "\(Int.max)", "LISTEN_PID": pid])
+    }
   }
 
   @Test func keepsTheAdminSocketForItsOwner() async throws {

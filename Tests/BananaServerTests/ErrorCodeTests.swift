@@ -4,9 +4,15 @@ import BananaTesting
 import FoundationEssentials
 import Testing
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Every error code is provoked, and every one is in the documentation.
 @Suite(.timeLimit(.minutes(5))) struct ErrorCodeTests {
-  /// What provokes a code: requests for pictures to a daemon with this engine.
+  /// What provokes a code: a request to a daemon with this engine.
   private struct Provocation {
     var fields = #""prompt":"p""#
     var engine = FakeEngine()
@@ -14,44 +20,114 @@ import Testing
     var availableBytes: Int?
     var method = "POST"
     var path = Route.imageGenerations
+    var isModelMissing = false
+    /// Requests for pictures that come before and are not done.
+    var earlier = 0
+    /// Whether the daemon stops while the request waits.
+    var isStopping = false
   }
 
-  /// Nil for codes that have a test of their own elsewhere.
-  private static func provocation(of code: ErrorCode) -> Provocation? {
-    switch code {
+  private static func provocation(of code: ErrorCode) -> Provocation {
+    let held = FakeEngine(isHeld: true)
+    return switch code {
     case .invalidRequest: Provocation(fields: #""prompt":"""#)
     case .requestTooLarge:
       Provocation(fields: #""prompt":"\#(String(repeating: "x", count: 4001))""#)
     case .modelNotFound: Provocation(fields: #""prompt":"p","model":"x""#)
     case .peelNotFound: Provocation(fields: #""prompt":"p","peels":["x"]"#)
+    case .peelInvalid: Provocation(path: Route.peels + "?name=x")
     case .jobNotFound: Provocation(method: "GET", path: Route.job("x"))
     case .notFound: Provocation(path: "/v2")
     case .methodNotAllowed: Provocation(method: "GET")
-    case .deadlineExceeded:
+    case .modelUnavailable: Provocation(isModelMissing: true)
+    case .busy:
       Provocation(
-        fields: #""prompt":"p","deadline_seconds":0.01"#, engine: FakeEngine(isHeld: true))
+        engine: held, configuration: .init(waitingJobs: 1, quotas: .off), earlier: 2)
+    case .quotaExceeded:
+      Provocation(
+        engine: held, configuration: .init(quotas: .init(concurrentJobs: 1)), earlier: 1)
+    case .deadlineExceeded:
+      Provocation(fields: #""prompt":"p","deadline_seconds":0.01"#, engine: held)
     case .cancelled: Provocation(engine: FakeEngine(failure: .cancelled))
     case .insufficientMemory: Provocation(availableBytes: 1)
+    case .notEnoughDiskSpace: preconditionFailure("a test of its own")
+    case .shuttingDown: Provocation(engine: held, earlier: 1, isStopping: true)
     case .internalError: Provocation(engine: FakeEngine(failure: .failed(message: "Broken.")))
-    // JobTests.saysBusyWhenTheQueueIsFull, IsolationTests, DaemonTests.livesWithoutAModel… and
-    // .finishesTheRunningJob…; peels' own tests for what only installing can meet.
-    case .busy, .quotaExceeded, .modelUnavailable, .shuttingDown, .peelInvalid,
-      .notEnoughDiskSpace:
-      nil
     }
   }
 
-  @Test(arguments: ErrorCode.allCases)
+  private struct Missing: Error {}
+
+  @Test(arguments: ErrorCode.allCases.filter { $0 != .notEnoughDiskSpace })
   func isProvoked(_ code: ErrorCode) async throws {
-    guard let cause = Self.provocation(of: code) else { return }
+    let cause = Self.provocation(of: code)
+    // Quotas are not for root.
+    let uid: UInt32? = Impersonation.isPossible && code == .quotaExceeded ? 61_001 : nil
+    let makeEngine: EngineFactory = {
+      if cause.isModelMissing { throw Missing() }
+      return cause.engine
+    }
     try await TestDaemon.serving(
-      cause.engine, configuration: cause.configuration, availableBytes: cause.availableBytes
+      configuration: cause.configuration, availableBytes: cause.availableBytes,
+      makeEngine: makeEngine
     ) { daemon async throws in
+      defer { cause.engine.release() }
+      chmod(daemon.socketPath, 0o666)
+      var earlier: [RawConnection] = []
+      for index in 0..<cause.earlier {
+        earlier.append(try await daemon.begin("p", uid: uid))
+        _ = try await daemon.jobs(max(index, 1), index == 0 ? .running : .waiting, uid: uid)
+      }
+      let connection = try RawConnection(daemon.socketPath, uid: uid)
+      try await connection.send(
+        RawConnection.request(cause.method, cause.path, body: Array("{\(cause.fields)}".utf8)))
+      if cause.isStopping {
+        _ = try await daemon.jobs(1, .waiting)
+        await daemon.beginStopping()
+      }
+      expect(try await connection.answer(), code)
+    }
+  }
+
+  private func expect(_ answer: RawConnection.Answer, _ code: ErrorCode) {
+    #expect(answer.status == code.httpStatus)
+    #expect(answer.code == code.rawValue, "\(answer.body)")
+    #expect((answer.headers["retry-after"] != nil) == (code.retry != .never))
+  }
+
+  /// A disk with room for less than a peel, which only root can have.
+  private struct SmallDisk: ~Copyable {
+    static let canBeMade: Bool = {
+      let path = "/tmp/banana-disk-\(getpid())"
+      defer { rmdir(path) }
+      return mkdir(path, 0o700) == 0 && (try? SmallDisk(path)) != nil
+    }()
+
+    let path: String
+
+    init(_ path: String) throws {
+      self.path = path
+      if mount("tmpfs", path, "tmpfs", 0, "size=16k") != 0 { throw Missing() }
+    }
+
+    deinit { umount2(path, Int32(MNT_DETACH)) }
+  }
+
+  @Test(.enabled(if: SmallDisk.canBeMade))
+  func saysThatTheDiskIsFull() async throws {
+    try await TemporaryFolder.with { folder in
+      let state = folder + "/b.sock.state"
+      try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: false)
+      let disk = try SmallDisk(state)
+      let daemon = try TestDaemon(socketPath: folder + "/b.sock") { FakeEngine() }
       let answer = try await RawConnection(daemon.socketPath)
-        .exchange(cause.method, cause.path, body: Array("{\(cause.fields)}".utf8))
-      #expect(answer.status == code.httpStatus)
-      #expect(answer.code == code.rawValue, "\(answer.body)")
-      #expect((answer.headers["retry-after"] != nil) == (code.retry != .never))
+        .exchange("POST", Route.peels + "?name=x", body: TestPeel.bytes(rank: 128))
+      expect(answer, .notEnoughDiskSpace)
+      #expect(
+        try await RawConnection(daemon.socketPath).exchange("GET", Route.peels).body
+          .contains(#""data":[]"#))
+      try await daemon.stop()
+      _ = disk
     }
   }
 

@@ -176,4 +176,19 @@ enum PeelFixture {
     #expect(throws: PeelError.self) { try PeelFile(path: path + "x") }
     #expect(throws: PeelError.self) { try PeelFile(path: folder.path) }
   }
+
+  /// A file of the largest size can name 380,000 layers; looking through all of them for each took
+  /// hours.
+  @Test func manyLayersAreReadInLinearTime() throws {
+    let tensors = (0..<10_000).flatMap { index in
+      [
+        PeelFixture.tensor("unet.\(index).lora_A.weight", [1, 1], [1], .float16),
+        PeelFixture.tensor("unet.\(index).lora_B.weight", [1, 1], [1], .float16),
+      ]
+    }
+    let file = SafetensorsWriter.bytes(tensors)
+    let start = ContinuousClock.now
+    #expect(try PeelFile(contents: file, path: "p").updates.count == 10_000)
+    #expect(ContinuousClock.now - start < .seconds(20))
+  }
 }

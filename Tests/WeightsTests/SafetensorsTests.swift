@@ -170,6 +170,29 @@ final class TemporaryFolder: Sendable {
     }
   }
 
+  /// Neither names nor shapes make messages without end.
+  @Test func longNamesAndShapesAreRefused() {
+    func error(_ header: String) -> String {
+      do throws(SafetensorsError) {
+        _ = try parse(safetensors(header, dataBytes: 1))
+        return ""
+      } catch { return error.description }
+    }
+    let rest = #","data_offsets":[0,1]}"#
+    let ones = Array(repeating: "1", count: 16).joined(separator: ",")
+    #expect(error(#"{"x":{"dtype":"U8","shape":[\#(ones)]\#(rest)}"#) == "")
+    let name = String(repeating: "n", count: 1024)
+    #expect(error(#"{"\#(name)":{"dtype":"U8","shape":[1]\#(rest)}"#) == "")
+    for header in [
+      #"{"x":{"dtype":"U8","shape":[1,\#(ones)]\#(rest)}"#,
+      #"{"\#(name)n":{"dtype":"U8","shape":[1]\#(rest)}"#,
+      #"{"x":{"dtype":"\#(name)","shape":[1]\#(rest)}"#,
+      #"{"x":{"dtype":"U8","shape":[1],"data_offsets":[\#(ones)]}}"#,
+    ] {
+      #expect((1..<400).contains(error(header).utf8.count))
+    }
+  }
+
   @Test func invalidUTF8IsRefused() {
     var bytes = safetensors(Self.entry("U8", "[1]", "[0,1]"), dataBytes: 1)
     bytes[10] = 0xFF

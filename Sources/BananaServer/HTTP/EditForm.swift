@@ -1,21 +1,21 @@
-import BananaAPI
+package import BananaAPI
 import FoundationEssentials
 import Imaging
 import NIOCore
 
 /// The form of `POST /v1/images/edits`: files, and the fields of a generation as text.
-struct EditForm {
-  var request: ImageGenerationRequest
+package struct EditForm {
+  package var request: ImageGenerationRequest
   /// PNG files.
-  var image: [UInt8]
-  var mask: [UInt8]?
-  var strength: Double
+  package var image: [UInt8]
+  package var mask: [UInt8]?
+  package var strength: Double
 
   /// OpenAI's field that means nothing here.
   private static let ignored = "input_fidelity"
 
   /// - Throws: `APIError` that names the field that is wrong.
-  init(_ parts: [FormPart]) throws {
+  package init(_ parts: [FormPart]) throws {
     var fields: [String: String] = [:]
     var peels: [String] = []
     var files: [String: [UInt8]] = [:]
@@ -78,12 +78,7 @@ struct EditForm {
     ]
     var members: [String] = []
     for (name, text) in fields {
-      let isLiteral =
-        name == "peels"
-        ? text.hasPrefix("[")
-        : !strings.contains(name)
-          && (text == "true" || text == "false" || UInt64(text) != nil || Int(text) != nil
-            || Double(text)?.isFinite == true)
+      let isLiteral = !strings.contains(name) && isLiteral(text)
       members.append("\(try quoted(name)):\(isLiteral ? text : try quoted(text))")
     }
     if !peels.isEmpty {
@@ -92,13 +87,26 @@ struct EditForm {
     return ByteBuffer(string: "{\(members.joined(separator: ","))}")
   }
 
+  /// Whether `text` can stand in JSON as it is: a number, a truth value or a list.
+  private static func isLiteral(_ text: String) -> Bool {
+    // Alone it could begin with a byte order mark.
+    guard
+      case .array(let values) = try? JSONDecoder().decode(
+        JSONValue.self, from: Data("[\(text)]".utf8)), values.count == 1
+    else { return false }
+    switch values[0] {
+    case .bool, .int, .double, .array: return true
+    case .null, .string, .object: return false
+    }
+  }
+
   private static func quoted(_ text: String) throws -> String {
     String(decoding: try JSONEncoder().encode(text), as: UTF8.self)
   }
 
   /// Reads the pictures.
   /// - Throws: `APIError` that names the file that is wrong.
-  func edit(maximumPixels: Int) throws(APIError) -> PictureEdit {
+  package func edit(maximumPixels: Int) throws(APIError) -> PictureEdit {
     let image = try Self.picture(image, "image", maximumPixels: maximumPixels)
     guard let bytes = mask else {
       return PictureEdit(image: image, mask: nil, strength: strength)

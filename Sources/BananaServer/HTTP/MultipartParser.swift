@@ -5,15 +5,15 @@
 #endif
 
 /// A part of a `multipart/form-data` body.
-struct FormPart: Sendable, Equatable {
-  var name: String
+package struct FormPart: Sendable, Equatable {
+  package var name: String
   /// Set for files.
-  var fileName: String?
-  var bytes: [UInt8]
+  package var fileName: String?
+  package var bytes: [UInt8]
 }
 
 /// Why a body is no form.
-enum MultipartError: Error, Equatable {
+package enum MultipartError: Error, Equatable {
   /// The Content-Type is not `multipart/form-data` with a boundary.
   case notMultipart(contentType: String)
   case malformed(reason: String)
@@ -22,7 +22,7 @@ enum MultipartError: Error, Equatable {
 }
 
 extension MultipartError: CustomStringConvertible {
-  var description: String {
+  package var description: String {
     switch self {
     case .notMultipart(let contentType):
       "The Content-Type is \"\(contentType.prefix(128))\". Send multipart/form-data with a "
@@ -38,10 +38,10 @@ extension MultipartError: CustomStringConvertible {
 }
 
 /// Takes `multipart/form-data` (RFC 7578, RFC 2046 section 5.1) apart as its bytes come.
-struct MultipartParser {
-  static let maximumParts = 64
+package struct MultipartParser {
+  package static let maximumParts = 64
   /// Of a part that is no file.
-  static let maximumFieldBytes = 64 << 10
+  package static let maximumFieldBytes = 64 << 10
   private static let maximumHeaderBytes = 8 << 10
 
   private enum State {
@@ -60,7 +60,7 @@ struct MultipartParser {
   private var parts: [FormPart] = []
 
   /// - Parameter contentType: The header that names the boundary.
-  init(contentType: String) throws(MultipartError) {
+  package init(contentType: String) throws(MultipartError) {
     let parameters = HeaderParameters(contentType)
     guard parameters.value == "multipart/form-data", let boundary = parameters["boundary"],
       (1...70).contains(boundary.utf8.count)
@@ -69,13 +69,13 @@ struct MultipartParser {
   }
 
   /// Takes the next bytes of the body.
-  mutating func append(_ bytes: some Sequence<UInt8>) throws(MultipartError) {
+  package mutating func append(_ bytes: some Sequence<UInt8>) throws(MultipartError) {
     buffer.append(contentsOf: bytes)
     while try advance() {}
   }
 
   /// The parts, when the body is over.
-  consuming func finish() throws(MultipartError) -> [FormPart] {
+  package consuming func finish() throws(MultipartError) -> [FormPart] {
     guard case .end = state else { throw .malformed(reason: "its last boundary is missing") }
     return parts
   }
@@ -84,10 +84,7 @@ struct MultipartParser {
   private mutating func advance() throws(MultipartError) -> Bool {
     switch state {
     case .preamble:
-      guard let start = find(delimiter) else {
-        guard buffer.count <= Self.maximumHeaderBytes else {
-          throw .malformed(reason: "its first boundary is missing")
-        }
+      guard let start = try find(delimiter, orFail: "its first boundary is missing") else {
         return false
       }
       buffer.removeFirst(start + delimiter.count)
@@ -102,12 +99,8 @@ struct MultipartParser {
       // The line's end stays, so that a part's headers begin with one.
       if case .end = state { buffer.removeAll() }
     case .headers:
-      guard let end = find([13, 10, 13, 10]) else {
-        guard buffer.count <= Self.maximumHeaderBytes else {
-          throw .malformed(reason: "a part's header is longer than \(Self.maximumHeaderBytes)")
-        }
-        return false
-      }
+      let reason = "a part's header is longer than \(Self.maximumHeaderBytes) bytes"
+      guard let end = try find([13, 10, 13, 10], orFail: reason) else { return false }
       parts.append(try part(headers: buffer[..<end]))
       guard parts.count <= Self.maximumParts else {
         throw .tooManyParts(maximum: Self.maximumParts)
@@ -171,6 +164,15 @@ struct MultipartParser {
         return nil
       }
     }
+  }
+
+  /// Likewise for what must begin within `maximumHeaderBytes`, in however many pieces it comes.
+  private func find(_ needle: [UInt8], orFail reason: String) throws(MultipartError) -> Int? {
+    let found = find(needle)
+    if found ?? (buffer.count - needle.count + 1) > Self.maximumHeaderBytes {
+      throw .malformed(reason: reason)
+    }
+    return found
   }
 }
 

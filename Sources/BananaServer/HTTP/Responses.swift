@@ -3,7 +3,7 @@ import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import Logging
-import NIOCore
+package import NIOCore
 
 /// The context of one request: Hummingbird's own storage, the connection that it came on, and who
 /// is at its other end.
@@ -75,8 +75,8 @@ extension RequestBody {
 }
 
 /// JSON as the API speaks it.
-enum WireJSON {
-  static func encode(_ value: some Encodable) throws -> ByteBuffer {
+package enum WireJSON {
+  package static func encode(_ value: some Encodable) throws -> ByteBuffer {
     let encoder = JSONEncoder()
     // Escaped slashes would lengthen base64 by a sixty-fourth.
     encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
@@ -84,7 +84,9 @@ enum WireJSON {
   }
 
   /// - Throws: `APIError` that says what is wrong with the body.
-  static func decode<Value: Decodable>(_ type: Value.Type, from body: ByteBuffer) throws -> Value {
+  package static func decode<Value: Decodable>(
+    _ type: Value.Type, from body: ByteBuffer
+  ) throws -> Value {
     do {
       return try JSONDecoder().decode(type, from: Data(body.readableBytesView))
     } catch let error as APIError {

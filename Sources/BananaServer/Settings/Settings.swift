@@ -1,5 +1,5 @@
 import BananaAPI
-import FoundationEssentials
+package import FoundationEssentials
 package import Logging
 
 /// Everything that bananad's config file and flags can set.
@@ -29,6 +29,11 @@ package struct Settings: Sendable, Equatable {
     guard let data = FileManager.default.contents(atPath: path) else {
       throw .unreadable(path: path)
     }
+    try self.init(json: data, path: path)
+  }
+
+  /// Reads the content of the config file `path`.
+  package init(json data: Data, path: String) throws(SettingsError) {
     guard let json = try? JSONDecoder().decode(JSONValue.self, from: data),
       case .object(let members) = json
     else { throw .notAnObject(path: path) }

@@ -6,10 +6,16 @@
 
 /// systemd's socket activation, `sd_listen_fds_with_names(3)`: listening sockets wait as the
 /// descriptors from 3 on. The one for admins is called `admin` by its unit; another is for apps.
-enum SocketActivation {
+package enum SocketActivation {
   struct Activated {
     var descriptor: Int32
     var path: String
+  }
+
+  /// Which of the sockets that are handed over are what, counted from 0.
+  package struct Places: Sendable, Equatable {
+    package var app: Int?
+    package var admin: Int?
   }
 
   private static let firstDescriptor: Int32 = 3
@@ -19,18 +25,27 @@ enum SocketActivation {
   static func adopt(
     environment: [String: String]
   ) throws(ListenerError) -> (app: Activated?, admin: Activated?) {
+    let places = try places(environment)
+    guard places != Places() else { return (nil, nil) }
+    for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] { unsetenv(name) }
+    return (try places.app.map(adopt), try places.admin.map(adopt))
+  }
+
+  /// What the environment says, if it is for this process.
+  package static func places(_ environment: [String: String]) throws(ListenerError) -> Places {
     guard let count = environment["LISTEN_FDS"].flatMap({ Int($0) }), count > 0,
       environment["LISTEN_PID"].flatMap({ Int32($0) }) == getpid()
-    else { return (nil, nil) }
+    else { return Places() }
     let names = (environment["LISTEN_FDNAMES"] ?? "").split(
       separator: ":", omittingEmptySubsequences: false)
-    let admins = (0..<count).filter { $0 < names.count && names[$0] == adminName }
-    let apps = (0..<count).filter { !admins.contains($0) }
+    // Three are too many whatever they are called.
+    let indices = 0..<min(count, 3)
+    let admins = indices.filter { $0 < names.count && names[$0] == adminName }
+    let apps = indices.filter { !admins.contains($0) }
     guard admins.count <= 1, apps.count <= 1 else {
       throw .badActivation(reason: "\(count) sockets were handed over")
     }
-    for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] { unsetenv(name) }
-    return (try apps.first.map(adopt), try admins.first.map(adopt))
+    return Places(app: apps.first, admin: admins.first)
   }
 
   private static func adopt(_ index: Int) throws(ListenerError) -> Activated {
