@@ -202,7 +202,8 @@ import UnixSignals
   @Test(arguments: [true, false])
   func aSlowClientGetsItsWholeAnswerFromADaemonThatStops(_ isStreamed: Bool) async throws {
     let engine = FakeEngine(isHeld: true, drawsPixels: true)
-    try await TestDaemon.serving(engine) { daemon async throws in
+    let patient = DaemonConfiguration(closingGrace: .seconds(60))
+    try await TestDaemon.serving(engine, configuration: patient) { daemon async throws in
       let body = #"{"prompt": "p", "n": 4, "stream": \#(isStreamed)}"#
       let slow = try RawConnection(daemon.socketPath)
       try await slow.send(
