@@ -198,7 +198,9 @@ import UnixSignals
   @Test(arguments: [true, false])
   func aSlowClientGetsItsWholeAnswerFromADaemonThatStops(_ isStreamed: Bool) async throws {
     let engine = FakeEngine(isHeld: true, drawsPixels: true)
-    try await TestDaemon.serving(engine) { daemon async throws in
+    // A busy machine may take long to write that much.
+    let configuration = DaemonConfiguration(closingGrace: .seconds(100))
+    try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
       let body = #"{"prompt": "p", "n": 4, "stream": \#(isStreamed)}"#
       let slow = try RawConnection(daemon.socketPath)
       try await slow.send(
@@ -230,7 +232,7 @@ import UnixSignals
       #expect(await eventually { engine.record.finished == 1 })
       let start = ContinuousClock.now
       try await daemon.stop()
-      #expect(ContinuousClock.now - start < .seconds(20))
+      #expect(ContinuousClock.now - start < .seconds(100))
       _ = try await deaf.receive()
     }
   }
