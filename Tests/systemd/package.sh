@@ -9,7 +9,7 @@ as() { # USER COMMAND...: with the groups and the environment of a login
   shift
   runuser -u "$user" -- env --chdir="/home/$user" -i HOME="/home/$user" PATH=/usr/bin:/bin "$@"
 }
-version() { dpkg-query -W -f '${Version}' banana; }
+is_next() { dpkg-query -W -f '${Version}' banana | grep next1; }
 is_png() { # FILE: a first and a last chunk
   [ "$(head -c 8 "$1" | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] &&
     tail -c 8 "$1" | head -c 4 | grep -q IEND
@@ -96,7 +96,7 @@ pid=$(property bananad.service MainPID)
 ) &
 check "long job is being drawn" until_true 30 is_drawing
 check "package is upgraded meanwhile" dpkg -i /run/t/next.deb
-check "to the next version" sh -c 'dpkg-query -W -f "\${Version}" banana | grep -q next1'
+check "to the next version" is_next
 wait
 check "daemon was told to stop before the job was done" stopped_before_the_end
 check "job was finished" is "$(cat "$out/long.status")" 0
