@@ -39,6 +39,7 @@ final class DaemonProcess {
   /// The file that a process joins a control group by; nil joins none.
   private let controlGroup: ControlGroup?
   private var process: Process?
+  private var lifeline: Pipe?
   /// When it was down: from the signal until it was ready again.
   private(set) var outages: [ClosedRange<Double>] = []
 
@@ -62,6 +63,7 @@ final class DaemonProcess {
     var command = [
       executable, "--socket", space.socket, "--admin-socket", space.adminSocket, "--state",
       space.state, "--models", models, "--peels", space.peels, "--config", space.config,
+      "--stop-on-stdin-eof",
     ]
     if let controlGroup {
       // The shell joins the group and becomes the daemon, which thus is in it from the first page.
@@ -69,7 +71,9 @@ final class DaemonProcess {
     }
     process.executableURL = URL(filePath: command[0])
     process.arguments = Array(command.dropFirst())
-    process.standardInput = FileHandle.nullDevice
+    // However this process ends, the daemon does not stay behind.
+    let lifeline = Pipe()
+    process.standardInput = lifeline
     if !FileManager.default.fileExists(atPath: space.log) {
       _ = FileManager.default.createFile(atPath: space.log, contents: nil)
     }
@@ -83,6 +87,7 @@ final class DaemonProcess {
     defer { if group != nil { setegid(own) } }
     try process.run()
     self.process = process
+    self.lifeline = lifeline
     try await waitUntilReady()
   }
 

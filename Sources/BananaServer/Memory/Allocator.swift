@@ -13,8 +13,8 @@ package enum Allocator {
 
   /// Keeps the heap from growing with the pictures that pass through it; call it first.
   ///
-  /// By itself glibc raises the size from which it maps memory apart to that of the largest one
-  /// that was freed, and makes eight heaps a processor: pictures leave holes in all of them.
+  /// By itself glibc maps memory apart only from the size of the largest buffer that was ever
+  /// freed, and makes eight heaps a processor, so that pictures leave holes in all of them.
   package static func keepSmall() {
     guard let symbol = dlsym(nil, "mallopt") else { return }
     typealias SetOption = @convention(c) (Int32, Int32) -> Int32
