@@ -91,8 +91,8 @@ let package = Package(
     program(
       "banana-bench",
       [
-        "CPUBackend", "Diffusion", "Execution", "Graph", "Models", "TensorTypes", "Weights",
-        argumentParser,
+        "BananaAPI", "BananaCommands", "BananaSDK", "CPUBackend", "Diffusion", "Execution", "Graph",
+        "Models", "TensorTypes", "Weights", argumentParser,
       ]),
 
     // Tests.

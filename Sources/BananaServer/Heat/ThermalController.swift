@@ -33,6 +33,9 @@ package struct ThermalController: Sendable {
     /// While the kernel throttles all the same, the budget falls so fast, budget a second.
     package var fallPerSecond = 0.05
 
+    /// A reading may wait so long while nothing is near its trip point.
+    package var coolRestSeconds = 5.0
+
     package init() {}
   }
 
@@ -53,8 +56,8 @@ package struct ThermalController: Sendable {
     package var cause: Cause
     /// The zone that is nearest to its trip point.
     package var zone: ThermalReading.Zone?
-    /// Whether readings should come twice a second rather than once.
-    package var isHot: Bool
+    /// How long the next reading may wait.
+    package var restSeconds: Double
   }
 
   private let settings: Settings
@@ -93,8 +96,16 @@ package struct ThermalController: Sendable {
     budget = min(max(budget, 0), 1)
     pass(at: seconds)
     return Decision(
-      budget: decided, cause: cause, zone: hottest?.zone,
-      isHot: hottest.map { $0.headroom < 7 || $0.slope > 0.5 } ?? false)
+      budget: decided, cause: cause, zone: hottest?.zone, restSeconds: restSeconds(hottest))
+  }
+
+  /// Twice a second near the trip point, once a second on the way, and seldom while the board is so
+  /// cool that nothing would be lowered: an idle board should sleep.
+  private func restSeconds(_ hottest: Hottest?) -> Double {
+    guard let hottest else { return settings.coolRestSeconds }
+    if hottest.headroom < 7 || hottest.slope > 0.5 { return 0.5 }
+    let isCool = decided == 1 && hottest.distance > settings.approachCelsius && hottest.slope < 0.1
+    return isCool ? settings.coolRestSeconds : 1
   }
 
   private struct Hottest {

@@ -118,7 +118,8 @@ struct BoardRun {
     ambientCelsius: Double, controller: ThermalController?, sensor: Sensor, seconds: Double = 5400,
     load: (Double) -> Bool = { _ in true }
   ) {
-    let ladder = ThermalLadder(mostBatch: Board.batch, mostThreads: Board.threads)
+    let ladder = ThermalLadder(
+      full: EngineLimits(batch: Board.batch, threads: Board.threads, pace: 1))
     var board = Board(ambientCelsius: ambientCelsius)
     var sensor = sensor
     var controller = controller
@@ -142,7 +143,7 @@ struct BoardRun {
           budget = decision.budget
         }
         limits = ladder.limits(budget: budget)
-        nextReading = now + (decision.isHot ? 0.5 : 1)
+        nextReading = now + decision.restSeconds
       }
       let isBusy = load(now)
       let work = isBusy ? Board.throughput(limits) * tick : 0
