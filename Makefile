@@ -40,7 +40,8 @@ clients-test: test-deps build
 	python3 -m venv .venv
 	.venv/bin/pip install --quiet --requirement Tests/clients/requirements.txt
 	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && \
-	  .venv/bin/python Tests/clients/openai_client_test.py "$$bin/bananad" models && \
+	  for test in openai_client openai_edits openai_errors; do \
+	    .venv/bin/python Tests/clients/$${test}_test.py "$$bin/bananad" models || exit 1; done && \
 	  .venv/bin/python Tests/clients/banana_command_test.py "$$bin/banana" models && \
 	  .venv/bin/python Tests/clients/docs_examples_test.py "$$bin/bananad" models peels \
 	    docs/clients.md
