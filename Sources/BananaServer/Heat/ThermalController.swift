@@ -22,8 +22,10 @@ package struct ThermalController: Sendable {
     package var windowSeconds = 60.0
     /// Below the target by more than this nothing is ever lowered, °C.
     package var approachCelsius = 25.0
-    /// The brake holds from here below the passive trip point on, °C.
+    /// The brake holds from here below the passive trip point on, °C …
     package var brakeCelsius = 0.5
+    /// … where the temperature will be after so long: the engine obeys with its next step.
+    package var brakeSeconds = 10.0
     /// Smaller changes of the budget are not passed on.
     package var smallestChange = 0.01
     /// What was lowered comes back at most so fast, budget a second.
@@ -86,7 +88,9 @@ package struct ThermalController: Sendable {
       budget = min(budget, decided) - settings.fallPerSecond * elapsed
       cause = .throttled
     }
-    if let hottest, hottest.headroom <= settings.brakeCelsius {
+    if let hottest,
+      hottest.headroom - max(0, hottest.slope) * settings.brakeSeconds <= settings.brakeCelsius
+    {
       if seconds - lastBrakeSeconds >= 1 {
         budget = min(budget, decided) * 0.7
         lastBrakeSeconds = seconds

@@ -51,7 +51,7 @@ extension Setting {
       "Pictures that are drawn in one pass while nothing is too hot."),
     fraction(
       "pace", \.daemon.limits.pace, 0.1...1, reloadable: false,
-      "The share of the time in which pictures are computed while nothing is too hot."),
+      "The share of the threads' time that is used while nothing is too hot."),
     choice(
       "log_level", \.logLevel, Logger.Level.allCases.map { ($0.rawValue, $0) },
       "How much is written to the log."),

@@ -1,6 +1,12 @@
 import ArgumentParser
 import FoundationEssentials
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Proves the thermal governor on the engine's real load: a real bananad draws for several clients,
 /// and the processor time that it takes is turned into the heat of a simulated board, whose sensor
 /// it reads.
@@ -48,7 +54,7 @@ struct HeatBench: AsyncParsableCommand {
     for (index, ambient) in ambients.enumerated() {
       figures.add(free, board: index, ambient, governed: false)
     }
-    print(HeatFigures.header)
+    say(HeatFigures.header)
     for (index, ambient) in ambients.enumerated() {
       guard let best = grid.best(ambientCelsius: ambient) else {
         throw HeatError.coldBoard(ambientCelsius: ambient)
@@ -58,7 +64,7 @@ struct HeatBench: AsyncParsableCommand {
       let constant = try await measure(
         best.setting, seconds: seconds / 2, [ambient], isGoverned: false)
       figures.add(governed, board: 0, ambient, governed: true)
-      print(
+      say(
         HeatFigures.row(
           ambient, free: free.last!.boards[index], governed, best: best.setting, constant))
     }
@@ -67,7 +73,7 @@ struct HeatBench: AsyncParsableCommand {
 
   private func measureGrid() async throws -> ConstantGrid {
     var grid = ConstantGrid()
-    print("batch threads pace   pictures/s   load of \(cores) cores   pictures/core-second")
+    say("batch threads pace   pictures/s   load of \(cores) cores   pictures/core-second")
     for batch in ConstantGrid.batches {
       for threads in 1...cores {
         for pace in ConstantGrid.paces {
@@ -77,7 +83,7 @@ struct HeatBench: AsyncParsableCommand {
           grid.add(setting, samples, cores: cores)
           if let cell = grid.cells.last {
             let efficiency = cell.picturesPerSecond / (cell.load * Double(cores))
-            print(
+            say(
               "\(batch) \(threads) \(pace)   \(cell.picturesPerSecond.rounded(to: 100))   "
                 + "\(cell.load.rounded(to: 1000))   \(efficiency.rounded(to: 100))")
           }
@@ -85,6 +91,12 @@ struct HeatBench: AsyncParsableCommand {
       }
     }
     return grid
+  }
+
+  /// Prints at once: a run takes minutes, and somebody may watch.
+  private func say(_ text: String) {
+    print(text)
+    fflush(nil)
   }
 
   private func measure(

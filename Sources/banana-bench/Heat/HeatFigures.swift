@@ -58,7 +58,7 @@ struct HeatFigures {
   }
 
   private static func hottest(_ board: SimulatedBoard) -> Double {
-    board.hottestCelsius.rounded(to: 10)
+    board.hottestCelsius.rounded(to: 100)
   }
 
   private static func rates(

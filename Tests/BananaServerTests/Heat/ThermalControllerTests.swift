@@ -47,6 +47,20 @@ import Testing
     #expect(decision!.restSeconds == 0.5)
   }
 
+  /// An idle board sleeps; one that warms up is looked at.
+  @Test func readsTheMoreOftenTheHotterItIs() {
+    func rest(_ celsius: [Double]) -> Double? {
+      var controller = ThermalController()
+      return feed(&controller, celsius.map { ThermalReading(zones: [zone($0)]) })?.restSeconds
+    }
+    let steady = { Array(repeating: $0, count: 30) }
+    #expect(rest(steady(45)) == 5)
+    #expect(rest(steady(60)) == 1)
+    #expect(rest(steady(75)) == 0.5)
+    #expect(rest((0..<30).map { 30 + Double($0) * 0.2 }) == 1)
+    #expect(rest((0..<30).map { 30 + Double($0) * 0.7 }) == 0.5)
+  }
+
   @Test func oneWildReadingMovesNothing() {
     var controller = ThermalController()
     var readings = Array(repeating: ThermalReading(zones: [zone(50)]), count: 40)
