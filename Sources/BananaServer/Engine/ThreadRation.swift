@@ -5,7 +5,7 @@
 /// for the part of the work that only one of them can do, are what costs the most heat a picture.
 /// Less than one thread is met by resting after each piece.
 package struct ThreadRation: Sendable {
-  /// Thread-seconds that were granted and not used.
+  /// Thread-seconds that were granted and not used; never more than one piece's.
   private var surplus = 0.0
 
   package init() {}
@@ -19,8 +19,6 @@ package struct ThreadRation: Sendable {
   /// Takes note of a piece that can use all threads.
   package mutating func note(seconds: Double, on threads: Int, under limits: EngineLimits) {
     surplus += (max(1, Self.granted(limits)) - Double(threads)) * seconds
-    // Old limits say nothing about new ones.
-    surplus = min(max(surplus, -seconds), seconds)
   }
 
   /// How long to rest after a piece, seconds.

@@ -8,7 +8,7 @@ struct ConstantGrid {
     var load: Double
   }
 
-  static let batches = [1, 2, 4]
+  static let batches = [1, 4]
   static let paces = [0.25, 0.5, 0.75, 1]
 
   private(set) var cells: [Cell] = []

@@ -50,7 +50,7 @@ struct HeatBench: AsyncParsableCommand {
     var figures = HeatFigures(cores: cores)
     let grid = try await measureGrid()
     // Nothing governs, so one load heats the boards of all rooms.
-    let free = try await measure(full, seconds: seconds, ambients, isGoverned: false)
+    let free = try await measure(full, seconds: seconds / 2, ambients, isGoverned: false)
     for (index, ambient) in ambients.enumerated() {
       figures.add(free, board: index, ambient, governed: false)
     }
@@ -59,14 +59,16 @@ struct HeatBench: AsyncParsableCommand {
       guard let best = grid.best(ambientCelsius: ambient) else {
         throw HeatError.coldBoard(ambientCelsius: ambient)
       }
+      // Before and after it, for the machine may be slower or faster than it was for the grid.
+      let before = try await measure(
+        best.setting, seconds: seconds / 4, [ambient], isGoverned: false)
       let governed = try await measure(full, seconds: seconds, [ambient], isGoverned: true)
-      // Right after it, for the machine may be slower or faster than it was for the grid.
-      let constant = try await measure(
-        best.setting, seconds: seconds / 2, [ambient], isGoverned: false)
+      let after = try await measure(
+        best.setting, seconds: seconds / 4, [ambient], isGoverned: false)
       figures.add(governed, board: 0, ambient, governed: true)
       say(
         HeatFigures.row(
-          ambient, free: free.last!.boards[index], governed, best: best.setting, constant))
+          ambient, free: free.last!.boards[index], governed, best: best, [before, after]))
     }
     if let csv { try Data(figures.csv.utf8).write(to: URL(filePath: csv), options: .atomic) }
   }

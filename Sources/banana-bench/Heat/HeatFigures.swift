@@ -4,10 +4,10 @@ import BananaAPI
 struct HeatFigures {
   static let header = """
 
-    | room, °C | hottest without, °C | hottest with, °C | at the end, lowest to highest, °C | \
-    best constant setting, and its hottest | pictures/s, governed | constant | governed/constant | \
-    of its pictures/core-s | changes of limits | in the second half |
-    | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+    | room, °C | hottest without, °C | hottest with, °C | second half, lowest to highest, °C | \
+    best constant setting; where it ends, °C | pictures/s, governed | constant | of it | \
+    of it, second half | pictures/core-s, of it | changes of limits | in the second half |
+    | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
     """
 
   /// What the throughput of the plot is averaged over, on the clock.
@@ -38,20 +38,25 @@ struct HeatFigures {
 
   static func row(
     _ ambient: Double, free: SimulatedBoard, _ governed: [HeatRun.Sample],
-    best: HeatRun.Constant, _ constant: [HeatRun.Sample]
+    best: ConstantGrid.Cell, _ constant: [[HeatRun.Sample]]
   ) -> String {
     let late = Array(governed[(governed.count / 2)...])
     let celsius = late.map { $0.boards[0].siliconCelsius }
-    let ours = rates(governed.first!, governed.last!)
-    let theirs = rates(constant.first!, constant.last!)
+    let ours = rates([governed])
+    let settled = rates([late])
+    let theirs = rates(constant)
+    func percent(_ one: Double, _ other: Double) -> String {
+      "\((one / other * 100).rounded(to: 10)) %"
+    }
+    let end = SimulatedBoard.finalCelsius(load: best.load, ambientCelsius: ambient)
     let cells = [
       "\(ambient)", "\(hottest(free))", "\(hottest(governed.last!.boards[0]))",
       "\(celsius.min()!.rounded(to: 10)) to \(celsius.max()!.rounded(to: 10))",
-      "batch \(best.batch), \(best.threads) threads, pace \(best.pace); "
-        + "\(hottest(constant.last!.boards[0]))",
+      "batch \(best.setting.batch), threads \(best.setting.threads), "
+        + "pace \(best.setting.pace); \(end.rounded(to: 10))",
       "\(ours.perSecond.rounded(to: 100))", "\(theirs.perSecond.rounded(to: 100))",
-      "\((ours.perSecond / theirs.perSecond * 100).rounded(to: 10)) %",
-      "\((ours.perCoreSecond / theirs.perCoreSecond * 100).rounded(to: 10)) %",
+      percent(ours.perSecond, theirs.perSecond), percent(settled.perSecond, theirs.perSecond),
+      percent(settled.perCoreSecond, theirs.perCoreSecond),
       "\(changes(governed))", "\(changes(late))",
     ]
     return "| " + cells.joined(separator: " | ") + " |"
@@ -62,13 +67,13 @@ struct HeatFigures {
   }
 
   private static func rates(
-    _ first: HeatRun.Sample, _ last: HeatRun.Sample
+    _ runs: [[HeatRun.Sample]]
   ) -> (perSecond: Double, perCoreSecond: Double) {
-    let pictures = Double(last.pictures - first.pictures)
-    return (
-      pictures / (last.seconds - first.seconds),
-      pictures / (last.coreSeconds - first.coreSeconds)
-    )
+    func sum(_ figure: (HeatRun.Sample) -> Double) -> Double {
+      runs.reduce(0) { $0 + figure($1.last!) - figure($1.first!) }
+    }
+    let pictures = sum { Double($0.pictures) }
+    return (pictures / sum(\.seconds), pictures / sum(\.coreSeconds))
   }
 
   private static func changes(_ samples: [HeatRun.Sample]) -> Int {

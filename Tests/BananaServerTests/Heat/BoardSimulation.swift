@@ -42,10 +42,16 @@ struct Board {
   }
 
   /// Work a second under `limits`, in units of one thread's at batch 1: a twentieth of a step does
-  /// not scale with threads, and a fortieth is spent once a pass.
+  /// not scale with threads, and a fortieth is spent once a pass. Threads between whole ones are a
+  /// mean, as `ThreadRation` makes it.
   static func throughput(_ limits: EngineLimits) -> Double {
-    let speed = 1 / (0.05 + 0.95 / Double(limits.threads))
-    return speed * limits.pace * (1 - 0.026 / Double(limits.batch))
+    func speed(_ threads: Double) -> Double { 1 / (0.05 + 0.95 / threads) }
+    let granted = Double(limits.threads) * limits.pace
+    let low = granted.rounded(.down)
+    let mean =
+      granted <= 1
+      ? granted : speed(low) + (granted - low) * (speed(low + 1) - speed(low))
+    return mean * (1 - 0.026 / Double(limits.batch))
   }
 
   /// The constant setting that does the most work and never crosses the passive trip point.

@@ -53,7 +53,7 @@ import Testing
       var controller = ThermalController()
       return feed(&controller, celsius.map { ThermalReading(zones: [zone($0)]) })?.restSeconds
     }
-    let steady = { Array(repeating: $0, count: 30) }
+    func steady(_ celsius: Double) -> [Double] { Array(repeating: celsius, count: 30) }
     #expect(rest(steady(45)) == 5)
     #expect(rest(steady(60)) == 1)
     #expect(rest(steady(75)) == 0.5)
