@@ -16,7 +16,7 @@ SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test arm64-test systemd-test deb thermal-plot \
-  train eval lint bench ci clean
+  heat-bench train eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -105,7 +105,17 @@ systemd-test: build
 thermal-plot:
 	BANANA_THERMAL_CSV=$(abspath $(BUILD_PATH))/thermal.csv \
 	  $(SWIFT) test $(FLAGS) --filter writesTheFiguresForThePlot
-	scripts/plot-thermal $(BUILD_PATH)/thermal.csv docs/benchmarks/thermal.png
+	scripts/plot-thermal $(BUILD_PATH)/thermal.csv docs/benchmarks/thermal.png \
+	  "A passively cooled board under full load, simulated" "work, threads' worth"
+
+# The same board under the real load of a real bananad: ten minutes, on a machine that is at rest.
+heat-bench: deps
+	for program in bananad banana-bench; do \
+	  $(SWIFT) build -c release $(FLAGS) --product $$program || exit 1; done
+	"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana-bench" heat --models models \
+	  --csv $(BUILD_PATH)/heat.csv
+	scripts/plot-thermal $(BUILD_PATH)/heat.csv docs/benchmarks/heat-real-load.png \
+	  "A simulated board under the real load of bananad" "pictures/s"
 
 lint:
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift

@@ -35,8 +35,11 @@ package struct ThermalController: Sendable {
     /// While the kernel throttles all the same, the budget falls so fast, budget a second.
     package var fallPerSecond = 0.05
 
-    /// A reading may wait so long while nothing is near its trip point.
-    package var coolRestSeconds = 5.0
+    /// A reading may wait so long while a full load would not bring a board near its trip point
+    /// within that time.
+    package var coolRestSeconds = 10.0
+    /// And so long while there is no sensor.
+    package var blindRestSeconds = 30.0
 
     package init() {}
   }
@@ -106,9 +109,11 @@ package struct ThermalController: Sendable {
   /// Twice a second near the trip point, once a second on the way, and seldom while the board is so
   /// cool that nothing would be lowered: an idle board should sleep.
   private func restSeconds(_ hottest: Hottest?) -> Double {
-    guard let hottest else { return settings.coolRestSeconds }
+    guard let hottest else { return settings.blindRestSeconds }
     if hottest.headroom < 7 || hottest.slope > 0.5 { return 0.5 }
-    let isCool = decided == 1 && hottest.distance > settings.approachCelsius && hottest.slope < 0.1
+    // The reading itself: the median of three would be slow to see it rise.
+    let headroom = min(hottest.headroom, hottest.zone.passiveCelsius - hottest.zone.celsius)
+    let isCool = decided == 1 && headroom > settings.approachCelsius && hottest.slope < 0.1
     return isCool ? settings.coolRestSeconds : 1
   }
 

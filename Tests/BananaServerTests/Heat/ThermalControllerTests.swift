@@ -25,7 +25,7 @@ import Testing
     let cold = feed(
       &controller, from: 60, Array(repeating: ThermalReading(zones: [zone(40)]), count: 60))
     #expect(cold?.budget == 1)
-    #expect(cold?.restSeconds == 5)
+    #expect(cold?.restSeconds == 10)
   }
 
   @Test func lowersBeforeTheTripPointWhenTheSlopeSaysSo() {
@@ -54,7 +54,9 @@ import Testing
       return feed(&controller, celsius.map { ThermalReading(zones: [zone($0)]) })?.restSeconds
     }
     func steady(_ celsius: Double) -> [Double] { Array(repeating: celsius, count: 30) }
-    #expect(rest(steady(45)) == 5)
+    #expect(rest(steady(45)) == 10)
+    // One reading is enough to look again soon.
+    #expect(rest(steady(45) + [60]) == 1)
     #expect(rest(steady(60)) == 1)
     #expect(rest(steady(75)) == 0.5)
     #expect(rest((0..<30).map { 30 + Double($0) * 0.2 }) == 1)
