@@ -59,16 +59,14 @@ struct HeatBench: AsyncParsableCommand {
       guard let best = grid.best(ambientCelsius: ambient) else {
         throw HeatError.coldBoard(ambientCelsius: ambient)
       }
-      // Before and after it, for the machine may be slower or faster than it was for the grid.
-      let before = try await measure(
-        best.setting, seconds: seconds / 4, [ambient], isGoverned: false)
+      // Side by side: other programs, if there are any, slow down both alike.
+      async let compared = measure(best.setting, seconds: seconds, [ambient], isGoverned: false)
       let governed = try await measure(full, seconds: seconds, [ambient], isGoverned: true)
-      let after = try await measure(
-        best.setting, seconds: seconds / 4, [ambient], isGoverned: false)
+      let constant = try await compared
       figures.add(governed, board: 0, ambient, governed: true)
       say(
         HeatFigures.row(
-          ambient, free: free.last!.boards[index], governed, best: best, [before, after]))
+          ambient, free: free.last!.boards[index], governed, best: best, constant))
     }
     if let csv { try Data(figures.csv.utf8).write(to: URL(filePath: csv), options: .atomic) }
   }

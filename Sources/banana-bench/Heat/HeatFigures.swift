@@ -38,13 +38,12 @@ struct HeatFigures {
 
   static func row(
     _ ambient: Double, free: SimulatedBoard, _ governed: [HeatRun.Sample],
-    best: ConstantGrid.Cell, _ constant: [[HeatRun.Sample]]
+    best: ConstantGrid.Cell, _ constant: [HeatRun.Sample]
   ) -> String {
     let late = Array(governed[(governed.count / 2)...])
     let celsius = late.map { $0.boards[0].siliconCelsius }
-    let ours = rates([governed])
-    let settled = rates([late])
-    let theirs = rates(constant)
+    let (ours, theirs) = (rates(governed), rates(constant))
+    let settled = (ours: rates(late), theirs: rates(Array(constant[(constant.count / 2)...])))
     func percent(_ one: Double, _ other: Double) -> String {
       "\((one / other * 100).rounded(to: 10)) %"
     }
@@ -55,8 +54,9 @@ struct HeatFigures {
       "batch \(best.setting.batch), threads \(best.setting.threads), "
         + "pace \(best.setting.pace); \(end.rounded(to: 10))",
       "\(ours.perSecond.rounded(to: 100))", "\(theirs.perSecond.rounded(to: 100))",
-      percent(ours.perSecond, theirs.perSecond), percent(settled.perSecond, theirs.perSecond),
-      percent(settled.perCoreSecond, theirs.perCoreSecond),
+      percent(ours.perSecond, theirs.perSecond),
+      percent(settled.ours.perSecond, settled.theirs.perSecond),
+      percent(settled.ours.perCoreSecond, settled.theirs.perCoreSecond),
       "\(changes(governed))", "\(changes(late))",
     ]
     return "| " + cells.joined(separator: " | ") + " |"
@@ -67,13 +67,14 @@ struct HeatFigures {
   }
 
   private static func rates(
-    _ runs: [[HeatRun.Sample]]
+    _ samples: [HeatRun.Sample]
   ) -> (perSecond: Double, perCoreSecond: Double) {
-    func sum(_ figure: (HeatRun.Sample) -> Double) -> Double {
-      runs.reduce(0) { $0 + figure($1.last!) - figure($1.first!) }
-    }
-    let pictures = sum { Double($0.pictures) }
-    return (pictures / sum(\.seconds), pictures / sum(\.coreSeconds))
+    let (first, last) = (samples.first!, samples.last!)
+    let pictures = Double(last.pictures - first.pictures)
+    return (
+      pictures / (last.seconds - first.seconds),
+      pictures / (last.coreSeconds - first.coreSeconds)
+    )
   }
 
   private static func changes(_ samples: [HeatRun.Sample]) -> Int {

@@ -53,7 +53,7 @@ struct HeatRun: Sendable {
   /// Runs it.
   /// - Throws: What goes wrong with bananad, a request or a file.
   func measure() async throws -> [Sample] {
-    let folder = FileManager.default.temporaryDirectory.path + "/banana-heat-\(getpid())"
+    let folder = FileManager.default.temporaryDirectory.path + "/banana-heat-\(UUID())"
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let sysfs = try SimulatedSysfs(in: folder)
     let boards = ambients.map(SimulatedBoard.init)
