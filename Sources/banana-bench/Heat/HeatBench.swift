@@ -30,6 +30,13 @@ struct HeatBench: AsyncParsableCommand {
   @Option(help: "Seconds for each constant setting of the grid.")
   var gridSeconds = 3.0
 
+  @Flag(
+    help: """
+      Run the governed and the constant setting at the same time, so that other programs of the \
+      machine slow both down alike.
+      """)
+  var sideBySide = false
+
   @Option(help: "Where the figures for scripts/plot-thermal go.")
   var csv: String?
 
@@ -59,16 +66,29 @@ struct HeatBench: AsyncParsableCommand {
       guard let best = grid.best(ambientCelsius: ambient) else {
         throw HeatError.coldBoard(ambientCelsius: ambient)
       }
-      // Side by side: other programs, if there are any, slow down both alike.
-      async let compared = measure(best.setting, seconds: seconds, [ambient], isGoverned: false)
-      let governed = try await measure(full, seconds: seconds, [ambient], isGoverned: true)
-      let constant = try await compared
+      let (governed, constant) = try await compare(best.setting, ambient)
       figures.add(governed, board: 0, ambient, governed: true)
       say(
         HeatFigures.row(
           ambient, free: free.last!.boards[index], governed, best: best, constant))
     }
     if let csv { try Data(figures.csv.utf8).write(to: URL(filePath: csv), options: .atomic) }
+  }
+
+  /// The governed run, and those of the constant setting that it is compared with.
+  private func compare(
+    _ setting: HeatRun.Constant, _ ambient: Double
+  ) async throws -> (governed: [HeatRun.Sample], constant: [[HeatRun.Sample]]) {
+    if sideBySide {
+      async let constant = measure(setting, seconds: seconds, [ambient], isGoverned: false)
+      let governed = try await measure(full, seconds: seconds, [ambient], isGoverned: true)
+      return (governed, [try await constant])
+    }
+    // Before and after it, for the machine may be slower or faster than it was for the grid.
+    let before = try await measure(setting, seconds: seconds / 4, [ambient], isGoverned: false)
+    let governed = try await measure(full, seconds: seconds, [ambient], isGoverned: true)
+    let after = try await measure(setting, seconds: seconds / 4, [ambient], isGoverned: false)
+    return (governed, [before, after])
   }
 
   private func measureGrid() async throws -> ConstantGrid {

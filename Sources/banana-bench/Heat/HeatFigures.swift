@@ -38,12 +38,13 @@ struct HeatFigures {
 
   static func row(
     _ ambient: Double, free: SimulatedBoard, _ governed: [HeatRun.Sample],
-    best: ConstantGrid.Cell, _ constant: [HeatRun.Sample]
+    best: ConstantGrid.Cell, _ constant: [[HeatRun.Sample]]
   ) -> String {
     let late = Array(governed[(governed.count / 2)...])
     let celsius = late.map { $0.boards[0].siliconCelsius }
-    let (ours, theirs) = (rates(governed), rates(constant))
-    let settled = (ours: rates(late), theirs: rates(Array(constant[(constant.count / 2)...])))
+    let ours = rates([governed])
+    let settled = rates([late])
+    let theirs = rates(constant)
     func percent(_ one: Double, _ other: Double) -> String {
       "\((one / other * 100).rounded(to: 10)) %"
     }
@@ -54,9 +55,8 @@ struct HeatFigures {
       "batch \(best.setting.batch), threads \(best.setting.threads), "
         + "pace \(best.setting.pace); \(end.rounded(to: 10))",
       "\(ours.perSecond.rounded(to: 100))", "\(theirs.perSecond.rounded(to: 100))",
-      percent(ours.perSecond, theirs.perSecond),
-      percent(settled.ours.perSecond, settled.theirs.perSecond),
-      percent(settled.ours.perCoreSecond, settled.theirs.perCoreSecond),
+      percent(ours.perSecond, theirs.perSecond), percent(settled.perSecond, theirs.perSecond),
+      percent(settled.perCoreSecond, theirs.perCoreSecond),
       "\(changes(governed))", "\(changes(late))",
     ]
     return "| " + cells.joined(separator: " | ") + " |"
@@ -67,14 +67,13 @@ struct HeatFigures {
   }
 
   private static func rates(
-    _ samples: [HeatRun.Sample]
+    _ runs: [[HeatRun.Sample]]
   ) -> (perSecond: Double, perCoreSecond: Double) {
-    let (first, last) = (samples.first!, samples.last!)
-    let pictures = Double(last.pictures - first.pictures)
-    return (
-      pictures / (last.seconds - first.seconds),
-      pictures / (last.coreSeconds - first.coreSeconds)
-    )
+    func sum(_ figure: (HeatRun.Sample) -> Double) -> Double {
+      runs.reduce(0) { $0 + figure($1.last!) - figure($1.first!) }
+    }
+    let pictures = sum { Double($0.pictures) }
+    return (pictures / sum(\.seconds), pictures / sum(\.coreSeconds))
   }
 
   private static func changes(_ samples: [HeatRun.Sample]) -> Int {
