@@ -16,7 +16,7 @@ SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test fuzz arm64-test systemd-test deb deb-test \
-  docs thermal-plot soak memory-test train eval lint bench ci clean
+  docs thermal-plot heat-bench soak memory-test train eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -42,7 +42,8 @@ clients-test: test-deps build
 	.venv/bin/pip install --quiet --requirement Tests/clients/requirements.txt
 	.venv/bin/python -m openapi_spec_validator docs/openapi.json
 	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && \
-	  .venv/bin/python Tests/clients/openai_client_test.py "$$bin/bananad" models && \
+	  for test in openai_client openai_edits openai_errors; do \
+	    .venv/bin/python Tests/clients/$${test}_test.py "$$bin/bananad" models || exit 1; done && \
 	  .venv/bin/python Tests/clients/banana_command_test.py "$$bin/banana" models && \
 	  .venv/bin/python Tests/clients/docs_examples_test.py "$$bin/bananad" models peels \
 	    docs/clients.md
@@ -125,7 +126,17 @@ systemd-test: build
 thermal-plot:
 	BANANA_THERMAL_CSV=$(abspath $(BUILD_PATH))/thermal.csv \
 	  $(SWIFT) test $(FLAGS) --filter writesTheFiguresForThePlot
-	scripts/plot-thermal $(BUILD_PATH)/thermal.csv docs/benchmarks/thermal.png
+	scripts/plot-thermal $(BUILD_PATH)/thermal.csv docs/benchmarks/thermal.png \
+	  "A passively cooled board under full load, simulated" "work, threads' worth"
+
+# The same board under the real load of a real bananad: ten minutes, on a machine that is at rest.
+heat-bench: deps
+	for program in bananad banana-bench; do \
+	  $(SWIFT) build -c release $(FLAGS) --product $$program || exit 1; done
+	"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana-bench" heat --models models \
+	  --csv $(BUILD_PATH)/heat.csv
+	scripts/plot-thermal $(BUILD_PATH)/heat.csv docs/benchmarks/heat-real-load.png \
+	  "A simulated board under the real load of bananad" "pictures/s"
 
 # 32 clients of three users, a tenth of them rude, and the daemon killed in the middle; as root, or
 # of one user without the checks between users. SEED replays the choices of an earlier run.

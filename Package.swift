@@ -101,9 +101,8 @@ let package = Package(
     program(
       "banana-bench",
       [
-        "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "Models", "TensorTypes",
-        "Weights",
-        argumentParser,
+        "BananaAPI", "BananaCommands", "BananaSDK", "CPUBackend", "Diffusion", "Execution", "Graph",
+        "Imaging", "Models", "TensorTypes", "Weights", argumentParser,
       ]),
 
     // Tests.

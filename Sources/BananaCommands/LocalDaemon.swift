@@ -1,4 +1,4 @@
-import BananaSDK
+package import BananaSDK
 import FoundationEssentials
 import UnixSignals
 
@@ -9,7 +9,7 @@ import UnixSignals
 #endif
 
 /// A private bananad for one command, in a private folder, gone with the command however it ends.
-struct LocalDaemon: Sendable {
+package struct LocalDaemon: Sendable {
   /// Opening the model is quick; what takes longer is stuck.
   static let startSeconds = 60.0
   /// After SIGTERM; the job was cancelled before.
@@ -22,13 +22,14 @@ struct LocalDaemon: Sendable {
   private var logPath: String { directory + "/bananad.log" }
 
   /// Starts a daemon, hands a client for it to `body`, and stops it, also on SIGINT and SIGTERM.
-  static func withDaemon(
-    modelsDirectory: String?, peelsDirectory: String?,
+  /// - Parameter options: More of bananad's.
+  package static func withDaemon(
+    modelsDirectory: String?, peelsDirectory: String?, options: [String] = [],
     _ body: @escaping @Sendable (BananaClient) async throws -> Void
   ) async throws {
     let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
     let daemon = try start(
-      modelsDirectory: modelsDirectory, peelsDirectory: peelsDirectory)
+      modelsDirectory: modelsDirectory, peelsDirectory: peelsDirectory, options: options)
     let result: Result<Void, any Error>
     do {
       try await withThrowingTaskGroup(of: Void.self) { group in
@@ -52,7 +53,7 @@ struct LocalDaemon: Sendable {
   }
 
   private static func start(
-    modelsDirectory: String?, peelsDirectory: String?
+    modelsDirectory: String?, peelsDirectory: String?, options: [String]
   ) throws -> LocalDaemon {
     let executable = try findDaemon()
     let directory = try makeDirectory()
@@ -62,6 +63,7 @@ struct LocalDaemon: Sendable {
     ]
     if let modelsDirectory { arguments += ["--models", modelsDirectory] }
     if let peelsDirectory { arguments += ["--peels", peelsDirectory] }
+    arguments += options
     do {
       let process = try ChildProcess.spawn(arguments, outputPath: directory + "/bananad.log")
       return LocalDaemon(directory: directory, process: process)

@@ -70,9 +70,8 @@ package struct Daemon: Service {
     self.scheduler = scheduler
     heat = ThermalGovernor(
       sysfsRoot: configuration.sysfsRoot,
-      ladder: ThermalLadder(
-        mostBatch: configuration.limits.batch, mostThreads: configuration.limits.threads),
-      logger: logger
+      ladder: ThermalLadder(full: configuration.limits),
+      clockRate: configuration.thermalClockRate, logger: logger
     ) { scheduler.apply($0) }
     peels = PeelRegistry(
       stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
@@ -106,6 +105,7 @@ package struct Daemon: Service {
   /// Takes on new settings; limits that a client has met already stay met.
   package func apply(_ configuration: DaemonConfiguration) async {
     await scheduler.apply(configuration)
+    await peels.apply(configuration.peelLimits)
   }
 
   /// Serves until the service group shuts down gracefully.

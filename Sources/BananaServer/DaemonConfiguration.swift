@@ -10,12 +10,14 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var stateDirectory: String
   /// Folder with the peels that came with Banana; nil when there is none.
   package var peelsDirectory: String?
-  /// Peels that one user may install.
+  /// What one user may install, and the admin for all.
   package var peelLimits: PeelRegistry.Limits
   /// What the engine may use while nothing is too hot.
   package var limits: EngineLimits
   /// Where the kernel tells of the machine's heat.
   package var sysfsRoot: String
+  /// How many times faster than the clock heat is governed, for simulations.
+  package var thermalClockRate: Double
   /// After so long without a job the engine gives its memory back; zero is never.
   package var idleUnload: Duration
 
@@ -42,6 +44,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
     stateDirectory: String = "/var/lib/banana", peelsDirectory: String? = nil,
     peelLimits: PeelRegistry.Limits = .init(),
     limits: EngineLimits = .init(batch: 1, threads: 1, pace: 1), sysfsRoot: String = "/sys",
+    thermalClockRate: Double = 1,
     idleUnload: Duration = .seconds(300), ageing: Duration = .seconds(30),
     quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
     editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048
@@ -55,6 +58,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.peelLimits = peelLimits
     self.limits = limits
     self.sysfsRoot = sysfsRoot
+    self.thermalClockRate = thermalClockRate
     self.idleUnload = idleUnload
     self.ageing = ageing
     self.quotas = quotas

@@ -16,7 +16,8 @@ package final class WorkerPool: Sendable {
   /// Threads, the caller's included.
   package let threadCount: Int
   private let state: PoolState
-  private let threads: [pthread_t]
+  /// Those of the pool's own.
+  let threads: [pthread_t]
 
   /// - Parameter threadCount: At least 1; 1 starts no thread.
   package init(threadCount: Int) {
@@ -34,12 +35,12 @@ package final class WorkerPool: Sendable {
 
   /// Lets only the first `count` threads take tasks from the next step on; the others sleep.
   package func limitThreads(to count: Int) {
-    state.activeThreads.store(max(1, min(count, threadCount)), ordering: .relaxed)
+    state.limitThreads(to: max(1, min(count, threadCount)))
   }
 
   /// Performs every task of a step and returns when all are done. One caller at a time.
   func run(_ step: Step) {
-    if threadCount == 1 || step.taskCount == 1 {
+    if state.activeThreads.load(ordering: .relaxed) == 1 || step.taskCount == 1 {
       for task in 0..<step.taskCount { step.perform(task: task, worker: 0) }
     } else if step.taskCount > 0 {
       state.run(step)
@@ -88,6 +89,7 @@ private final class PoolState: @unchecked Sendable {
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let workArrived = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private let workFinished = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let limitRaised = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
   private static let fieldBits: UInt64 = 20
   private static let fieldMask: UInt64 = 1 << fieldBits - 1
@@ -99,20 +101,29 @@ private final class PoolState: @unchecked Sendable {
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(workArrived, nil)
     pthread_cond_init(workFinished, nil)
+    pthread_cond_init(limitRaised, nil)
   }
 
   deinit {
     pthread_mutex_destroy(mutex)
     pthread_cond_destroy(workArrived)
     pthread_cond_destroy(workFinished)
+    pthread_cond_destroy(limitRaised)
     mutex.deallocate()
     workArrived.deallocate()
     workFinished.deallocate()
+    limitRaised.deallocate()
   }
 
   func stop() {
     isStopping.store(true, ordering: .sequentiallyConsistent)
-    wakeWorkers()
+    wake(workArrived)
+    wake(limitRaised)
+  }
+
+  func limitThreads(to count: Int) {
+    let before = activeThreads.exchange(count, ordering: .sequentiallyConsistent)
+    if count > before { wake(limitRaised) }
   }
 
   func run(_ step: Step) {
@@ -124,7 +135,7 @@ private final class PoolState: @unchecked Sendable {
     ticket.store(
       generation << (2 * Self.fieldBits) | count << Self.fieldBits,
       ordering: .sequentiallyConsistent)
-    if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeWorkers() }
+    if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wake(workArrived) }
     while performTask(as: 0) {}
     waitForWorkers(count: Int(count))
   }
@@ -177,7 +188,7 @@ private final class PoolState: @unchecked Sendable {
   private func hasTask(for index: Int) -> Bool {
     let seen = ticket.load(ordering: .sequentiallyConsistent)
     return seen & Self.fieldMask < seen >> Self.fieldBits & Self.fieldMask
-      && index < activeThreads.load(ordering: .relaxed)
+      && isActive(index)
   }
 
   private func spin(until condition: () -> Bool) -> Bool {
@@ -188,19 +199,29 @@ private final class PoolState: @unchecked Sendable {
     return false
   }
 
+  /// Those above the limit sleep apart: the work of the others need not wake them.
   private func sleep(as index: Int) {
     pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    while !isActive(index), !isStopping.load(ordering: .sequentiallyConsistent) {
+      pthread_cond_wait(limitRaised, mutex)
+    }
     sleepers.add(1, ordering: .sequentiallyConsistent)
-    while !hasTask(for: index), !isStopping.load(ordering: .sequentiallyConsistent) {
+    while isActive(index), !hasTask(for: index),
+      !isStopping.load(ordering: .sequentiallyConsistent)
+    {
       pthread_cond_wait(workArrived, mutex)
     }
     sleepers.subtract(1, ordering: .relaxed)
-    pthread_mutex_unlock(mutex)
   }
 
-  private func wakeWorkers() {
+  private func isActive(_ index: Int) -> Bool {
+    index < activeThreads.load(ordering: .sequentiallyConsistent)
+  }
+
+  private func wake(_ condition: UnsafeMutablePointer<pthread_cond_t>) {
     pthread_mutex_lock(mutex)
-    pthread_cond_broadcast(workArrived)
+    pthread_cond_broadcast(condition)
     pthread_mutex_unlock(mutex)
   }
 }

@@ -14,10 +14,11 @@ import Weights
 
 /// Measures the resident model stage by stage, as a fraction of what this machine can do.
 @main
-struct BananaBench: ParsableCommand {
+struct BananaBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "banana-bench",
-    abstract: "Measure each stage of a model as a fraction of this machine's own peak.")
+    abstract: "Measure each stage of a model as a fraction of this machine's own peak.",
+    subcommands: [HeatBench.self])
 
   @Option(help: "The folder that holds the model packages.")
   var models = "models"

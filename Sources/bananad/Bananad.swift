@@ -53,6 +53,9 @@ struct Bananad: AsyncParsableCommand {
   @Option(help: "Where the kernel's sysfs is. Default: /sys.")
   var sysfsRoot: String?
 
+  @Option(help: .hidden)
+  var thermalClockRate: Double?
+
   @Option(help: "A JSON file with settings.")
   var config: String?
 
@@ -81,6 +84,9 @@ struct Bananad: AsyncParsableCommand {
     }
     if let threads, !(1...1024).contains(threads) {
       throw ValidationError("--threads must be between 1 and 1024.")
+    }
+    if let thermalClockRate, !(1...1000).contains(thermalClockRate) {
+      throw ValidationError("--thermal-clock-rate must be between 1 and 1000.")
     }
   }
 
@@ -138,6 +144,8 @@ struct Bananad: AsyncParsableCommand {
     settings.daemon.peelsDirectory =
       settings.peelsDirectory ?? DataDirectory.peels(environment: environment)
     settings.daemon.sysfsRoot = sysfsRoot ?? settings.daemon.sysfsRoot
+    settings.daemon.thermalClockRate =
+      thermalClockRate ?? settings.daemon.thermalClockRate
     settings.logLevel = logLevel ?? settings.logLevel
     settings.daemon.waitingJobs = queue ?? settings.daemon.waitingJobs
     settings.threads = threads ?? settings.threads

@@ -63,6 +63,27 @@ import Testing
     #expect(TerminalPicture.blocks(odd, trueColor: false).contains("▀"))
   }
 
+  /// The levels of the 256 colours are 0, 95, 135, 175, 215 and 255.
+  @Test(
+    arguments: [(47, 0), (48, 1), (114, 1), (116, 2), (156, 3), (234, 4), (236, 5)]
+      as [(UInt8, Int)])
+  func blocksTakeTheNearestOf256Colors(_ value: UInt8, _ level: Int) {
+    let color = Color(red: 0, green: 0, blue: value)
+    let text = TerminalPicture.blocks(
+      Pixels(width: 2, height: 2, filledWith: color), trueColor: false)
+    #expect(text.contains("\u{1B}[38;5;\(16 + level)m"))
+  }
+
+  /// Between two levels a sixel picture is as bright as it should be in the mean.
+  @Test func sixelsAreDithered() {
+    let color = Color(red: 0, green: 0, blue: 64)
+    let text = TerminalPicture.sixel(Pixels(width: 4, height: 4, filledWith: color))
+    // 64 is a quarter of the way from 51 to 102, so a quarter of the 16 pixels is brighter.
+    #expect(text.contains("#1;2;0;0;20") && text.contains("#2;2;0;0;40"))
+    let rows = text.split(separator: "#2").last!.prefix { $0 != "$" }
+    #expect(rows.utf8.reduce(0) { $0 + ($1 - 63).nonzeroBitCount } == 4)
+  }
+
   @Test func sixelsAreBandsOfSixRows() {
     let text = TerminalPicture.sixel(half(16))
     #expect(text.hasPrefix("\u{1B}P0;1;0q\"1;1;16;16#180;2;100;0;0"))

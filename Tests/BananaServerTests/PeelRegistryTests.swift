@@ -212,6 +212,14 @@ extension PeelRegistry {
         try await registry.install(bytes, "c", .user(7))
       }
       try await registry.install(bytes, "c", .user(8))
+      // A reload of the settings counts from the next installation on.
+      await registry.apply(.init(peels: 3, bytes: 10 * bytes.count))
+      try await registry.install(bytes, "c", .user(7))
+      await registry.apply(.init(peels: 0, bytes: 10 * bytes.count))
+      await #expect(throws: PeelRegistryError.tooMany(maximumPeels: 0)) {
+        try await registry.install(bytes, "d", .user(7))
+      }
+      _ = try await registry.remove("c", of: .user(7), timeout: .seconds(9))
 
       fixture.limits = .init(peels: 9, bytes: 2 * bytes.count + 1)
       await #expect(

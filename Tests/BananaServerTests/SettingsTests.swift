@@ -20,6 +20,7 @@ import Testing
        "threads": 3, "batch": 2, "log_level": "debug", "queue_capacity": 7, "ageing_seconds": 1.5,
        "requests_per_minute": 8, "concurrent_jobs": 9, "queue_share": 0.25, "pixels_per_day": 0,
        "result_seconds": 11, "result_bytes": 12, "edit_body_bytes": 2048, "edit_pixels": 13,
+       "pace": 0.5, "peels_per_user": 15, "peel_bytes_per_user": 16,
        "idle_timeout_seconds": 14, "closing_grace_seconds": 0}
       """#)
     #expect(settings.socket == "/a" && settings.adminSocket == "/b")
@@ -33,6 +34,8 @@ import Testing
     #expect(settings.daemon.resultSeconds == 11 && settings.daemon.resultBytes == 12)
     #expect(settings.daemon.editBodyBytes == 2048 && settings.daemon.editPixels == 13)
     #expect(settings.daemon.idleTimeout == .seconds(14) && settings.daemon.closingGrace == .zero)
+    #expect(settings.daemon.limits.pace == 0.5)
+    #expect(settings.daemon.peelLimits == .init(peels: 15, bytes: 16))
     #expect(try await Self.read("{}") == Settings())
   }
 
@@ -56,6 +59,7 @@ import Testing
     ("socket", "1"), ("socket", "\"\""), ("queue_capacity", "0"), ("queue_capacity", "1.5"),
     ("queue_capacity", "\"8\""), ("queue_share", "1.1"), ("queue_share", "true"),
     ("log_level", "\"loud\""), ("ageing_seconds", "0"), ("threads", "null"),
+    ("peels_per_user", "10001"), ("peel_bytes_per_user", "-1"), ("pace", "0"), ("pace", "1.5"),
     ("pixels_per_day", "-1"), ("closing_grace_seconds", "[]"),
   ])
   func saysWhatAValueMustBe(_ name: String, _ value: String) async throws {

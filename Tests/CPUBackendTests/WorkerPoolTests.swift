@@ -51,6 +51,33 @@ private final class CountingStep: Step {
     #expect(step.all == [20, 20, 20, 20, 20])
   }
 
+  /// A governed board pays for the threads that it may use, not for waking the others.
+  @Test(arguments: [1, 2]) func threadsAboveTheLimitSleep(limit: Int) {
+    let pool = WorkerPool(threadCount: 3)
+    let step = CountingStep(taskCount: 9)
+    pool.limitThreads(to: limit)
+    for _ in 0..<10 { pool.run(step) }
+    usleep(20_000)  // longer than threads spin
+    let before = processorSeconds(pool.threads[1])
+    for _ in 0..<20 {
+      for _ in 0..<500 { pool.run(step) }
+      usleep(500)
+    }
+    #expect(processorSeconds(pool.threads[1]) - before < 0.001)
+    pool.limitThreads(to: 3)
+    let slow = CountingStep(taskCount: 3, pauseMicroseconds: 5000)
+    for _ in 0..<20 { pool.run(slow) }
+    #expect(processorSeconds(pool.threads[1]) > before)
+  }
+
+  private func processorSeconds(_ thread: pthread_t) -> Double {
+    var clock = clockid_t()
+    var time = timespec()
+    pthread_getcpuclockid(thread, &clock)
+    clock_gettime(clock, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+
   @Test func theThreadLimitChangesWhoWorksNotWhatIsDone() {
     let pool = WorkerPool(threadCount: 3)
     let step = CountingStep(taskCount: 9)

@@ -28,9 +28,10 @@ import Testing
       "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "Weights", "TensorTypes",
     ],
     "banana": ["BananaCommands"],
+    // The commands: heat is measured on a bananad of its own, which LocalDaemon starts.
     "banana-bench": [
-      "BananaServer", "CPUBackend", "CKernels", "Diffusion", "Models", "Execution", "Weights",
-      "Graph", "Imaging", "TensorTypes",
+      "BananaServer", "BananaAPI", "BananaSDK", "BananaCommands", "CPUBackend", "CKernels",
+      "Diffusion", "Models", "Execution", "Weights", "Graph", "Imaging", "TensorTypes",
     ],
   ]
 

@@ -11,12 +11,12 @@ import glob
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
+
+from daemon import Daemon
 
 OPTIONS = argparse.Namespace()
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -31,29 +31,17 @@ def examples(language):
 class DocsExamplesTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory(prefix="banana-")
-        socket = os.path.join(cls.folder.name, "b.sock")
-        cls.daemon = subprocess.Popen([
-            OPTIONS.bananad, "--socket", socket, "--models", OPTIONS.models, "--peels",
-            OPTIONS.peels, "--state", os.path.join(cls.folder.name, "state"),
-        ])
-        cls.environment = {**os.environ, "BANANA_SOCKET": socket}
+        cls.daemon = Daemon(OPTIONS.bananad, OPTIONS.models, options=["--peels", OPTIONS.peels])
+        cls.environment = {**os.environ, "BANANA_SOCKET": cls.daemon.socket}
         peels = sorted(glob.glob(os.path.join(OPTIONS.peels, "*.safetensors")))
         cls.environment["PEEL"] = peels[0] if peels else ""
-        deadline = time.monotonic() + 60
-        ready = ["curl", "--silent", "--fail", "--unix-socket", socket, "http://localhost/readyz"]
-        while subprocess.run(ready, stdout=subprocess.DEVNULL).returncode != 0:
-            assert time.monotonic() < deadline and cls.daemon.poll() is None, "no bananad"
-            time.sleep(0.05)
 
     @classmethod
     def tearDownClass(cls):
-        cls.daemon.send_signal(signal.SIGTERM)
-        cls.daemon.wait(timeout=30)
-        cls.folder.cleanup()
+        cls.daemon.stop()
 
     def setUp(self):
-        self.work = tempfile.mkdtemp(dir=self.folder.name)
+        self.work = tempfile.mkdtemp(dir=self.daemon.folder.name)
 
     def run_example(self, command):
         done = subprocess.run(

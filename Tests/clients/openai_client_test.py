@@ -10,112 +10,26 @@ Exits with 0 when every check passes.
 
 import argparse
 import base64
-import os
-import signal
-import struct
-import subprocess
 import sys
-import tempfile
-import time
 import unittest
-import zlib
 
-import httpx
 import openai
 
+from daemon import Daemon
+from png import alphas, read_png, read_png_header
+
 OPTIONS = argparse.Namespace()
-
-
-def read_png(data):
-    """Width, height and the rows of RGBA bytes of an 8-bit, not interlaced PNG."""
-    assert data[:8] == b"\x89PNG\r\n\x1a\n", "no PNG signature"
-    at, packed, header = 8, b"", None
-    while at < len(data):
-        (length,) = struct.unpack(">I", data[at : at + 4])
-        kind, body = data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
-        (crc,) = struct.unpack(">I", data[at + 8 + length : at + 12 + length])
-        assert crc == zlib.crc32(kind + body), f"wrong CRC in {kind}"
-        if kind == b"IHDR":
-            header = struct.unpack(">IIBBBBB", body)
-        if kind == b"IDAT":
-            packed += body
-        at += 12 + length
-    width, height, depth, colour, _, _, interlace = header
-    assert depth == 8 and interlace == 0 and colour in (2, 6), header
-    channels = 4 if colour == 6 else 3
-    rows = unfilter(zlib.decompress(packed), width * channels, height, channels)
-    return width, height, [to_rgba(row, channels) for row in rows]
-
-
-def unfilter(raw, stride, height, channels):
-    """The rows of a PNG without their filters (PNG specification, 9.2)."""
-    previous, rows, at = bytearray(stride), [], 0
-    for _ in range(height):
-        kind, row = raw[at], bytearray(raw[at + 1 : at + 1 + stride])
-        at += 1 + stride
-        for i in range(stride if kind else 0):
-            a = row[i - channels] if i >= channels else 0
-            b = previous[i]
-            c = previous[i - channels] if i >= channels else 0
-            if kind == 1:
-                guess = a
-            elif kind == 2:
-                guess = b
-            elif kind == 3:
-                guess = (a + b) // 2
-            else:
-                pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - 2 * c)
-                guess = a if pa <= pb and pa <= pc else b if pb <= pc else c
-            row[i] = (row[i] + guess) & 255
-        rows.append(row)
-        previous = row
-    return rows
-
-
-def to_rgba(row, channels):
-    if channels == 4:
-        return bytes(row)
-    return b"".join(bytes(row[i : i + 3]) + b"\xff" for i in range(0, len(row), 3))
-
-
-def alphas(rows):
-    return [alpha for row in rows for alpha in row[3::4]]
 
 
 class OpenAIClientTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory(prefix="banana-")
-        cls.socket = os.path.join(cls.folder.name, "b.sock")
-        command = [OPTIONS.bananad, "--socket", cls.socket, "--models", OPTIONS.models]
-        cls.daemon = subprocess.Popen(command)
-        transport = httpx.HTTPTransport(uds=cls.socket)
-        cls.http = httpx.Client(transport=transport, base_url="http://localhost", timeout=300)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                ready = cls.http.get("/readyz")
-                break
-            except httpx.TransportError:
-                if time.monotonic() > deadline or cls.daemon.poll() is not None:
-                    raise
-                time.sleep(0.02)
-        if ready.status_code != 200:
-            cls.daemon.terminate()
-            raise RuntimeError(ready.text)
-        cls.client = openai.OpenAI(
-            base_url="http://localhost/v1", api_key="unused", http_client=cls.http, max_retries=0
-        )
+        cls.daemon = Daemon(OPTIONS.bananad, OPTIONS.models)
+        cls.http, cls.client = cls.daemon.http, cls.daemon.client()
 
     @classmethod
     def tearDownClass(cls):
-        cls.http.close()
-        cls.daemon.send_signal(signal.SIGTERM)
-        status = cls.daemon.wait(timeout=30)
-        left = os.path.exists(cls.socket)
-        cls.folder.cleanup()
-        assert status == 0, f"bananad exited with {status} on SIGTERM"
-        assert not left, "bananad left its socket behind"
+        cls.daemon.stop()
 
     def draw(self, prompt="a red apple", seed=7, **options):
         body = {"seed": seed, "steps": OPTIONS.steps, **options.pop("extra_body", {})}
@@ -196,14 +110,8 @@ class OpenAIClientTest(unittest.TestCase):
         self.assertEqual(len(models), 1)
         self.assertEqual(self.client.models.retrieve(models[0].id).id, models[0].id)
         status = self.http.get("/v1/status").json()
-        self.assertEqual(status["pid"], self.daemon.pid)
+        self.assertEqual(status["pid"], self.daemon.process.pid)
         self.assertEqual(status["model"], {"id": models[0].id, "status": "available"})
-
-
-def read_png_header(data):
-    assert data[:8] == b"\x89PNG\r\n\x1a\n", "no PNG signature"
-    width, height, depth = struct.unpack(">IIB", data[16:25])
-    return width, height, depth
 
 
 if __name__ == "__main__":

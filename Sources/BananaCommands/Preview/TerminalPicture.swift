@@ -55,7 +55,8 @@ enum TerminalPicture {
   static func blocks(_ pixels: Pixels, trueColor: Bool) -> String {
     func color(_ layer: Int, _ color: Color) -> String {
       if trueColor { return "\u{1B}[\(layer);2;\(color.red);\(color.green);\(color.blue)m" }
-      return "\u{1B}[\(layer);5;\(16 + Self.cubeIndex(color))m"
+      let index = color.channels.reduce(0) { $0 * 6 + Self.paletteLevel($1) }
+      return "\u{1B}[\(layer);5;\(16 + index)m"
     }
     var text = ""
     for y in stride(from: 0, to: pixels.height, by: 2) {
@@ -84,7 +85,7 @@ enum TerminalPicture {
       var rows: [Int: [UInt8]] = [:]
       for y in top..<min(top + 6, pixels.height) {
         for x in 0..<pixels.width where pixels[x, y].alpha >= 128 {
-          let index = cubeIndex(pixels[x, y])
+          let index = cubeIndex(pixels[x, y], x, y)
           rows[index, default: Array(repeating: 0, count: pixels.width)][x] |= 1 << UInt8(y - top)
         }
       }
@@ -117,8 +118,22 @@ enum TerminalPicture {
     return text
   }
 
-  /// The nearest colour of a cube of six levels a channel.
-  private static func cubeIndex(_ color: Color) -> Int {
-    [color.red, color.green, color.blue].reduce(0) { $0 * 6 + (Int($1) * 5 + 127) / 255 }
+  /// A colour of a cube of six evenly spaced levels a channel; by ordered dithering (Bayer 1973),
+  /// so that neighbours are the right colour in the mean.
+  private static func cubeIndex(_ color: Color, _ x: Int, _ y: Int) -> Int {
+    let threshold = (2 * thresholds[y % 4 * 4 + x % 4] + 1) * 255 / 32
+    return color.channels.reduce(0) { $0 * 6 + ($1 * 5 + threshold) / 255 }
   }
+
+  /// Each of 0...15 once, those that follow each other far apart.
+  private static let thresholds = [0, 8, 2, 10, 12, 4, 14, 6, 3, 11, 1, 9, 15, 7, 13, 5]
+
+  /// The nearest level of the colour cube in terminals' palettes of 256: 0, 95, 135, 175, 215, 255.
+  private static func paletteLevel(_ value: Int) -> Int {
+    value < 48 ? 0 : value < 115 ? 1 : (value - 35) / 40
+  }
+}
+
+extension Color {
+  fileprivate var channels: [Int] { [Int(red), Int(green), Int(blue)] }
 }

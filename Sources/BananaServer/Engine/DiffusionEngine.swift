@@ -20,10 +20,12 @@ package actor DiffusionEngine: PictureEngine {
   private nonisolated let loaded: LoadedModel
   private nonisolated let backend: any Backend
   private nonisolated let plans: NetworkPlans
-  private nonisolated let limits = Mutex(EngineLimits(batch: 4, threads: .max, pace: 1))
+  /// Until somebody sets others, all threads that the backend has.
+  private nonisolated let limits = Mutex(EngineLimits(batch: 4, threads: 1024, pace: 1))
   /// What was resident when the last pass ended: told without waiting for the engine.
   private nonisolated let resident = Mutex((bytes: 0, networks: Set<NetworkKey>()))
   private let pipeline: Pipeline
+  private var ration = ThreadRation()
   private let thread: EngineThread
 
   nonisolated package var unownedExecutor: UnownedSerialExecutor {
@@ -67,7 +69,6 @@ package actor DiffusionEngine: PictureEngine {
 
   nonisolated package func apply(_ limits: EngineLimits) {
     self.limits.withLock { $0 = limits }
-    backend.limitThreads(to: limits.threads)
   }
 
   nonisolated package var residentBytes: Int { resident.withLock { $0.bytes } }
@@ -170,20 +171,25 @@ package actor DiffusionEngine: PictureEngine {
     drawing.endIfComplete()
   }
 
-  /// Does a piece of work, notes its time for the pictures that share it, and sleeps as long as the
-  /// pace wants.
+  /// Does a piece of work on as many threads as the limits grant, notes its time for the pictures
+  /// that share it, and sleeps as long as the pace wants.
   private func paced<Result>(
     _ stage: PictureStage, sharedBy places: [PicturePlace],
     _ work: () throws(GenerationError) -> Result
   ) throws(GenerationError) -> Result {
+    let limits = limits.withLock { $0 }
+    let threads = ration.threads(under: limits)
+    backend.limitThreads(to: threads)
     let start = ContinuousClock.now
     let result = try work()
     let seconds = (ContinuousClock.now - start).seconds
+    // A file is encoded on one thread whatever is granted.
+    if stage != .encode { ration.note(seconds: seconds, on: threads, under: limits) }
     for place in places {
       place.drawing.seconds[stage, default: 0] += seconds / Double(places.count)
     }
-    let pace = limits.withLock { $0.pace }
-    if pace < 1 { usleep(UInt32(min(seconds * (1 - pace) / pace, 60) * 1e6)) }
+    let rest = ThreadRation.restSeconds(after: seconds, under: self.limits.withLock { $0 })
+    if rest > 0 { usleep(UInt32(min(rest, 60) * 1e6)) }
     return result
   }
 }

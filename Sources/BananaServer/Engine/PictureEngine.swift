@@ -35,8 +35,8 @@ package struct EngineLimits: Sendable, Equatable {
   package var batch: Int
   /// Threads that compute, at least 1.
   package var threads: Int
-  /// The share of the time that is spent computing, above 0 and at most 1; the rest is slept
-  /// between steps.
+  /// The share of these threads' time that is spent computing, above 0 and at most 1; fewer of
+  /// them make up for the rest, and what is below one thread is slept between steps.
   package var pace: Double
 
   package init(batch: Int, threads: Int, pace: Double) {

@@ -30,7 +30,8 @@ package struct SysfsThermalSource: Sendable {
 
   /// What the sensors say now.
   package mutating func read() -> ThermalReading {
-    if readingsUntilDiscovery == 0 {
+    // A driver may be loaded after the daemon.
+    if readingsUntilDiscovery == 0 || places.isEmpty {
       discover()
       readingsUntilDiscovery = Self.readingsPerDiscovery
     }

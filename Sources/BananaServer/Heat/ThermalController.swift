@@ -22,8 +22,10 @@ package struct ThermalController: Sendable {
     package var windowSeconds = 60.0
     /// Below the target by more than this nothing is ever lowered, °C.
     package var approachCelsius = 25.0
-    /// The brake holds from here below the passive trip point on, °C.
+    /// The brake holds from here below the passive trip point on, °C …
     package var brakeCelsius = 0.5
+    /// … where the temperature will be after so long: the engine obeys with its next step.
+    package var brakeSeconds = 10.0
     /// Smaller changes of the budget are not passed on.
     package var smallestChange = 0.01
     /// What was lowered comes back at most so fast, budget a second.
@@ -32,6 +34,12 @@ package struct ThermalController: Sendable {
     package var raiseIntervalSeconds = 10.0
     /// While the kernel throttles all the same, the budget falls so fast, budget a second.
     package var fallPerSecond = 0.05
+
+    /// A reading may wait so long while a full load would not bring a board near its trip point
+    /// within that time.
+    package var coolRestSeconds = 10.0
+    /// And so long while there is no sensor.
+    package var blindRestSeconds = 30.0
 
     package init() {}
   }
@@ -53,8 +61,8 @@ package struct ThermalController: Sendable {
     package var cause: Cause
     /// The zone that is nearest to its trip point.
     package var zone: ThermalReading.Zone?
-    /// Whether readings should come twice a second rather than once.
-    package var isHot: Bool
+    /// How long the next reading may wait.
+    package var restSeconds: Double
   }
 
   private let settings: Settings
@@ -83,7 +91,9 @@ package struct ThermalController: Sendable {
       budget = min(budget, decided) - settings.fallPerSecond * elapsed
       cause = .throttled
     }
-    if let hottest, hottest.headroom <= settings.brakeCelsius {
+    if let hottest,
+      hottest.headroom - max(0, hottest.slope) * settings.brakeSeconds <= settings.brakeCelsius
+    {
       if seconds - lastBrakeSeconds >= 1 {
         budget = min(budget, decided) * 0.7
         lastBrakeSeconds = seconds
@@ -93,8 +103,18 @@ package struct ThermalController: Sendable {
     budget = min(max(budget, 0), 1)
     pass(at: seconds)
     return Decision(
-      budget: decided, cause: cause, zone: hottest?.zone,
-      isHot: hottest.map { $0.headroom < 7 || $0.slope > 0.5 } ?? false)
+      budget: decided, cause: cause, zone: hottest?.zone, restSeconds: restSeconds(hottest))
+  }
+
+  /// Twice a second near the trip point, once a second on the way, and seldom while the board is so
+  /// cool that nothing would be lowered: an idle board should sleep.
+  private func restSeconds(_ hottest: Hottest?) -> Double {
+    guard let hottest else { return settings.blindRestSeconds }
+    if hottest.headroom < 7 || hottest.slope > 0.5 { return 0.5 }
+    // The reading itself: the median of three would be slow to see it rise.
+    let headroom = min(hottest.headroom, hottest.zone.passiveCelsius - hottest.zone.celsius)
+    let isCool = decided == 1 && headroom > settings.approachCelsius && hottest.slope < 0.1
+    return isCool ? settings.coolRestSeconds : 1
   }
 
   private struct Hottest {

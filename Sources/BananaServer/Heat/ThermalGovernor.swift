@@ -7,7 +7,7 @@ import Synchronization
 /// decides, tells the engine, and logs each decision that changes something.
 package final class ThermalGovernor: Service, Sendable {
   private struct State {
-    var decision = ThermalController.Decision(budget: 1, cause: .blind, zone: nil, isHot: false)
+    var decision = ThermalController.Decision(budget: 1, cause: .blind, zone: nil, restSeconds: 0)
     var reading = ThermalReading(zones: [])
     var limits: EngineLimits
   }
@@ -16,22 +16,25 @@ package final class ThermalGovernor: Service, Sendable {
   private let logger: Logger
   private let settings: ThermalController.Settings
   private let sysfsRoot: String
+  private let clockRate: Double
   private let apply: @Sendable (EngineLimits) -> Void
   private let state: Mutex<State>
 
   /// - Parameters:
   ///   - sysfsRoot: Where the sensors are.
   ///   - ladder: What the engine may use on a cool machine.
+  ///   - clockRate: How many times faster than the clock time goes on the board, in simulations.
   ///   - apply: Takes new limits to the engine; called only when they change.
   package init(
     sysfsRoot: String = "/sys", ladder: ThermalLadder,
-    settings: ThermalController.Settings = .init(), logger: Logger,
+    settings: ThermalController.Settings = .init(), clockRate: Double = 1, logger: Logger,
     apply: @escaping @Sendable (EngineLimits) -> Void
   ) {
     self.apply = apply
     self.sysfsRoot = sysfsRoot
     self.ladder = ladder
     self.settings = settings
+    self.clockRate = clockRate
     self.logger = logger
     state = Mutex(State(limits: ladder.full))
   }
@@ -56,8 +59,7 @@ package final class ThermalGovernor: Service, Sendable {
     }
   }
 
-  /// Reads and decides once a second, twice a second when it is hot, until the service group
-  /// shuts down.
+  /// Reads and decides, the more often the hotter it is, until the service group shuts down.
   package func run() async throws {
     try? await cancelWhenGracefulShutdown { try await self.watch() }
   }
@@ -69,9 +71,12 @@ package final class ThermalGovernor: Service, Sendable {
     announce(source.read())
     while true {
       let reading = source.read()
-      let decision = controller.update(reading, at: (ContinuousClock.now - start) / .seconds(1))
+      let seconds = (ContinuousClock.now - start) / .seconds(1) * clockRate
+      let decision = controller.update(reading, at: seconds)
       carryOut(decision, reading)
-      try await Task.sleep(for: decision.isHot ? .milliseconds(500) : .seconds(1))
+      let rest = Duration.seconds(decision.restSeconds / clockRate)
+      // The idle board's timers may fire together.
+      try await Task.sleep(for: rest, tolerance: rest / 10)
     }
   }
 

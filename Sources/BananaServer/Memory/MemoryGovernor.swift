@@ -18,9 +18,16 @@ package final class MemoryGovernor: Service, Sendable {
     /// Memory that is short again within this time is short for good.
     package var persistence: Duration
 
-    package init(idleUnload: Duration? = .seconds(300), persistence: Duration = .seconds(30)) {
+    /// How often pressure is looked at where the kernel does not tell of it by itself.
+    package var pollInterval: Duration
+
+    package init(
+      idleUnload: Duration? = .seconds(300), persistence: Duration = .seconds(30),
+      pollInterval: Duration = .seconds(10)
+    ) {
       self.idleUnload = idleUnload
       self.persistence = persistence
+      self.pollInterval = pollInterval
     }
   }
 
@@ -68,7 +75,8 @@ package final class MemoryGovernor: Service, Sendable {
 
   /// Watches until the service group shuts down.
   package func run() async throws {
-    let trigger = PressureTrigger(files: facts.pressureFiles, environment: environment)
+    let trigger = PressureTrigger(
+      files: facts.pressureFiles, environment: environment, pollInterval: settings.pollInterval)
     if let trigger {
       logger.info("watching memory pressure", metadata: ["by": "\(trigger.description)"])
     } else {
@@ -118,7 +126,8 @@ package final class MemoryGovernor: Service, Sendable {
       } else {
         state.withLock { $0.isReleased = false }
       }
-      try? await Task.sleep(for: rest > .zero ? rest : min(idleUnload, .seconds(1)))
+      // A job that begins after a release is over, and idle for so long, no sooner than this.
+      try? await Task.sleep(for: rest > .zero ? rest : idleUnload)
     }
   }
 

@@ -46,5 +46,5 @@ extension Metric {
   static let threadLimit = Metric(
     "banana_limit_threads", .gauge, "Threads that the governor allows.")
   static let pace = Metric(
-    "banana_pace", .gauge, "The share of the time that the governor allows to compute, 0 to 1.")
+    "banana_pace", .gauge, "The share of the threads' time that the governor grants, 0 to 1.")
 }

@@ -66,7 +66,7 @@ package actor PeelRegistry {
 
   private let stateDirectory: String
   private let shippedDirectory: String?
-  let limits: Limits
+  private(set) var limits: Limits
   let logger: Logger
   private let check: Check
   // Files are touched in here, and a disk may be slow: not on the cooperative threads.
@@ -94,6 +94,11 @@ package actor PeelRegistry {
     self.limits = limits
     self.logger = logger
     self.check = check
+  }
+
+  /// Takes on new limits; what is installed already stays.
+  package func apply(_ limits: Limits) {
+    self.limits = limits
   }
 
   /// Clears away what a crash left, so that the first request does not wait for it.

@@ -49,6 +49,9 @@ extension Setting {
     int(
       "batch", \.daemon.limits.batch, 1...64, reloadable: false,
       "Pictures that are drawn in one pass while nothing is too hot."),
+    fraction(
+      "pace", \.daemon.limits.pace, 0.1...1, reloadable: false,
+      "The share of the threads' time that is used while nothing is too hot."),
     choice(
       "log_level", \.logLevel, Logger.Level.allCases.map { ($0.rawValue, $0) },
       "How much is written to the log."),
@@ -65,11 +68,17 @@ extension Setting {
       "concurrent_jobs", \.daemon.quotas.concurrentJobs, 0...100_000,
       "Jobs of a user that are not done yet; 0 is no quota."),
     fraction(
-      "queue_share", \.daemon.quotas.queueShare,
+      "queue_share", \.daemon.quotas.queueShare, 0...1, reloadable: true,
       "The share of the queue that a user may hold; 0 is no quota."),
     int(
       "pixels_per_day", \.daemon.quotas.pixelsPerDay, 0...Int.max / 2,
       "Pixels that a user may have drawn within 24 hours of the first; 0 is no quota."),
+    int(
+      "peels_per_user", \.daemon.peelLimits.peels, 0...10_000,
+      "Peels that a user may have installed, and likewise the admin for all users."),
+    int(
+      "peel_bytes_per_user", \.daemon.peelLimits.bytes, 0...1 << 40,
+      "Bytes of the files of these peels together."),
     int(
       "result_seconds", \.daemon.resultSeconds, 1...86_400,
       "How long the answers of jobs with \"store\" are kept."),
@@ -143,10 +152,15 @@ extension Setting {
   }
 
   private static func fraction(
-    _ name: String, _ place: any WritableKeyPath<Settings, Double> & Sendable, _ help: String
+    _ name: String, _ place: any WritableKeyPath<Settings, Double> & Sendable,
+    _ range: ClosedRange<Double>, reloadable: Bool, _ help: String
   ) -> Setting {
-    Setting(name, place, expected: "a number between 0 and 1", reloadable: true, help) {
-      $0.number(in: 0...1)
+    let ends = [range.lowerBound, range.upperBound].map {
+      $0 == 0 || $0 == 1 ? "\(Int($0))" : "\($0)"
+    }
+    let expected = "a number between \(ends[0]) and \(ends[1])"
+    return Setting(name, place, expected: expected, reloadable: reloadable, help) {
+      $0.number(in: range)
     }
   }
 

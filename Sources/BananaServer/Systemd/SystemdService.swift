@@ -4,8 +4,10 @@ import ServiceLifecycle
 /// Keeps systemd informed: ready, what the daemon does, stopping; and feeds the watchdog while the
 /// engine gets ahead, so that a daemon that hangs is killed and started again.
 package struct SystemdService: Service {
-  /// How often the status line is looked at without a watchdog.
+  /// How often the status line is looked at while it changes.
   static let statusInterval = Duration.seconds(5)
+  /// And at least, while nothing happens.
+  static let restInterval = Duration.seconds(30)
 
   private let notifier: ServiceNotifier
   private let watch: EngineWatch
@@ -32,8 +34,7 @@ package struct SystemdService: Service {
 
   private func inform() async throws {
     // A third of the watchdog's time, so that one late turn is not the end.
-    let interval = min(
-      notifier.watchdogInterval.map { $0 / 3 } ?? Self.statusInterval, Self.statusInterval)
+    let feedInterval = notifier.watchdogInterval.map { $0 / 3 } ?? Self.restInterval
     var shown = ""
     var wasAlive = true
     while true {
@@ -45,8 +46,10 @@ package struct SystemdService: Service {
       wasAlive = isAlive
       let text = isAlive ? await status() : "The engine hangs."
       if text != shown { notifier.send("STATUS=\(line(text))") }
+      // An idle board should sleep.
+      let longest = text == shown ? Self.restInterval : Self.statusInterval
       shown = text
-      try await Task.sleep(for: interval)
+      try await Task.sleep(for: min(feedInterval, longest))
     }
   }
 

@@ -42,10 +42,16 @@ struct Board {
   }
 
   /// Work a second under `limits`, in units of one thread's at batch 1: a twentieth of a step does
-  /// not scale with threads, and a fortieth is spent once a pass.
+  /// not scale with threads, and a fortieth is spent once a pass. Threads between whole ones are a
+  /// mean, as `ThreadRation` makes it.
   static func throughput(_ limits: EngineLimits) -> Double {
-    let speed = 1 / (0.05 + 0.95 / Double(limits.threads))
-    return speed * limits.pace * (1 - 0.026 / Double(limits.batch))
+    func speed(_ threads: Double) -> Double { 1 / (0.05 + 0.95 / threads) }
+    let granted = Double(limits.threads) * limits.pace
+    let low = granted.rounded(.down)
+    let mean =
+      granted <= 1
+      ? granted : speed(low) + (granted - low) * (speed(low + 1) - speed(low))
+    return mean * (1 - 0.026 / Double(limits.batch))
   }
 
   /// The constant setting that does the most work and never crosses the passive trip point.
@@ -118,7 +124,8 @@ struct BoardRun {
     ambientCelsius: Double, controller: ThermalController?, sensor: Sensor, seconds: Double = 5400,
     load: (Double) -> Bool = { _ in true }
   ) {
-    let ladder = ThermalLadder(mostBatch: Board.batch, mostThreads: Board.threads)
+    let ladder = ThermalLadder(
+      full: EngineLimits(batch: Board.batch, threads: Board.threads, pace: 1))
     var board = Board(ambientCelsius: ambientCelsius)
     var sensor = sensor
     var controller = controller
@@ -142,7 +149,7 @@ struct BoardRun {
           budget = decision.budget
         }
         limits = ladder.limits(budget: budget)
-        nextReading = now + (decision.isHot ? 0.5 : 1)
+        nextReading = now + decision.restSeconds
       }
       let isBusy = load(now)
       let work = isBusy ? Board.throughput(limits) * tick : 0

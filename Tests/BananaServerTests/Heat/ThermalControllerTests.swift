@@ -25,7 +25,7 @@ import Testing
     let cold = feed(
       &controller, from: 60, Array(repeating: ThermalReading(zones: [zone(40)]), count: 60))
     #expect(cold?.budget == 1)
-    #expect(cold?.isHot == false)
+    #expect(cold?.restSeconds == 10)
   }
 
   @Test func lowersBeforeTheTripPointWhenTheSlopeSaysSo() {
@@ -44,7 +44,23 @@ import Testing
       &controller, from: 10, Array(repeating: ThermalReading(zones: [zone(79.9)]), count: 12))
     #expect(decision!.cause == .braking)
     #expect(decision!.budget < 0.1)
-    #expect(decision!.isHot)
+    #expect(decision!.restSeconds == 0.5)
+  }
+
+  /// An idle board sleeps; one that warms up is looked at.
+  @Test func readsTheMoreOftenTheHotterItIs() {
+    func rest(_ celsius: [Double]) -> Double? {
+      var controller = ThermalController()
+      return feed(&controller, celsius.map { ThermalReading(zones: [zone($0)]) })?.restSeconds
+    }
+    func steady(_ celsius: Double) -> [Double] { Array(repeating: celsius, count: 30) }
+    #expect(rest(steady(45)) == 10)
+    // One reading is enough to look again soon.
+    #expect(rest(steady(45) + [60]) == 1)
+    #expect(rest(steady(60)) == 1)
+    #expect(rest(steady(75)) == 0.5)
+    #expect(rest((0..<30).map { 30 + Double($0) * 0.2 }) == 1)
+    #expect(rest((0..<30).map { 30 + Double($0) * 0.7 }) == 0.5)
   }
 
   @Test func oneWildReadingMovesNothing() {
@@ -105,7 +121,7 @@ import Testing
   }
 
   @Test func ladderLowersBatchThenThreadsThenPace() {
-    let ladder = ThermalLadder(mostBatch: 4, mostThreads: 4)
+    let ladder = ThermalLadder(full: EngineLimits(batch: 4, threads: 4, pace: 1))
     #expect(ladder.limits(budget: 1) == EngineLimits(batch: 4, threads: 4, pace: 1))
     var last = ladder.full
     for thousandths in stride(from: 1000, through: 0, by: -1) {
@@ -119,8 +135,11 @@ import Testing
     }
     #expect(last == EngineLimits(batch: 1, threads: 1, pace: 0.1))
     #expect(ladder.limits(budget: 0.45) == EngineLimits(batch: 1, threads: 2, pace: 1))
-    let single = ThermalLadder(mostBatch: 1, mostThreads: 1)
+    let single = ThermalLadder(full: EngineLimits(batch: 1, threads: 1, pace: 1))
     #expect(single.limits(budget: 1) == EngineLimits(batch: 1, threads: 1, pace: 1))
     #expect(single.limits(budget: 0.5) == EngineLimits(batch: 1, threads: 1, pace: 0.5))
+    let slow = ThermalLadder(full: EngineLimits(batch: 2, threads: 2, pace: 0.5))
+    #expect(slow.limits(budget: 1) == EngineLimits(batch: 2, threads: 2, pace: 0.5))
+    #expect(slow.limits(budget: 0.225) == EngineLimits(batch: 1, threads: 1, pace: 0.25))
   }
 }

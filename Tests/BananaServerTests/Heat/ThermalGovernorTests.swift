@@ -30,7 +30,7 @@ func running<S: Service>(_ service: S, _ body: () async throws -> Void) async th
         0, type: "cpu-thermal", temp: "79900", trips: [(type: "passive", temp: "80000")])
       let applied = Mutex<[EngineLimits]>([])
       let governor = ThermalGovernor(
-        sysfsRoot: folder, ladder: ThermalLadder(mostBatch: 4, mostThreads: 4),
+        sysfsRoot: folder, ladder: ThermalLadder(full: EngineLimits(batch: 4, threads: 4, pace: 1)),
         logger: silentLogger
       ) { limits in applied.withLock { $0.append(limits) } }
       #expect(!governor.isLimiting)

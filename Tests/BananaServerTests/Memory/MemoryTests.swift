@@ -92,7 +92,8 @@ private final class MemoryFake: GovernedEngine {
     facts: MemoryFacts = MemoryFacts(procRoot: "/nowhere", cgroupRoot: "/nowhere")
   ) -> MemoryGovernor {
     MemoryGovernor(
-      settings: .init(idleUnload: idleUnload), activity: activity, facts: facts, environment: [:],
+      settings: .init(idleUnload: idleUnload, pollInterval: .milliseconds(200)), activity: activity,
+      facts: facts, environment: [:],
       logger: silentLogger)
   }
 
