@@ -12,8 +12,9 @@ import Foundation
 struct MemoryRun {
   /// Clients that send them.
   static let clients = 8
-  /// Requests after which the daemon has met everything and must not grow any more.
-  static let warmUp = 1000
+  /// Equal parts of the run. In the first half the daemon has met everything; in the second it must
+  /// not grow any more.
+  static let parts = 10
   /// What malloc and the kernel keep differs by so much.
   static let growthTolerance = 8 << 20
 
@@ -49,21 +50,25 @@ struct MemoryRun {
   ) async throws -> (checks: [Check], report: ClientReport) {
     // A short idle time, so that what is left at rest is what the daemon cannot do without.
     try await daemon.configure([
-      "requests_per_minute": 0, "pixels_per_day": 0, "result_seconds": 5, "idle_unload_seconds": 2,
+      "requests_per_minute": 0, "pixels_per_day": 0, "result_seconds": 10, "idle_unload_seconds": 2,
     ])
     try await daemon.start()
     try await ReferencePictures(space: space, client: BananaClient(socketPath: space.socket))
       .draw(RequestKind.all(seed: seed))
     let started = Clock.now
-    print("\(Self.warmUp) requests to warm up …")
-    fflush(nil)
-    let first = try await send(Self.warmUp, part: 0, daemon)
-    print("\(requests - Self.warmUp) more …")
-    fflush(nil)
-    let rest = try await send(requests - Self.warmUp, part: 1, daemon)
+    var stretches: [Stretch] = []
+    for part in 0..<Self.parts {
+      let count = requests * (part + 1) / Self.parts - requests * part / Self.parts
+      stretches.append(try await send(count, part: part, daemon))
+      print(
+        "\(requests * (part + 1) / Self.parts) requests; resident at most",
+        SoakReport.mebibytes(stretches[part].peakBytes), "and at rest",
+        SoakReport.mebibytes(stretches[part].restBytes))
+      fflush(nil)
+    }
     let minutes = (Clock.now - started) / 60
-    var report = first.report
-    report.merge(rest.report)
+    var report = ClientReport()
+    for stretch in stretches { report.merge(stretch.report) }
     let memory = [
       Check(
         "the daemon lives, and nothing in its control group was killed for want of memory",
@@ -71,10 +76,11 @@ struct MemoryRun {
         "\(group.kills) kills; limit \(SoakReport.mebibytes(limitBytes)) (cgroup v\(group.version))"
           + ", at most \(SoakReport.mebibytes(group.peakBytes)) charged, \(group.limitHits) times "
           + "at the limit"),
-      grown("at rest", first.restBytes, rest.restBytes),
-      grown("under load, at most", first.peakBytes, rest.peakBytes),
+      grown("at rest", stretches.map(\.restBytes)),
+      grown("under load", stretches.map(\.peakBytes)),
     ]
-    return (memory + answers(report, minutes, rest.processorSeconds), report)
+    let processorSeconds = stretches.reduce(0) { $0 + $1.processorSeconds }
+    return (memory + answers(report, minutes, processorSeconds), report)
   }
 
   /// What the daemon held while and after it answered a number of requests.
@@ -85,11 +91,13 @@ struct MemoryRun {
     var processorSeconds: Double
   }
 
-  private func grown(_ when: String, _ before: Int, _ after: Int) -> Check {
-    Check(
-      "it does not grow after the first \(Self.warmUp), \(when)",
-      after - before <= Self.growthTolerance,
-      "resident \(SoakReport.mebibytes(before)) → \(SoakReport.mebibytes(after))")
+  /// Compares equally many requests: the most of many is more than the most of few.
+  private func grown(_ when: String, _ bytes: [Int]) -> Check {
+    let before = bytes[..<(Self.parts / 2)].max() ?? 0
+    let after = bytes[(Self.parts / 2)...].max() ?? 0
+    return Check(
+      "it does not grow in the second half, \(when)", after - before <= Self.growthTolerance,
+      "resident at most \(SoakReport.mebibytes(before)) → \(SoakReport.mebibytes(after))")
   }
 
   private func answers(
@@ -97,7 +105,7 @@ struct MemoryRun {
   ) -> [Check] {
     let total = report.outcomes.values.reduce(0) { $0 + $1.values.reduce(0, +) }
     let milliseconds = SoakReport.milliseconds(
-      processorSeconds / Double(max(requests - Self.warmUp, 1)))
+      processorSeconds / Double(max(requests, 1)))
     return [
       Check(
         "every request gets the answer that is due",
