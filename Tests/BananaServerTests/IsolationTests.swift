@@ -98,28 +98,25 @@ import Testing
     }
   }
 
-  /// Two users with the same appetite, one of them with four times the connections, get the same.
+  /// Two users who both have work waiting, one of them twice as much, get the same.
   @Test func sharesTheEngineWithin10Percent() async throws {
-    let engine = FakeEngine(stepDuration: .milliseconds(1))
+    let engine = FakeEngine(isHeld: true)
     let configuration = DaemonConfiguration(waitingJobs: 64, quotas: .off)
     try await Self.serving(engine, configuration) { daemon async throws in
-      let names = [Self.ann: "ann", Self.ben: "ben"]
-      try await withThrowingTaskGroup { group in
-        for (uid, connections) in [(Self.ann, 2), (Self.ben, 8)] {
-          for _ in 0..<connections {
-            group.addTask {
-              while engine.record.finished < 120 {
-                let client = try await daemon.begin(names[uid]!, #""steps":3"#, uid: uid)
-                #expect(try await client.answer().status == 200)
-              }
-            }
-          }
-        }
-        try await group.waitForAll()
+      var clients = [try await daemon.begin("first")]
+      #expect(await eventually { engine.record.requests.count == 1 })
+      for (name, uid, count) in [("ben", Self.ben, 40), ("ann", Self.ann, 20)] {
+        for _ in 0..<count { clients.append(try await daemon.begin(name, uid: uid)) }
       }
-      let drawn = engine.record.requests.prefix(120).map(\.prompt)
-      let share = Double(drawn.filter { $0 == "ann" }.count) / 60
-      #expect(abs(share - 1) < 0.1, "\(share)")
+      #expect(
+        try await eventually {
+          try await daemon.get(Route.status).body.contains(#""queue_depth":60"#)
+        })
+      engine.release()
+      for client in clients { #expect(try await client.answer().status == 200) }
+      let drawn = engine.record.requests.dropFirst().prefix(40).map(\.prompt)
+      let share = Double(drawn.count { $0 == "ann" }) / 20
+      #expect(abs(share - 1) <= 0.1, "\(share)")
     }
   }
 

@@ -35,11 +35,8 @@ package final class RawConnection: Sendable {
         connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
       }
     }
-    guard result == 0 else {
-      let error = errno
-      close(descriptor)
-      throw Failed(call: "connect", errno: error)
-    }
+    // The end of this object closes the descriptor; closed twice it could be another's.
+    guard result == 0 else { throw Failed(call: "connect", errno: errno) }
     _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
   }
 
