@@ -50,7 +50,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
@@ -65,13 +64,14 @@ let package = Package(
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(
       name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     library("Text"),
     library("Imaging", ["CDeflate", "CPNG"]),
 
     // The engine.
     library("Graph", ["TensorTypes"]),
     library("Models", ["Graph", "TensorTypes"]),
-    library("Weights", ["TensorTypes", product("Crypto", "swift-crypto")]),
+    library("Weights", ["CCrypto", "TensorTypes"]),
     library("Execution", ["Graph", "TensorTypes", "Weights"]),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"], .when(configuration: .debug))]),
     library("CPUBackend", ["CKernels", "Execution", "Graph", "TensorTypes", "Weights"]),

@@ -9,18 +9,8 @@ package enum BlockLayout {
   /// Consecutive inputs of one output that lie side by side.
   package static let inputs = 4
 
-  /// The bytes of an int8 weight `[outputs, inputs]`: `[ceil(out/16)][ceil(in/4)][16][4]` s8.
-  package static func int8ByteCount(outputs n: Int, inputs k: Int) -> Int {
-    blocks(of: n) * quads(of: k) * outputs * inputs
-  }
-
   /// The bytes of one int4 record: 16 f16 scales, then `[group/4][16][2]` bytes of nibbles.
   package static func int4RecordByteCount(group: Int) -> Int { 2 * outputs + 8 * group }
-
-  /// The bytes of an int4 weight `[outputs, inputs]`: `[ceil(out/16)][ceil(in/group)]` records.
-  package static func int4ByteCount(outputs n: Int, inputs k: Int, group: Int) -> Int {
-    blocks(of: n) * ((k + group - 1) / group) * int4RecordByteCount(group: group)
-  }
 
   /// The bytes of one record of an int4 embedding table: an f16 scale, then `group/2` bytes.
   package static func int4RowRecordByteCount(group: Int) -> Int { 2 + group / 2 }

@@ -1,4 +1,4 @@
-import Crypto
+private import CCrypto
 package import FoundationEssentials
 
 /// A model's folder: `model.json` and the files that it lists, mapped and checked.
@@ -145,11 +145,9 @@ package struct ModelPackage: Sendable {
   }
 
   static func checksum(of bytes: UnsafeRawBufferPointer) -> String {
-    var hash = SHA256()
-    hash.update(bufferPointer: bytes)
-    return hash.finalize().map { byte in
-      (byte < 16 ? "0" : "") + String(byte, radix: 16)
-    }.joined()
+    var hash = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
+    SHA256(bytes.baseAddress, bytes.count, &hash)
+    return hash.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
   }
 
   private static func reason(for error: any Error) -> String {

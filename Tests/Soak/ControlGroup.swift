@@ -76,9 +76,6 @@ struct ControlGroup {
       : Self.read(directory + "/memory.failcnt").flatMap { Int($0) } ?? 0
   }
 
-  /// What cannot give way: everything but pages of files.
-  var anonymousBytes: Int { figure(isUnified ? "anon" : "rss", in: "memory.stat") }
-
   /// The most that was ever charged.
   var peakBytes: Int {
     Self.read(directory + (isUnified ? "/memory.peak" : "/memory.max_usage_in_bytes"))
