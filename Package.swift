@@ -65,6 +65,7 @@ let package = Package(
     .systemLibrary(
       name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CSystemd", linkerSettings: [.linkedLibrary("systemd")]),
     library("Text"),
     library("Imaging", ["CDeflate", "CPNG"]),
 
@@ -83,8 +84,8 @@ let package = Package(
     library(
       "BananaServer",
       [
-        "BananaAPI", "Diffusion", "Execution", "Imaging", "TensorTypes", "Weights", logging,
-        lifecycle, unixSignals, product("Hummingbird", "hummingbird"),
+        "BananaAPI", "CSystemd", "Diffusion", "Execution", "Imaging", "TensorTypes", "Weights",
+        logging, lifecycle, unixSignals, product("Hummingbird", "hummingbird"),
         product("HummingbirdCore", "hummingbird"), product("HTTPTypes", "swift-http-types"),
         product("NIOExtras", "swift-nio-extras"), product("NIOHTTPTypes", "swift-nio-extras"),
       ] + nio),

@@ -85,8 +85,8 @@ package struct Daemon: Service {
   package var governors: [any Service] { [heat, memory] }
 
   /// What keeps systemd informed, if it has started the daemon.
-  package func systemd(environment: [String: String]) -> [any Service] {
-    guard let notifier = ServiceNotifier(environment: environment) else { return [] }
+  package var systemd: [any Service] {
+    guard let notifier = ServiceNotifier() else { return [] }
     return [
       SystemdService(notifier: notifier, watch: watch, logger: logger) { [model, scheduler, heat] in
         let jobs = await scheduler.snapshot(for: nil)

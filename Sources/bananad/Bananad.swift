@@ -102,8 +102,7 @@ struct Bananad: AsyncParsableCommand {
     let listeners = try Listeners.open(
       path: path,
       adminPath: settings.adminSocket
-        ?? (path == SocketPath.system ? SocketPath.systemAdmin : nil),
-      environment: environment)
+        ?? (path == SocketPath.system ? SocketPath.systemAdmin : nil))
     let threads = settings.daemon.limits.threads
     let modelsDirectory =
       settings.modelsDirectory ?? DataDirectory.models(environment: environment)
@@ -120,7 +119,7 @@ struct Bananad: AsyncParsableCommand {
       configuration: .init(
         // The last is stopped first: systemd hears of it before the running jobs are finished.
         services: [reload] + daemon.governors + [daemon]
-          + daemon.systemd(environment: environment),
+          + daemon.systemd,
         gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
     if stopOnStdinEOF { stopAtEndOfInput(services) }
     try await services.run()

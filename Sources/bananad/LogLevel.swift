@@ -1,3 +1,4 @@
+import BananaServer
 import Logging
 import Synchronization
 
@@ -15,14 +16,16 @@ final class LogLevel: Sendable {
   }
 }
 
-/// Writes to standard error what is at least of the level of the moment.
+/// Writes to the journal, or else to standard error, what is at least of the level of the moment.
 struct AdjustableLogHandler: LogHandler {
   let level: LogLevel
-  private var handler: StreamLogHandler
+  private var handler: any LogHandler
 
   init(label: String, level: LogLevel) {
     self.level = level
-    handler = .standardError(label: label)
+    handler =
+      JournalLogHandler.isConnected
+      ? JournalLogHandler(label: label) : StreamLogHandler.standardError(label: label)
     handler.logLevel = .trace
   }
 

@@ -94,21 +94,33 @@ import UnixSignals
     #expect(error?.description.contains("--socket") == true)
   }
 
-  @Test func adoptsOnlySocketsThatAreMeantForIt() throws {
-    func adopt(_ environment: [String: String]) throws -> Listeners {
-      try Listeners.open(
-        path: "/nowhere/at/all/b.sock", adminPath: nil, environment: environment)
-    }
-    let pid = "\(getpid())"
-    // Meant for another process: the path counts.
-    #expect(
-      throws: ListenerError.system(call: "mkdir", errno: ENOENT, path: "/nowhere/at/all/b.sock")
-    ) {
-      try adopt(["LISTEN_FDS": "1", "LISTEN_PID": "1"])
-    }
-    for names in ["", "a:b", "admin:admin"] {
-      #expect(throws: ListenerError.badActivation(reason: "2 sockets were handed over")) {
-        try adopt(["LISTEN_FDS": "2", "LISTEN_PID": pid, "LISTEN_FDNAMES": names])
+  // The environment and descriptors belong to the whole process, so this has one of its own.
+  @Test func adoptsOnlySocketsThatAreMeantForIt() async {
+    await #expect(processExitsWith: .success) {
+      func adopt(_ environment: [String: String]) throws {
+        for descriptor: Int32 in 3...4 where fcntl(descriptor, F_GETFD) < 0 {
+          dup2(open("/dev/null", O_RDONLY), descriptor)
+        }
+        for (name, value) in environment { setenv(name, value, 1) }
+        _ = try Listeners.open(path: "/nowhere/at/all/b.sock", adminPath: nil)
+      }
+      let pid = "\(getpid())"
+      // Meant for another process: the path counts.
+      try #require(
+        throws: ListenerError.system(call: "mkdir", errno: ENOENT, path: "/nowhere/at/all/b.sock")
+      ) {
+        try adopt(["LISTEN_FDS": "1", "LISTEN_PID": "1"])
+      }
+      for names in ["a:b", "admin:admin"] {
+        try #require(throws: ListenerError.badActivation(reason: "2 sockets were handed over")) {
+          try adopt(["LISTEN_FDS": "2", "LISTEN_PID": pid, "LISTEN_FDNAMES": names])
+        }
+      }
+      for wrong in [["LISTEN_FDS": "2", "LISTEN_FDNAMES": "a"], ["LISTEN_FDS": "x"]] {
+        let wrong = wrong.merging(["LISTEN_PID": pid]) { $1 }
+        try #require(throws: ListenerError.badActivation(reason: "LISTEN_FDS: Invalid argument")) {
+          try adopt(wrong)
+        }
       }
     }
   }

@@ -61,7 +61,7 @@ package struct TestDaemon: Sendable {
     configuration.stateDirectory = socketPath + ".state"
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let listeners = try Listeners.open(
-      path: socketPath, adminPath: adminSocketPath, environment: [:])
+      path: socketPath, adminPath: adminSocketPath)
     daemon = Daemon(
       configuration: configuration, listener: listeners.app, adminListener: listeners.admin,
       logger: logger, metrics: metrics, availableBytes: { availableBytes }, makeEngine: makeEngine)

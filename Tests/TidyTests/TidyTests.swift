@@ -8,8 +8,8 @@ import Testing
 
   /// Who may import whom, of our own modules. Nothing else is allowed.
   static let allowed: [String: Set<String>] = [
-    "TensorTypes": [], "CKernels": [], "CCrypto": [], "CDeflate": [], "CPNG": [], "Text": [],
-    "BananaAPI": [],
+    "TensorTypes": [], "CKernels": [], "CCrypto": [], "CDeflate": [], "CPNG": [], "CSystemd": [],
+    "Text": [], "BananaAPI": [],
     "Imaging": ["CDeflate", "CPNG"],
     "Graph": ["TensorTypes"],
     "Weights": ["CCrypto", "TensorTypes"],
@@ -20,7 +20,7 @@ import Testing
       "Models", "Execution", "Weights", "Text", "Imaging", "Graph", "TensorTypes",
     ],
     "BananaServer": [
-      "BananaAPI", "Diffusion", "Execution", "Weights", "Imaging", "TensorTypes",
+      "BananaAPI", "CSystemd", "Diffusion", "Execution", "Weights", "Imaging", "TensorTypes",
     ],
     "BananaSDK": ["BananaAPI"],
     // Imaging: previews arrive as PNG, and sixel and block terminals show pixels.

@@ -103,7 +103,8 @@ extension DaemonRoutes {
     logger.info(
       "job finished",
       metadata: [
-        "job": "\(job.id)", "pictures": "\(response.data.count)", "size": "\(response.size)",
+        "job": "\(job.id)", "model": "\(response.model)", "pictures": "\(response.data.count)",
+        "size": "\(response.size)",
         "seconds": "\(response.timings.totalSeconds)",
       ])
     return response

@@ -5,15 +5,15 @@ package struct Listeners: Sendable {
   /// For whoever runs the machine.
   package let admin: Listener?
 
-  /// Adopts the sockets that systemd hands over, by their `FileDescriptorName=`, and makes the
-  /// others.
+  /// Adopts the sockets that the service manager hands over, by their `FileDescriptorName=`, and
+  /// makes the others.
   /// - Parameters:
   ///   - path: Of the socket for apps, mode 0660.
   ///   - adminPath: Of the admin socket, mode 0600; nil makes none.
   package static func open(
-    path: String, adminPath: String?, environment: [String: String]
+    path: String, adminPath: String?
   ) throws(ListenerError) -> Listeners {
-    let activated = try SocketActivation.adopt(environment: environment)
+    let activated = try SocketActivation.adopt()
     let app =
       if let socket = activated.app { Listener(adopting: socket) } else {
         try Listener.bind(path: path)

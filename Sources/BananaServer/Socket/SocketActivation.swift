@@ -1,62 +1,47 @@
+private import CSystemd
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
   import Musl
 #endif
 
-/// systemd's socket activation, `sd_listen_fds_with_names(3)`: listening sockets wait as the
-/// descriptors from 3 on. The one for admins is called `admin` by its unit; another is for apps.
-package enum SocketActivation {
+/// The service manager's socket activation (`sd_listen_fds_with_names(3)`): the socket for admins
+/// is called `admin` by its unit; another is for apps.
+enum SocketActivation {
   struct Activated {
     var descriptor: Int32
     var path: String
   }
 
-  /// Which of the sockets that are handed over are what, counted from 0.
-  package struct Places: Sendable, Equatable {
-    package var app: Int?
-    package var admin: Int?
-  }
-
   private static let firstDescriptor: Int32 = 3
   private static let adminName = "admin"
 
-  /// The sockets that systemd hands over; none when this process was started without.
-  static func adopt(
-    environment: [String: String]
-  ) throws(ListenerError) -> (app: Activated?, admin: Activated?) {
-    let places = try places(environment)
-    guard places != Places() else { return (nil, nil) }
-    for name in ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] { unsetenv(name) }
-    return (try places.app.map(adopt), try places.admin.map(adopt))
-  }
-
-  /// What the environment says, if it is for this process.
-  package static func places(_ environment: [String: String]) throws(ListenerError) -> Places {
-    guard let count = environment["LISTEN_FDS"].flatMap({ Int($0) }), count > 0,
-      environment["LISTEN_PID"].flatMap({ Int32($0) }) == getpid()
-    else { return Places() }
-    let names = (environment["LISTEN_FDNAMES"] ?? "").split(
-      separator: ":", omittingEmptySubsequences: false)
-    // Three are too many whatever they are called.
-    let indices = 0..<min(count, 3)
-    let admins = indices.filter { $0 < names.count && names[$0] == adminName }
-    let apps = indices.filter { !admins.contains($0) }
+  /// The sockets that are handed over; none when this process was started without.
+  static func adopt() throws(ListenerError) -> (app: Activated?, admin: Activated?) {
+    var list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+    let count = banana_sd_listen_fds(&list)
+    guard count >= 0 else {
+      throw .badActivation(reason: "LISTEN_FDS: \(String(cString: strerror(-count)))")
+    }
+    guard count > 0, let list else { return (nil, nil) }
+    let names = (0..<Int(count)).map { index in
+      defer { free(list[index]) }
+      return list[index].map { String(cString: $0) } ?? ""
+    }
+    free(list)
+    let admins = names.indices.filter { names[$0] == adminName }
+    let apps = names.indices.filter { names[$0] != adminName }
     guard admins.count <= 1, apps.count <= 1 else {
       throw .badActivation(reason: "\(count) sockets were handed over")
     }
-    return Places(app: apps.first, admin: admins.first)
+    return (try apps.first.map(adopt), try admins.first.map(adopt))
   }
 
   private static func adopt(_ index: Int) throws(ListenerError) -> Activated {
     let descriptor = firstDescriptor + Int32(index)
-    guard fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 else {
-      throw .badActivation(reason: "descriptor \(descriptor) is not open")
-    }
-    var isListening: Int32 = 0
-    var length = socklen_t(MemoryLayout<Int32>.size)
-    guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &isListening, &length) == 0,
-      isListening == 1, let path = path(of: descriptor)
+    guard banana_sd_is_listening(descriptor) > 0,
+      let path = path(of: descriptor)
     else {
       throw .badActivation(reason: "descriptor \(descriptor) is no listening Unix socket")
     }

@@ -2,6 +2,8 @@ import BananaServer
 import BananaTesting
 import Dispatch
 import FoundationEssentials
+import Logging
+import Synchronization
 import Testing
 
 #if canImport(Glibc)
@@ -37,6 +39,18 @@ private final class NotifySocket: Sendable {
     let count = recv(descriptor, &buffer, buffer.count, 0)
     return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
   }
+}
+
+/// What was sent to a service manager.
+private final class Mailbox: Sendable {
+  private let messages = Mutex<[String]>([])
+
+  func put(_ message: String) -> Bool {
+    messages.withLock { $0.append(message) }
+    return true
+  }
+
+  func receive() -> String? { messages.withLock { $0.isEmpty ? nil : $0.removeFirst() } }
 
   func next() async -> String? {
     var message: String?
@@ -75,68 +89,84 @@ private final class QueueExecutor: SerialExecutor {
 }
 
 @Suite struct SystemdTests {
+  // The environment belongs to the whole process, so that each of these has a process of its own.
   @Test func notifiesAPathAndAnAbstractName() async throws {
-    try await TemporaryFolder.with { folder in
-      for name in [folder + "/notify", "@banana-test-\(UInt32.random(in: 0...UInt32.max))"] {
-        let socket = NotifySocket(name)
-        let notifier = try #require(ServiceNotifier(environment: ["NOTIFY_SOCKET": name]))
-        #expect(notifier.send("READY=1", "STATUS=well"))
-        #expect(socket.receive() == "READY=1\nSTATUS=well")
+    await #expect(processExitsWith: .success) {
+      try await TemporaryFolder.with { folder in
+        for name in [folder + "/notify", "@banana-test-\(UInt32.random(in: 0...UInt32.max))"] {
+          let socket = NotifySocket(name)
+          setenv("NOTIFY_SOCKET", name, 1)
+          let notifier = try #require(ServiceNotifier())
+          try #require(notifier.send("READY=1", "STATUS=well"))
+          try #require(socket.receive() == "READY=1\nSTATUS=well")
+        }
       }
     }
   }
 
-  @Test(arguments: [
-    [:], ["NOTIFY_SOCKET": ""], ["NOTIFY_SOCKET": "relative"], ["NOTIFY_SOCKET": "@"],
-    ["NOTIFY_SOCKET": "/" + String(repeating: "x", count: 200)],
-  ])
-  func staysSilentWithoutASocket(environment: [String: String]) {
-    #expect(ServiceNotifier(environment: environment) == nil)
-  }
-
-  @Test func nobodyListeningIsNoError() throws {
-    let notifier = try #require(ServiceNotifier(environment: ["NOTIFY_SOCKET": "/nowhere/s"]))
-    #expect(!notifier.send("READY=1"))
+  @Test func staysSilentWithoutASocket() async {
+    await #expect(processExitsWith: .success) {
+      unsetenv("NOTIFY_SOCKET")
+      try #require(ServiceNotifier() == nil)
+      for nobody in ["", "relative", "@", "/nowhere/s", "/" + String(repeating: "x", count: 200)] {
+        setenv("NOTIFY_SOCKET", nobody, 1)
+        try #require(ServiceNotifier()?.send("READY=1") != true)
+      }
+    }
   }
 
   @Test(arguments: [
     ("30000000", nil, 30.0), ("30000000", "1", nil), ("0", nil, nil), ("x", nil, nil),
     (nil, nil, nil),
   ])
-  func readsTheWatchdogsTime(microseconds: String?, pid: String?, seconds: Double?) throws {
-    var environment = ["NOTIFY_SOCKET": "/s"]
-    environment["WATCHDOG_USEC"] = microseconds
-    environment["WATCHDOG_PID"] = pid
-    let notifier = try #require(ServiceNotifier(environment: environment))
-    #expect(notifier.watchdogInterval == seconds.map { .seconds($0) })
+  func readsTheWatchdogsTime(microseconds: String?, pid: String?, seconds: Double?) async {
+    await #expect(processExitsWith: .success) { [microseconds, pid, seconds] in
+      setenv("NOTIFY_SOCKET", "/s", 1)
+      if let microseconds { setenv("WATCHDOG_USEC", microseconds, 1) }
+      if let pid { setenv("WATCHDOG_PID", pid, 1) }
+      let notifier = try #require(ServiceNotifier())
+      try #require(notifier.watchdogInterval == seconds.map { .seconds($0) })
+    }
+  }
+
+  @Test func journalEntriesHaveFieldsToSearch() {
+    let handler = JournalLogHandler(label: "bananad")
+    let event = LogEvent(
+      level: .notice, message: "job finished",
+      metadata: [
+        "job": "job-1", "model": "sticker", "uid": "1000", "queue seconds": "0.5\nA=1",
+      ], source: nil, file: #fileID, function: #function, line: #line)
+    #expect(
+      handler.fields(of: event) == [
+        "MESSAGE=job finished job=job-1 model=sticker queue seconds=0.5\nA=1 uid=1000",
+        "PRIORITY=5", "SYSLOG_IDENTIFIER=bananad", "JOB_ID=job-1", "MODEL=sticker",
+        "BANANA_QUEUE_SECONDS=0.5\nA=1", "UID=1000",
+      ])
+    #expect(!JournalLogHandler.isConnected)
   }
 
   @Test func feedsTheWatchdogUntilTheEngineHangs() async throws {
-    try await TemporaryFolder.with { folder in
-      let name = folder + "/notify"
-      let socket = NotifySocket(name)
-      let notifier = try #require(
-        ServiceNotifier(environment: ["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "60000"]))
-      let activity = EngineActivity()
-      let watch = EngineWatch(activity: activity, limit: .seconds(2))
-      let service = SystemdService(notifier: notifier, watch: watch, logger: silentLogger) {
-        activity.isIdle ? "idle\nREADY=0" : "drawing"
-      }
-      try await running(service) {
-        #expect(await socket.next() == "READY=1")
-        #expect(await socket.next() == "WATCHDOG=1")
-        #expect(await socket.next() == "STATUS=idle READY=0")
-        activity.begin()
-        #expect(await eventually { socket.receive() == "STATUS=drawing" })
-        #expect(await eventually { socket.receive() == "STATUS=The engine hangs." })
-        try await Task.sleep(for: .milliseconds(100))
-        #expect(socket.receive() == nil)
-        activity.advance()
-        #expect(await eventually { socket.receive() == "WATCHDOG=1" })
-        activity.end()
-      }
-      #expect(await eventually { socket.receive()?.hasPrefix("STOPPING=1") == true })
+    let socket = Mailbox()
+    let notifier = ServiceNotifier(watchdogInterval: .milliseconds(60)) { socket.put($0) }
+    let activity = EngineActivity()
+    let watch = EngineWatch(activity: activity, limit: .seconds(2))
+    let service = SystemdService(notifier: notifier, watch: watch, logger: silentLogger) {
+      activity.isIdle ? "idle\nREADY=0" : "drawing"
     }
+    try await running(service) {
+      #expect(await socket.next() == "READY=1")
+      #expect(await socket.next() == "WATCHDOG=1")
+      #expect(await socket.next() == "STATUS=idle READY=0")
+      activity.begin()
+      #expect(await eventually { socket.receive() == "STATUS=drawing" })
+      #expect(await eventually { socket.receive() == "STATUS=The engine hangs." })
+      try await Task.sleep(for: .milliseconds(100))
+      #expect(socket.receive() == nil)
+      activity.advance()
+      #expect(await eventually { socket.receive() == "WATCHDOG=1" })
+      activity.end()
+    }
+    #expect(await eventually { socket.receive()?.hasPrefix("STOPPING=1") == true })
   }
 
   @Test func jobMustGetAhead() {
