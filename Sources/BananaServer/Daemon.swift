@@ -24,6 +24,7 @@ package struct Daemon: Service {
   package let scheduler: JobScheduler
   private let peels: PeelRegistry
   private let connections = ConnectionRegistry()
+  private let accounts: AccountBook
   private let metrics: MetricsRegistry
   private let heat: ThermalGovernor
   private let memory: MemoryGovernor
@@ -33,14 +34,15 @@ package struct Daemon: Service {
   ///   - listener: For apps; owned by the daemon from here on.
   ///   - adminListener: Who comes by it may do what concerns all users; owned likewise.
   ///   - metrics: What `/metrics` shows.
+  ///   - accounts: Whose share each peer's requests count into.
   ///   - environment: Where systemd may say how memory pressure is watched.
   ///   - availableBytes: Memory that is free for new work; by default what the kernel tells.
   ///   - makeEngine: Called when the daemon runs, and again by later requests while it throws.
   package init(
     configuration: DaemonConfiguration = .init(), listener: Listener,
     adminListener: Listener? = nil, logger: Logger, metrics: MetricsRegistry = MetricsRegistry(),
-    environment: [String: String] = [:], availableBytes: (@Sendable () -> Int?)? = nil,
-    makeEngine: @escaping EngineFactory
+    accounts: AccountBook = AccountBook(), environment: [String: String] = [:],
+    availableBytes: (@Sendable () -> Int?)? = nil, makeEngine: @escaping EngineFactory
   ) {
     let activity = EngineActivity()
     let watch = EngineWatch(activity: activity)
@@ -53,6 +55,7 @@ package struct Daemon: Service {
     self.listener = listener
     self.adminListener = adminListener
     self.logger = logger
+    self.accounts = accounts
     model = ResidentModel(
       logger: logger, retryInterval: configuration.modelRetryInterval
     ) {
@@ -155,7 +158,8 @@ package struct Daemon: Service {
   private func handle(_ connection: Connection, _ http: HTTP1Channel, isAdmin: Bool) async {
     let channel = connection.channel
     do {
-      connections.add(channel, try await Peer.read(from: channel, isAdmin: isAdmin))
+      connections.add(
+        channel, try await Peer.read(from: channel, isAdmin: isAdmin, accounts: accounts))
     } catch {
       logger.error("a connection without credentials", metadata: ["error": "\(error)"])
       try? await channel.close()

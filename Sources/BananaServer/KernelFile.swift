@@ -11,22 +11,26 @@ enum KernelFile {
 
   /// The text without white space around it, or nil where it cannot be read or is no UTF-8.
   static func text(_ path: String) -> String? {
+    bytes(path, upTo: maximumBytes).flatMap { String(validating: $0, as: UTF8.self)?.trimmed }
+  }
+
+  /// The first `limit` bytes of a file, or nil where it cannot be read.
+  static func bytes(_ path: String, upTo limit: Int) -> [UInt8]? {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { return nil }
     defer { close(descriptor) }
-    var bytes = [UInt8](repeating: 0, count: maximumBytes)
-    var count = 0
-    while count < maximumBytes {
-      let got = bytes.withUnsafeMutableBytes { buffer in
-        read(descriptor, buffer.baseAddress! + count, maximumBytes - count)
+    var bytes: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: min(limit, maximumBytes))
+    while bytes.count < limit {
+      let got = buffer.withUnsafeMutableBytes {
+        read(descriptor, $0.baseAddress, min($0.count, limit - bytes.count))
       }
       if got < 0, errno == EINTR { continue }
       guard got >= 0 else { return nil }
       if got == 0 { break }
-      count += got
+      bytes += buffer[..<got]
     }
-    guard let text = String(validating: bytes[..<count], as: UTF8.self) else { return nil }
-    return text.trimmed
+    return bytes
   }
 
   /// The decimal number that is all of the file's text.

@@ -11,7 +11,8 @@ import Testing
     after seconds: Double = 0
   ) -> FairQueue<String>.Item {
     .init(
-      id: id, uid: uid, priority: priority, work: work, arrival: start + .seconds(seconds),
+      id: id, account: .user(uid), priority: priority, work: work,
+      arrival: start + .seconds(seconds),
       element: id)
   }
 
@@ -45,9 +46,9 @@ import Testing
   func sharesWorkWithin10Percent(_ seed: UInt64) {
     var random = SeededGenerator(seed: seed)
     var queue = FairQueue<String>(ageing: .seconds(1_000_000))
-    var done: [UInt32: Double] = [:]
+    var done: [Account: Double] = [:]
     func refill() {
-      for uid in 1...4 as ClosedRange<UInt32> where queue.count(of: uid) < Int(uid) * 3 {
+      for uid in 1...4 as ClosedRange<UInt32> where queue.count(of: .user(uid)) < Int(uid) * 3 {
         // The higher the uid, the larger the jobs and the more of them.
         let work = Double.random(in: 1...10, using: &random) * Double(uid)
         queue.append(Self.item("x", uid: uid, work: work))
@@ -55,7 +56,7 @@ import Testing
     }
     for _ in 0..<4000 {
       refill()
-      if let item = queue.popNext(now: Self.start) { done[item.uid, default: 0] += item.work }
+      if let item = queue.popNext(now: Self.start) { done[item.account, default: 0] += item.work }
     }
     let shares = done.values.map { $0 / (done.values.reduce(0, +) / 4) }
     #expect(shares.count == 4 && shares.allSatisfy { abs($0 - 1) < 0.1 }, "\(shares)")
@@ -125,9 +126,9 @@ import Testing
     ])
     #expect(queue.remove("nobody") == nil)
     #expect(queue.popNext(now: Self.start)?.id == "a0")
-    queue.refund(9, to: 1)
+    queue.refund(9, to: .user(1))
     #expect(queue.remove("b0") == "b0")
-    #expect(queue.count == 2 && queue.count(of: 2) == 1)
+    #expect(queue.count == 2 && queue.count(of: .user(2)) == 1)
     #expect(Self.drain(queue) == ["a1", "b1"])
   }
 }

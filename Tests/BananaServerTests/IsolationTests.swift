@@ -18,9 +18,10 @@ import Testing
   /// A daemon that all users may connect to.
   private static func serving(
     _ engine: FakeEngine, _ configuration: DaemonConfiguration = .init(),
-    _ body: (TestDaemon) async throws -> Void
+    accounts: AccountBook = .ofStrangers, _ body: (TestDaemon) async throws -> Void
   ) async throws {
-    try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
+    try await TestDaemon.serving(engine, configuration: configuration, accounts: accounts) {
+      daemon async throws in
       #expect(chmod(daemon.socketPath, 0o666) == 0)
       try await body(daemon)
     }
@@ -183,6 +184,36 @@ import Testing
       #expect(try await daemon.begin("c").answer().code == "busy")
       engine.release()
       for client in clients { #expect(try await client.answer().status == 200) }
+    }
+  }
+
+  /// Many uids are one account: those that a user was given, and those that nobody knows. What
+  /// belongs to one of them stays hidden from the others.
+  @Test func countsUidsOfOneAccountTogether() async throws {
+    try await TemporaryFolder.with { folder async throws in
+      let path = folder + "/subuid"
+      try Data("\(Self.ann):200000:65536\n".utf8).write(to: URL(filePath: path))
+      let known = [Self.ann, Self.ben]
+      let users = UserDatabase(
+        user: { known.contains($0) ? .user($0) : .nobody }, userNamed: { _ in .nobody })
+      let accounts = AccountBook(users: users, subordinateFile: path)
+      let quotas = Quotas(requestsPerMinute: 1, concurrentJobs: 0, queueShare: 0, pixelsPerDay: 0)
+      try await Self.serving(FakeEngine(), .init(quotas: quotas), accounts: accounts) {
+        daemon async throws in
+        let (sub, stranger) = (UInt32(200_000), UInt32(300_000))
+        #expect(
+          try await daemon.begin("a", #""store":true"#, uid: sub).answer().status == 200)
+        for uid in [Self.ann, sub, sub + 65_535] {
+          let refused = try await daemon.begin("a", uid: uid).answer()
+          #expect(refused.status == 429 && refused.body.contains("User \(Self.ann) has sent its"))
+        }
+        #expect(try await daemon.jobs(uid: sub).map(\.uid) == [sub])
+        for uid in [Self.ann, sub + 1] { #expect(try await daemon.jobs(uid: uid).isEmpty) }
+        #expect(try await daemon.begin("b", uid: Self.ben).answer().status == 200)
+        #expect(try await daemon.begin("c", uid: stranger).answer().status == 200)
+        let refused = try await daemon.begin("c", uid: stranger + 7).answer()
+        #expect(refused.body.contains("The account of all users that are not in the user database"))
+      }
     }
   }
 }

@@ -11,32 +11,34 @@ import Testing
   @Test func countsRequestsByTheMinute() throws {
     var book = QuotaBook()
     let quotas = Quotas(requestsPerMinute: 6, concurrentJobs: 0, queueShare: 0, pixelsPerDay: 0)
-    for _ in 0..<6 { try book.charge(1, pixels: 1, holding: free, quotas, now: start) }
+    for _ in 0..<6 { try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start) }
     let refusal = #expect(throws: QuotaRefusal.self) {
-      try book.charge(1, pixels: 1, holding: free, quotas, now: start)
+      try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start)
     }
-    #expect(refusal == QuotaRefusal(quota: .requestsPerMinute(6), uid: 1, retryAfterSeconds: 10))
+    #expect(
+      refusal
+        == QuotaRefusal(quota: .requestsPerMinute(6), account: .user(1), retryAfterSeconds: 10))
     // Another user has a quota of its own, and this one's comes back.
-    try book.charge(2, pixels: 1, holding: free, quotas, now: start)
-    try book.charge(1, pixels: 1, holding: free, quotas, now: start + .seconds(10))
+    try book.charge(.user(2), pixels: 1, holding: free, quotas, now: start)
+    try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start + .seconds(10))
     #expect(throws: QuotaRefusal.self) {
-      try book.charge(1, pixels: 1, holding: free, quotas, now: start + .seconds(11))
+      try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start + .seconds(11))
     }
   }
 
   @Test func countsPixelsByTheDay() throws {
     var book = QuotaBook()
     let quotas = Quotas(requestsPerMinute: 0, concurrentJobs: 0, queueShare: 0, pixelsPerDay: 100)
-    try book.charge(1, pixels: 100, holding: free, quotas, now: start)
+    try book.charge(.user(1), pixels: 100, holding: free, quotas, now: start)
     let refusal = #expect(throws: QuotaRefusal.self) {
-      try book.charge(1, pixels: 1, holding: free, quotas, now: start + .seconds(3600))
+      try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start + .seconds(3600))
     }
     #expect(refusal?.quota == .pixelsPerDay(100))
     #expect(refusal?.retryAfterSeconds == 82_800)
     // What was not drawn does not count, and a day later nothing does.
-    book.refund(1, pixels: 60)
-    try book.charge(1, pixels: 60, holding: free, quotas, now: start + .seconds(3600))
-    try book.charge(1, pixels: 100, holding: free, quotas, now: start + .seconds(86_400))
+    book.refund(.user(1), pixels: 60)
+    try book.charge(.user(1), pixels: 60, holding: free, quotas, now: start + .seconds(3600))
+    try book.charge(.user(1), pixels: 100, holding: free, quotas, now: start + .seconds(86_400))
   }
 
   @Test func limitsWhatOneUserHolds() throws {
@@ -45,21 +47,21 @@ import Testing
     holding.waitingJobs = 5
     let share = Quotas(requestsPerMinute: 0, concurrentJobs: 0, queueShare: 0.5, pixelsPerDay: 0)
     #expect(
-      throws: QuotaRefusal(quota: .queueShare(5), uid: 1, retryAfterSeconds: 3)
-    ) { try book.charge(1, pixels: 1, holding: holding, share, now: start) }
+      throws: QuotaRefusal(quota: .queueShare(5), account: .user(1), retryAfterSeconds: 3)
+    ) { try book.charge(.user(1), pixels: 1, holding: holding, share, now: start) }
     holding.unfinishedJobs = 7
     let concurrency = Quotas(
       requestsPerMinute: 0, concurrentJobs: 7, queueShare: 0, pixelsPerDay: 0)
     #expect(
-      throws: QuotaRefusal(quota: .concurrentJobs(7), uid: 1, retryAfterSeconds: 3)
-    ) { try book.charge(1, pixels: 1, holding: holding, concurrency, now: start) }
-    try book.charge(1, pixels: .max / 4, holding: holding, .off, now: start)
+      throws: QuotaRefusal(quota: .concurrentJobs(7), account: .user(1), retryAfterSeconds: 3)
+    ) { try book.charge(.user(1), pixels: 1, holding: holding, concurrency, now: start) }
+    try book.charge(.user(1), pixels: .max / 4, holding: holding, .off, now: start)
   }
 
   @Test func saysWhenItEnds() {
     let error = APIError(
       JobError.quotaExceeded(
-        QuotaRefusal(quota: .pixelsPerDay(9), uid: 1000, retryAfterSeconds: 3600)))
+        QuotaRefusal(quota: .pixelsPerDay(9), account: .user(1000), retryAfterSeconds: 3600)))
     #expect(error.code == .quotaExceeded)
     #expect(error.retryAfterSeconds == 3600)
     #expect(error.message.contains("User 1000 would draw more than its 9 pixels a day."))

@@ -16,22 +16,23 @@ package struct TestDaemon: Sendable {
   package static func serving<Result: Sendable>(
     _ engine: FakeEngine = FakeEngine(),
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
-    body: (TestDaemon) async throws -> Result
+    accounts: AccountBook = .ofStrangers, body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
     try await serving(
-      configuration: configuration, availableBytes: availableBytes, makeEngine: { engine },
-      body: body)
+      configuration: configuration, availableBytes: availableBytes, accounts: accounts,
+      makeEngine: { engine }, body: body)
   }
 
   /// Likewise with a factory.
   package static func serving<Result: Sendable>(
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
-    makeEngine: @escaping EngineFactory, body: (TestDaemon) async throws -> Result
+    accounts: AccountBook = .ofStrangers, makeEngine: @escaping EngineFactory,
+    body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
     try await TemporaryFolder.with { folder in
       let daemon = try TestDaemon(
         socketPath: folder + "/b.sock", configuration: configuration,
-        availableBytes: availableBytes, makeEngine: makeEngine)
+        availableBytes: availableBytes, accounts: accounts, makeEngine: makeEngine)
       do {
         let result = try await body(daemon)
         try await daemon.stop()
@@ -52,7 +53,7 @@ package struct TestDaemon: Sendable {
 
   package init(
     socketPath: String, configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
-    makeEngine: @escaping EngineFactory
+    accounts: AccountBook = .ofStrangers, makeEngine: @escaping EngineFactory
   ) throws {
     self.socketPath = socketPath
     adminSocketPath = socketPath + ".admin"
@@ -64,7 +65,8 @@ package struct TestDaemon: Sendable {
       path: socketPath, adminPath: adminSocketPath)
     daemon = Daemon(
       configuration: configuration, listener: listeners.app, adminListener: listeners.admin,
-      logger: logger, metrics: metrics, availableBytes: { availableBytes }, makeEngine: makeEngine)
+      logger: logger, metrics: metrics, accounts: accounts, availableBytes: { availableBytes },
+      makeEngine: makeEngine)
     let services = ServiceGroup(configuration: .init(services: [daemon], logger: logger))
     self.services = services
     running = Task { try await services.run() }
@@ -79,6 +81,14 @@ package struct TestDaemon: Sendable {
   package func stop() async throws {
     await beginStopping()
     try await running.value
+  }
+}
+
+extension AccountBook {
+  /// Each uid has an account of its own, whoever this machine knows.
+  package static var ofStrangers: AccountBook {
+    AccountBook(
+      users: UserDatabase(user: { .user($0) }, userNamed: { _ in .nobody }), subordinateFile: "")
   }
 }
 

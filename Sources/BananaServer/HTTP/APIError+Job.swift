@@ -35,7 +35,7 @@ extension APIError {
     let end = Date(timeIntervalSince1970: Double(UnixTime.now + refusal.retryAfterSeconds))
     self.init(
       .quotaExceeded,
-      "User \(refusal.uid) \(used). Try again in \(refusal.retryAfterSeconds) s, at "
+      "\(refusal.account) \(used). Try again in \(refusal.retryAfterSeconds) s, at "
         + "\(end.formatted(.iso8601)).", retryAfterSeconds: refusal.retryAfterSeconds)
   }
 

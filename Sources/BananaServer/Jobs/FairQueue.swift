@@ -10,7 +10,7 @@ package import BananaAPI
 package struct FairQueue<Element> {
   package struct Item {
     package var id: Job.ID
-    package var uid: UInt32
+    package var account: Account
     package var priority: JobPriority
     /// What it costs to draw, in any unit that is the same for all.
     package var work: Double
@@ -19,11 +19,11 @@ package struct FairQueue<Element> {
     fileprivate var sequence = 0
 
     package init(
-      id: Job.ID, uid: UInt32, priority: JobPriority, work: Double,
+      id: Job.ID, account: Account, priority: JobPriority, work: Double,
       arrival: ContinuousClock.Instant, element: Element
     ) {
       self.id = id
-      self.uid = uid
+      self.account = account
       self.priority = priority
       self.work = work
       self.arrival = arrival
@@ -38,7 +38,7 @@ package struct FairQueue<Element> {
   }
 
   private struct Place {
-    var uid: UInt32
+    var account: Account
     var index: Int
     var level: Int
     var virtualTime: Double
@@ -52,7 +52,7 @@ package struct FairQueue<Element> {
   /// How long a job waits until it counts as one priority better.
   package var ageing: Duration
   package private(set) var count = 0
-  private var lanes: [UInt32: Lane] = [:]
+  private var lanes: [Account: Lane] = [:]
   /// The virtual time at which the last job was taken.
   private var virtualTime = 0.0
   private var lastSequence = 0
@@ -64,7 +64,7 @@ package struct FairQueue<Element> {
   package var isEmpty: Bool { count == 0 }
 
   /// Jobs that this user waits for.
-  package func count(of uid: UInt32) -> Int { lanes[uid]?.items.count ?? 0 }
+  package func count(of account: Account) -> Int { lanes[account]?.items.count ?? 0 }
 
   package var elements: some Sequence<Element> {
     lanes.values.lazy.flatMap { $0.items.lazy.map(\.element) }
@@ -77,19 +77,19 @@ package struct FairQueue<Element> {
     var item = item
     lastSequence += 1
     item.sequence = lastSequence
-    var lane = lanes[item.uid] ?? Lane()
+    var lane = lanes[item.account] ?? Lane()
     if lane.items.isEmpty { lane.virtualTime = max(lane.virtualTime, virtualTime) }
     lane.items.append(item)
-    lanes[item.uid] = lane
+    lanes[item.account] = lane
     count += 1
   }
 
   /// Takes out a job that shall not be drawn.
   package mutating func remove(_ id: Job.ID) -> Element? {
-    for (uid, lane) in lanes {
+    for (account, lane) in lanes {
       guard let index = lane.items.firstIndex(where: { $0.id == id }) else { continue }
       count -= 1
-      return lanes[uid]?.items.remove(at: index).element
+      return lanes[account]?.items.remove(at: index).element
     }
     return nil
   }
@@ -111,51 +111,53 @@ package struct FairQueue<Element> {
     now: ContinuousClock.Instant, where isEligible: (Item, _ level: Int) -> Bool = { _, _ in true }
   ) -> Item? {
     var best: Place?
-    for (uid, lane) in lanes {
+    for (account, lane) in lanes {
       for (index, item) in lane.items.enumerated() {
         let place = Place(
-          uid: uid, index: index, level: level(item, now: now), virtualTime: lane.virtualTime,
+          account: account, index: index, level: level(item, now: now),
+          virtualTime: lane.virtualTime,
           sequence: item.sequence)
         if let best, !Place.isBefore(place, best) { continue }
         if isEligible(item, place.level) { best = place }
       }
     }
-    guard let best, var lane = lanes[best.uid] else { return nil }
+    guard let best, var lane = lanes[best.account] else { return nil }
     let item = lane.items.remove(at: best.index)
     count -= 1
     virtualTime = max(virtualTime, lane.virtualTime)
     lane.virtualTime += item.work
-    lanes[best.uid] = lane
+    lanes[best.account] = lane
     return item
   }
 
   /// Gives a user back what was charged for work that was not done.
-  package mutating func refund(_ work: Double, to uid: UInt32) {
-    lanes[uid]?.virtualTime -= work
+  package mutating func refund(_ work: Double, to account: Account) {
+    lanes[account]?.virtualTime -= work
   }
 
   /// The ids in the order in which they would be taken if none came any more.
   package func order(now: ContinuousClock.Instant) -> [Job.ID] {
     var waiting = lanes.filter { !$0.value.items.isEmpty }
-    for uid in waiting.keys {
+    for account in waiting.keys {
       // From the last to the first, so that taking one is cheap.
-      waiting[uid]?.items.sort {
+      waiting[account]?.items.sort {
         (level($0, now: now), $0.sequence) > (level($1, now: now), $1.sequence)
       }
     }
     var order: [Job.ID] = []
     order.reserveCapacity(count)
     while !waiting.isEmpty {
-      let places = waiting.map { uid, lane in
+      let places = waiting.map { account, lane in
         Place(
-          uid: uid, index: 0, level: level(lane.items[lane.items.count - 1], now: now),
+          account: account, index: 0, level: level(lane.items[lane.items.count - 1], now: now),
           virtualTime: lane.virtualTime, sequence: lane.items[lane.items.count - 1].sequence)
       }
-      guard let uid = places.min(by: Place.isBefore)?.uid, var lane = waiting[uid] else { break }
+      guard let account = places.min(by: Place.isBefore)?.account, var lane = waiting[account]
+      else { break }
       let item = lane.items.removeLast()
       order.append(item.id)
       lane.virtualTime += item.work
-      waiting[uid] = lane.items.isEmpty ? nil : lane
+      waiting[account] = lane.items.isEmpty ? nil : lane
     }
     return order
   }

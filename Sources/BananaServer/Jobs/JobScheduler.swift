@@ -86,7 +86,7 @@ package actor JobScheduler {
     job.timer = submission.deadlineSeconds.map { startTimer(id, seconds: $0) }
     queue.append(
       .init(
-        id: id, uid: job.uid, priority: submission.priority, work: job.work,
+        id: id, account: job.account, priority: submission.priority, work: job.work,
         arrival: job.submitted, element: job))
     if isDrawing { announcePositions() } else { drawNext() }
     return Job(id: id, events: events)
@@ -98,13 +98,13 @@ package actor JobScheduler {
       throw .busy(waitingJobs: queue.count, retryAfterSeconds: secondsUntilRoom)
     }
     guard !job.submission.peer.isExemptFromQuotas else { return }
-    let waiting = queue.count(of: job.uid)
+    let waiting = queue.count(of: job.account)
     let holding = QuotaBook.Holding(
-      waitingJobs: waiting, unfinishedJobs: waiting + running.count { $0.uid == job.uid },
+      waitingJobs: waiting, unfinishedJobs: waiting + running.count { $0.account == job.account },
       queueCapacity: configuration.waitingJobs, secondsUntilRoom: secondsUntilRoom)
     do throws(QuotaRefusal) {
       try quotas.charge(
-        job.uid, pixels: job.pixels, holding: holding, configuration.quotas, now: job.submitted)
+        job.account, pixels: job.pixels, holding: holding, configuration.quotas, now: job.submitted)
     } catch { throw .quotaExceeded(error) }
   }
 
@@ -350,7 +350,7 @@ package actor JobScheduler {
       close(job, .success(job.submission.answer(pictures, facts)))
     case .failure(let error):
       let done = job.tracker?.fraction ?? 0
-      queue.refund(job.work * (1 - done), to: job.uid)
+      queue.refund(job.work * (1 - done), to: job.account)
       close(job, .failure(error == .cancelled ? job.stop.value ?? .engine(error) : .engine(error)))
     }
   }
@@ -365,13 +365,13 @@ package actor JobScheduler {
       info.state = .failed
       info.error = error
       code = error.code.rawValue
-      quotas.refund(job.uid, pixels: job.pixels)
+      quotas.refund(job.account, pixels: job.pixels)
     }
     metrics.count(.outcomes, ["code": code])
     if job.submission.isStored {
       let keeps = configuration.resultSeconds
       store.keep(
-        .init(info: info, outcome: outcome, ends: .now + .seconds(keeps)),
+        .init(account: job.account, info: info, outcome: outcome, ends: .now + .seconds(keeps)),
         maximumBytes: configuration.resultBytes)
       Task { [weak self] in
         try? await Task.sleep(for: .seconds(keeps))

@@ -20,6 +20,7 @@ struct QueuedJob: Sendable {
 
   var request: PictureRequest { submission.request }
   var uid: UInt32 { submission.peer.uid }
+  var account: Account { submission.peer.account }
 
   /// What it costs: denoising steps over squares of 256 by 256 pixels.
   var work: Double {

@@ -1,4 +1,4 @@
-/// How much one user may ask for. Zero switches a quota off.
+/// How much one account may ask for. Zero switches a quota off.
 package struct Quotas: Sendable, Equatable {
   package var requestsPerMinute: Int
   /// Jobs that are not done yet.
@@ -33,17 +33,17 @@ package struct QuotaRefusal: Error, Sendable, Equatable {
   }
 
   package var quota: Quota
-  package var uid: UInt32
+  package var account: Account
   package var retryAfterSeconds: Int
 
-  package init(quota: Quota, uid: UInt32, retryAfterSeconds: Int) {
+  package init(quota: Quota, account: Account, retryAfterSeconds: Int) {
     self.quota = quota
-    self.uid = uid
+    self.account = account
     self.retryAfterSeconds = retryAfterSeconds
   }
 }
 
-/// What users have used of their quotas.
+/// What accounts have used of their quotas.
 package struct QuotaBook {
   /// What a user has at the moment beside what is written here.
   package struct Holding {
@@ -64,7 +64,7 @@ package struct QuotaBook {
     }
   }
 
-  private struct Account {
+  private struct Usage {
     /// A bucket of requests that fills up within a minute.
     var requests: Double
     var filled: ContinuousClock.Instant
@@ -74,17 +74,19 @@ package struct QuotaBook {
   }
 
   private static let day = Duration.seconds(86_400)
-  private var accounts: [UInt32: Account] = [:]
+  private var usages: [Account: Usage] = [:]
 
   package init() {}
 
   /// Charges a user for a request, unless one of the quotas is used up.
   package mutating func charge(
-    _ uid: UInt32, pixels: Int, holding: Holding, _ quotas: Quotas, now: ContinuousClock.Instant
+    _ account: Account, pixels: Int, holding: Holding, _ quotas: Quotas,
+    now: ContinuousClock.Instant
   ) throws(QuotaRefusal) {
     func refuse(_ quota: QuotaRefusal.Quota, _ seconds: Double) throws(QuotaRefusal) {
       throw QuotaRefusal(
-        quota: quota, uid: uid, retryAfterSeconds: Int(min(max(seconds.rounded(.up), 1), 86_400)))
+        quota: quota, account: account,
+        retryAfterSeconds: Int(min(max(seconds.rounded(.up), 1), 86_400)))
     }
     let share = max(Int(Double(holding.queueCapacity) * quotas.queueShare), 1)
     if quotas.queueShare > 0, holding.waitingJobs >= share {
@@ -93,39 +95,39 @@ package struct QuotaBook {
     if quotas.concurrentJobs > 0, holding.unfinishedJobs >= quotas.concurrentJobs {
       try refuse(.concurrentJobs(quotas.concurrentJobs), Double(holding.secondsUntilRoom))
     }
-    var account = account(of: uid, quotas, now: now)
-    if quotas.requestsPerMinute > 0, account.requests < 1 {
-      let seconds = (1 - account.requests) * 60 / Double(quotas.requestsPerMinute)
+    var usage = usage(of: account, quotas, now: now)
+    if quotas.requestsPerMinute > 0, usage.requests < 1 {
+      let seconds = (1 - usage.requests) * 60 / Double(quotas.requestsPerMinute)
       try refuse(.requestsPerMinute(quotas.requestsPerMinute), seconds)
     }
-    if quotas.pixelsPerDay > 0, account.pixels + pixels > quotas.pixelsPerDay {
-      try refuse(.pixelsPerDay(quotas.pixelsPerDay), (Self.day - (now - account.dayBegan)).seconds)
+    if quotas.pixelsPerDay > 0, usage.pixels + pixels > quotas.pixelsPerDay {
+      try refuse(.pixelsPerDay(quotas.pixelsPerDay), (Self.day - (now - usage.dayBegan)).seconds)
     }
-    account.requests -= 1
-    account.pixels += pixels
-    accounts[uid] = account
+    usage.requests -= 1
+    usage.pixels += pixels
+    usages[account] = usage
   }
 
   /// Gives pixels back that were not drawn.
-  package mutating func refund(_ uid: UInt32, pixels: Int) {
-    guard let drawn = accounts[uid]?.pixels else { return }
-    accounts[uid]?.pixels = max(drawn - pixels, 0)
+  package mutating func refund(_ account: Account, pixels: Int) {
+    guard let drawn = usages[account]?.pixels else { return }
+    usages[account]?.pixels = max(drawn - pixels, 0)
   }
 
-  private mutating func account(
-    of uid: UInt32, _ quotas: Quotas, now: ContinuousClock.Instant
-  ) -> Account {
-    if accounts.count > 4096 { accounts = accounts.filter { now - $0.value.dayBegan < Self.day } }
+  private mutating func usage(
+    of account: Account, _ quotas: Quotas, now: ContinuousClock.Instant
+  ) -> Usage {
+    if usages.count > 4096 { usages = usages.filter { now - $0.value.dayBegan < Self.day } }
     let full = Double(quotas.requestsPerMinute)
-    guard var account = accounts[uid] else {
-      return Account(requests: full, filled: now, dayBegan: now)
+    guard var usage = usages[account] else {
+      return Usage(requests: full, filled: now, dayBegan: now)
     }
-    if now - account.dayBegan >= Self.day {
-      account.pixels = 0
-      account.dayBegan = now
+    if now - usage.dayBegan >= Self.day {
+      usage.pixels = 0
+      usage.dayBegan = now
     }
-    account.requests = min(account.requests + (now - account.filled).seconds * full / 60, full)
-    account.filled = now
-    return account
+    usage.requests = min(usage.requests + (now - usage.filled).seconds * full / 60, full)
+    usage.filled = now
+    return usage
   }
 }

@@ -3,6 +3,7 @@ import BananaAPI
 /// The answers of stored jobs, kept for a while within a bound of bytes.
 struct ResultStore {
   struct Entry {
+    var account: Account
     var info: JobInfo
     var outcome: Result<ImageGenerationResponse, JobError>
     var ends: ContinuousClock.Instant
@@ -19,14 +20,14 @@ struct ResultStore {
 
   func entry(_ id: Job.ID) -> Entry? { entries.first { $0.info.id == id } }
 
-  /// Keeps an answer; when there is no room, the oldest of the user that holds most go first.
+  /// Keeps an answer; when there is no room, the oldest of the account that holds most go first.
   mutating func keep(_ entry: Entry, maximumBytes: Int) {
     entries.append(entry)
     while entries.reduce(0, { $0 + $1.bytes }) > maximumBytes {
-      var bytes: [UInt32: Int] = [:]
-      for entry in entries { bytes[entry.info.uid, default: 0] += entry.bytes }
-      guard let uid = bytes.max(by: { $0.value < $1.value })?.key,
-        let index = entries.firstIndex(where: { $0.info.uid == uid })
+      var bytes: [Account: Int] = [:]
+      for entry in entries { bytes[entry.account, default: 0] += entry.bytes }
+      guard let account = bytes.max(by: { $0.value < $1.value })?.key,
+        let index = entries.firstIndex(where: { $0.account == account })
       else { return }
       entries.remove(at: index)
     }

@@ -12,10 +12,14 @@ package struct Peer: Sendable, Hashable {
   package var uid: UInt32
   /// Whether it came by the admin socket, which only root may open.
   package var isAdmin: Bool
+  /// Whose share its requests count into.
+  package var account: Account
 
-  package init(uid: UInt32, isAdmin: Bool) {
+  /// - Parameter account: Nil is the uid's own.
+  package init(uid: UInt32, isAdmin: Bool, account: Account? = nil) {
     self.uid = uid
     self.isAdmin = isAdmin
+    self.account = account ?? .user(uid)
   }
 
   /// Quotas are for apps, not for whoever runs the machine.
@@ -23,7 +27,9 @@ package struct Peer: Sendable, Hashable {
 
   /// The credentials with which the other end of `channel` connected (`SO_PEERCRED`, unix(7)).
   /// - Throws: What the kernel says when the channel is no connected Unix socket.
-  static func read(from channel: any Channel, isAdmin: Bool) async throws -> Peer {
+  static func read(
+    from channel: any Channel, isAdmin: Bool, accounts: AccountBook
+  ) async throws -> Peer {
     guard let socket = channel as? any SocketOptionProvider else {
       throw ChannelError.operationUnsupported
     }
@@ -31,7 +37,8 @@ package struct Peer: Sendable, Hashable {
     let credentials: Credentials = try await socket.unsafeGetSocketOption(
       level: .socket, name: .init(rawValue: SO_PEERCRED)
     ).get()
-    return Peer(uid: credentials.uid, isAdmin: isAdmin)
+    return Peer(
+      uid: credentials.uid, isAdmin: isAdmin, account: await accounts.account(of: credentials.uid))
   }
 
   private struct Credentials: Sendable {
