@@ -5,8 +5,8 @@ import Synchronization
 ///
 /// A uid that `/etc/subuid` gives to a user counts as that user; one that the user database does
 /// not know counts, with all others of the kind, as `Account.unknown`; every other is itself, and
-/// root always is. What was found is remembered: the user database, which may be slow, is asked on a
-/// thread of its own, and never again for a user that was seen lately.
+/// root always is. What was found is remembered: the user database, which may be slow, is asked on
+/// a thread of its own, and never again for a user that was seen lately.
 package final class AccountBook: Sendable {
   private struct Entry {
     var account: Account

@@ -1,4 +1,4 @@
-// struct stat: the first module that the compiler finds it in, as Dispatch is linked.
+// struct stat: whichever module the compiler finds it in first, which varies.
 import CDispatch
 
 #if canImport(Glibc)

@@ -1,3 +1,5 @@
+// struct stat: whichever module the compiler finds it in first, which varies.
+import CDispatch
 private import CSystemd
 package import Logging
 
