@@ -163,8 +163,9 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "BananaAPI", "BananaSDK", "BananaServer", "Imaging", "TensorTypes", "Text", "Weights",
-        product("HummingbirdCore", "hummingbird"), product("NIOCore", "swift-nio"),
+        "BananaAPI", "BananaSDK", "BananaServer", "CPUBackend", "Diffusion", "Imaging",
+        "TensorTypes", "Text", "Weights", product("HummingbirdCore", "hummingbird"),
+        product("NIOCore", "swift-nio"),
       ], path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
     .executableTarget(
       name: "banana-fuzz", dependencies: ["FuzzTargets"], path: "Tests/banana-fuzz",

@@ -96,15 +96,15 @@ struct EditOptions: ParsableArguments {
       valueName: "file"))
   var mask: String?
 
-  @Option(help: "How much of --image is drawn anew, above 0 and at most 1.")
+  @Option(help: "How much of --image is drawn anew, 0.001 to 1.")
   var strength: Double?
 
   func validate() throws {
     if image == nil, mask != nil || strength != nil {
       throw ValidationError("--mask and --strength are for --image: name the picture to change.")
     }
-    if let strength, !(strength > 0 && strength <= 1) {
-      throw ValidationError("--strength must be above 0 and at most 1.")
+    if let strength, !(0.001...1).contains(strength) {
+      throw ValidationError("--strength must be between 0.001 and 1.")
     }
   }
 

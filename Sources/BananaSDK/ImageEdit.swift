@@ -17,7 +17,7 @@ public struct ImageEdit: Sendable, Equatable {
   /// A PNG file of the image's size: what is clear in it is drawn anew, the rest is kept. Nil
   /// changes the whole image.
   public var mask: Data?
-  /// How much is drawn anew, above 0 and at most 1; 1 keeps nothing. Nil is the daemon's default.
+  /// How much is drawn anew, 0.001 to 1; 1 keeps nothing. Nil is the daemon's default.
   public var strength: Double?
 
   /// A change of `image` as `request` describes it; a nil mask changes all of it.

@@ -13,10 +13,13 @@ package final class CPUExecutable: Executable {
   init(plan: Plan, weights: CPUWeights) throws(ExecutionError) {
     var lowering = Lowering(plan: plan, weights: weights)
     for node in plan.graph.nodes { try lowering.lower(node) }
+    for step in lowering.steps where step.taskCount > WorkerPool.mostTasks {
+      throw .unsupported(op: step.name, reason: "it is too large, \(step.taskCount) tasks")
+    }
     self.plan = plan
     self.weights = weights
     steps = lowering.steps
-    scratch = Scratch(lowering.needs, threadCount: weights.backend.threadCount)
+    scratch = try Scratch(lowering.needs, threadCount: weights.backend.threadCount)
   }
 
   package var peakBytes: Int { plan.arenaBytes + scratch.byteCount }

@@ -67,7 +67,7 @@ final class CPUWeights: BoundWeights {
   func vector(_ reference: WeightReference) throws(ExecutionError) -> UnsafePointer<Float> {
     if let bound = vectors[reference] { return bound }
     let stored = try weight(reference)
-    let buffer = makeBuffer(floats: reference.shape.count)
+    let buffer = try makeBuffer(floats: reference.shape.count)
     if let storage = plainStorage(stored.format) {
       banana_widen(try bytes(stored, reference), storage, reference.shape.count, buffer)
     } else {
@@ -107,7 +107,7 @@ final class CPUWeights: BoundWeights {
     _ stored: StoredWeight, _ reference: WeightReference, _ n: Int, _ k: Int
   ) throws(ExecutionError) -> BoundMatrix {
     let w = try bytes(stored, reference).assumingMemoryBound(to: Int8.self)
-    let buffer = makeBuffer(floats: BlockLayout.blocks(of: n) * BlockLayout.outputs)
+    let buffer = try makeBuffer(floats: BlockLayout.blocks(of: n) * BlockLayout.outputs)
     let initial = UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: Int32.self)
     backend.kernels.pointee.linear_int8_initial(w, Int32(n), Int32(k), initial)
     return .int8(w, scales: try scales(stored, reference), initial: initial)
@@ -117,7 +117,7 @@ final class CPUWeights: BoundWeights {
     _ stored: StoredWeight, _ reference: WeightReference, _ n: Int, _ k: Int
   ) throws(ExecutionError) -> UnsafePointer<Float> {
     let data = try bytes(stored, reference)
-    let buffer = makeBuffer(floats: BlockLayout.blocks(of: n) * BlockLayout.outputs * k)
+    let buffer = try makeBuffer(floats: BlockLayout.blocks(of: n) * BlockLayout.outputs * k)
     switch stored.format {
     case .int8:
       banana_pack_int8(
@@ -153,8 +153,8 @@ final class CPUWeights: BoundWeights {
     return base
   }
 
-  private func makeBuffer(floats: Int) -> UnsafeMutablePointer<Float> {
-    let buffer = HostBuffer(byteCount: floats * 4)
+  private func makeBuffer(floats: Int) throws(ExecutionError) -> UnsafeMutablePointer<Float> {
+    let buffer = try HostBuffer(planned: floats * 4)
     buffers.append(buffer)
     guard let base = buffer.floats.baseAddress else { preconditionFailure("no memory") }
     return base

@@ -107,7 +107,7 @@ struct Lowering {
 
   private mutating func lower(_ op: Rotary, _ node: Node) throws(ExecutionError) {
     append(
-      RotaryStep(
+      try RotaryStep(
         op, shape: node.result.shape, weight: try op.weight.map(weights.vector),
         source: offset(node.operands[0]), target: offset(node.result), kernels))
   }

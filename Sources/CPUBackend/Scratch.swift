@@ -1,3 +1,4 @@
+import Execution
 import TensorTypes
 
 /// What the steps of a plan need beside the arena: the largest of each step's needs.
@@ -30,13 +31,13 @@ final class Scratch {
   private let workerStride: Int
   private let buffer: HostBuffer
 
-  init(_ needs: ScratchNeeds, threadCount: Int) {
+  init(_ needs: ScratchNeeds, threadCount: Int) throws(ExecutionError) {
     // Kernels may read a vector past the last element that they use.
     func padded(_ bytes: Int) -> Int { (bytes + 127) / 64 * 64 }
     let parts = [needs.operandBytes, needs.scaleCount * 4, needs.sumCount * 4].map(padded)
     workerStride = padded(needs.workerBytes)
     byteCount = parts.reduce(0, +) + workerStride * threadCount
-    buffer = HostBuffer(byteCount: byteCount)
+    buffer = try HostBuffer(planned: byteCount)
     guard let base = buffer.bytes.baseAddress else { preconditionFailure("no memory") }
     operand = base.assumingMemoryBound(to: UInt8.self)
     scales = (base + parts[0]).assumingMemoryBound(to: Float.self)

@@ -13,8 +13,10 @@ import Synchronization
 /// between the steps of a run, and then sleep, so that an idle or a crowded machine is left alone.
 /// Nothing is allocated by a run.
 package final class WorkerPool: Sendable {
-  /// Threads, the caller's included.
+  /// Threads, the caller's included; fewer than were asked for where the system has no more.
   package let threadCount: Int
+  /// The most tasks that a step may have.
+  static let mostTasks = Int(PoolState.fieldMask)
   private let state: PoolState
   /// Those of the pool's own.
   let threads: [pthread_t]
@@ -22,10 +24,17 @@ package final class WorkerPool: Sendable {
   /// - Parameter threadCount: At least 1; 1 starts no thread.
   package init(threadCount: Int) {
     precondition(threadCount >= 1, "a pool needs a thread")
-    self.threadCount = threadCount
     let state = PoolState(activeThreads: threadCount)
     self.state = state
-    threads = (1..<max(threadCount, 1)).map { startThread(state, index: $0) }
+    var threads: [pthread_t] = []
+    while threads.count + 1 < threadCount,
+      let thread = startThread(state, index: threads.count + 1)
+    {
+      threads.append(thread)
+    }
+    self.threads = threads
+    self.threadCount = threads.count + 1
+    state.limitThreads(to: threads.count + 1)
   }
 
   deinit {
@@ -48,8 +57,9 @@ package final class WorkerPool: Sendable {
   }
 }
 
-private func startThread(_ state: PoolState, index: Int) -> pthread_t {
-  let start = ThreadStart(state: state, index: index)
+/// Nil when the system, or the service's limit, has no thread left.
+private func startThread(_ state: PoolState, index: Int) -> pthread_t? {
+  let start = Unmanaged.passRetained(ThreadStart(state: state, index: index))
   var thread = pthread_t()
   let code = pthread_create(
     &thread, nil,
@@ -58,8 +68,11 @@ private func startThread(_ state: PoolState, index: Int) -> pthread_t {
       _ = banana_flush_denormals()
       start.state.work(as: start.index)
       return nil
-    }, Unmanaged.passRetained(start).toOpaque())
-  precondition(code == 0, "cannot start a thread: error \(code)")
+    }, start.toOpaque())
+  guard code == 0 else {
+    start.release()
+    return nil
+  }
   return thread
 }
 
@@ -92,7 +105,7 @@ private final class PoolState: @unchecked Sendable {
   private let limitRaised = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
   private static let fieldBits: UInt64 = 20
-  private static let fieldMask: UInt64 = 1 << fieldBits - 1
+  static let fieldMask: UInt64 = 1 << fieldBits - 1
   /// About 40 microseconds of pauses.
   private static let spins = 2_000
 

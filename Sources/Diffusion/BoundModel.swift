@@ -48,7 +48,7 @@ package final class BoundModel {
     let key = plans.key(network, batch: batch, tokens: tokens, peels: peels?.layout)
     let session = try cache.session(for: key) { () throws(ExecutionError) in
       compilationCount += 1
-      return Session(try boundWeights(network.component).compile(plans.plan(key)))
+      return try Session(boundWeights(network.component).compile(plans.plan(key)))
     }
     if let peels, let layout = key.peels { peels.write(to: session, layout) }
     return session

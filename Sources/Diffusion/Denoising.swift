@@ -15,6 +15,14 @@ package struct Subject {
   package var isTruncated: Bool { conditional.isTruncated }
   /// Places that a picture takes in the denoiser's batch.
   var copies: Int { unconditional == nil ? 1 : 2 }
+
+  /// What has to be equal for pictures to be drawn in one pass.
+  package struct Shape: Hashable, Sendable {
+    let tokens: Int
+    let copies: Int
+  }
+
+  package var shape: Shape { Shape(tokens: conditional.tokens, copies: copies) }
 }
 
 /// Pictures on their way from noise to latents, in one pass of the network a step.
@@ -64,10 +72,12 @@ package final class Denoising {
   /// Steps that are done.
   package private(set) var step = 0
 
+  /// - Throws: `GenerationError.unequalShapes`.
   init(
     _ pictures: [(subject: Subject, seed: UInt64)], _ schedule: NoiseSchedule,
     sampler: ModelManifest.Sampling.Sampler, networks: BoundModel, peels: PeelMix?
-  ) {
+  ) throws(GenerationError) {
+    guard Set(pictures.map { $0.subject.shape }).count == 1 else { throw .unequalShapes }
     self.networks = networks
     self.schedule = schedule
     self.sampler = sampler
@@ -171,9 +181,7 @@ package final class Denoising {
     let members = self.members.compactMap { $0 }
     let subjects = members.map(\.subject)
     let texts = subjects.map(\.conditional) + subjects.compactMap(\.unconditional)
-    precondition(
-      !texts.isEmpty && texts.allSatisfy { $0.tokens == texts[0].tokens }
-        && texts.count == members.count * subjects[0].copies, "pictures of unequal shapes")
+    precondition(!texts.isEmpty, "all pictures were taken out")
     let session = try networks.session(
       .denoiser, batch: texts.count, tokens: texts[0].tokens, peels: peels)
     session.write(texts.flatMap(\.pooled), to: "pooled")

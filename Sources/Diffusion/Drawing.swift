@@ -36,17 +36,20 @@ package struct SourcePicture: Sendable {
 }
 
 /// What the pictures of one pass share.
-package struct PassSettings: Sendable {
+package struct PassSettings: Equatable, Sendable {
+  /// Strengths that leave a sampler something to do.
+  package static let strengths: ClosedRange<Float> = 0.001...1
+
   /// Pixels on a side, one of the model's sizes.
   package var size: Int
   /// The model's default if nil.
   package var steps: Int?
-  /// How much of a source picture may change, above 0 and at most 1.
-  package var strength: Double
+  /// How much of a source picture may change, one of `strengths`.
+  package var strength: Float
   package var peels: [WeightedPeel]
 
   package init(
-    size: Int, steps: Int? = nil, strength: Double = 1, peels: [WeightedPeel] = []
+    size: Int, steps: Int? = nil, strength: Float = 1, peels: [WeightedPeel] = []
   ) {
     self.size = size
     self.steps = steps
@@ -62,6 +65,10 @@ package enum GenerationError: Error, CustomStringConvertible {
   /// The model is distilled and has guidance folded in.
   case fixedGuidance(Float)
   case peel(PeelError)
+  /// There are no falling noise levels for these numbers.
+  case noSchedule(steps: Int, shift: Float, strength: Float)
+  /// Pictures that cannot be drawn in one pass.
+  case unequalShapes
   /// The ranks of the peels that change one layer add up to too much.
   case excessiveRank(Int, maximum: Int)
   case execution(ExecutionError)
@@ -76,6 +83,12 @@ package enum GenerationError: Error, CustomStringConvertible {
     case .fixedGuidance(let guidance):
       "this model is distilled and has guidance built in; \(guidance) cannot be set. Leave "
         + "guidance out"
+    case .noSchedule(let steps, let shift, let strength):
+      "there are no noise levels for \(steps) steps with a strength of \(strength) and a shift of "
+        + "\(shift). Ask for fewer steps, or for a strength between "
+        + "\(PassSettings.strengths.lowerBound) and \(PassSettings.strengths.upperBound)"
+    case .unequalShapes:
+      "pictures of unequal shapes were put into one pass; ask for them one after another"
     case .peel(let error): "\(error)"
     case .excessiveRank(let rank, let maximum):
       "the peels have rank \(rank) together and at most \(maximum) is possible; use fewer of them"

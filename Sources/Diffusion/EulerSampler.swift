@@ -12,7 +12,7 @@ package enum EulerSampler {
     _ latents: UnsafeMutableBufferPointer<Float>, velocity: UnsafeBufferPointer<Float>,
     sigma: Float, nextSigma: Float
   ) {
-    precondition(latents.count == velocity.count && nextSigma < sigma)
+    precondition(latents.count == velocity.count)
     let delta = nextSigma - sigma
     for index in latents.indices { latents[index] += delta * velocity[index] }
   }

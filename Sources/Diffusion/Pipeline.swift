@@ -61,6 +61,8 @@ package final class Pipeline {
     if model.manifest.sampling.sampler == .consistency, guidance != 1 {
       throw .fixedGuidance(guidance)
     }
+    // Before other jobs are in the pass.
+    _ = try schedule(settings)
     let mix = try mix(of: settings.peels)
     return try execution { () throws(ExecutionError) in
       let conditional = try conditioner.encode(prompt, peels: mix)
@@ -76,17 +78,20 @@ package final class Pipeline {
   }
 
   /// Begins pictures, one a seed, that are drawn in the same passes.
-  /// - Precondition: The prompts have equal lengths, and all have guidance or none has.
+  /// - Throws: `GenerationError.unequalShapes` unless the subjects have equal shapes.
   package func begin(
     _ pictures: [(subject: Subject, seed: UInt64)], _ settings: PassSettings
   ) throws(GenerationError) -> Denoising {
+    try Denoising(
+      pictures, schedule(settings), sampler: model.manifest.sampling.sampler, networks: networks,
+      peels: mix(of: settings.peels))
+  }
+
+  private func schedule(_ settings: PassSettings) throws(GenerationError) -> NoiseSchedule {
     let sampling = model.manifest.sampling
-    let schedule = NoiseSchedule(
-      steps: settings.steps ?? sampling.steps, shift: Double(sampling.sigmaShift),
+    return try NoiseSchedule(
+      steps: settings.steps ?? sampling.steps, shift: sampling.sigmaShift,
       strength: settings.strength)
-    return Denoising(
-      pictures, schedule, sampler: sampling.sampler, networks: networks,
-      peels: try mix(of: settings.peels))
   }
 
   /// Pixels of latents `[token, channel]` in the denoiser's scale, with what a source keeps.

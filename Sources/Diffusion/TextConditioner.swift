@@ -62,7 +62,7 @@ final class TextConditioner {
 
   /// The length that so many tokens are padded to.
   static func length(of tokens: Int, maximumTokens: Int) -> Int {
-    lengths.first { $0 >= tokens } ?? maximumTokens
+    min(lengths.first { $0 >= tokens } ?? maximumTokens, maximumTokens)
   }
 
   private func hidden(

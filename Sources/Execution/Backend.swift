@@ -18,7 +18,8 @@ package protocol Backend: Sendable {
 package protocol BoundWeights: AnyObject {
   /// Compiles a plan against these weights.
   /// - Throws: `ExecutionError.weight` if one is missing, misshapen or malformed;
-  ///   `ExecutionError.unsupported` if the backend cannot run an op with these operands.
+  ///   `ExecutionError.unsupported` if the backend cannot run an op with these operands;
+  ///   `ExecutionError.outOfMemory`.
   func compile(_ plan: Plan) throws(ExecutionError) -> any Executable
 
   /// Bytes of memory that binding has taken beside the mapping.
@@ -35,16 +36,27 @@ package protocol Executable: AnyObject {
   func run(arena: UnsafeMutableRawBufferPointer) throws(ExecutionError)
 }
 
+extension HostBuffer {
+  /// Allocates what a plan needs.
+  package convenience init(planned byteCount: Int) throws(ExecutionError) {
+    do throws(OutOfMemory) { try self.init(allocating: byteCount) } catch {
+      throw .outOfMemory(error)
+    }
+  }
+}
+
 /// Why a plan could not be compiled or run.
 package enum ExecutionError: Error, CustomStringConvertible {
   case weight(WeightError)
   case unsupported(op: String, reason: String)
+  case outOfMemory(OutOfMemory)
   case deviceLost(reason: String)
 
   package var description: String {
     switch self {
     case .weight(let error): "\(error)"
     case .unsupported(let op, let reason): "\(op) cannot run on this backend: \(reason)"
+    case .outOfMemory(let error): "\(error)"
     case .deviceLost(let reason): "the device was lost: \(reason)"
     }
   }

@@ -9,9 +9,10 @@ package final class Session {
   private let inputs: [String: Value]
   private let outputs: [String: Value]
 
-  package init(_ executable: any Executable) {
+  /// - Throws: `ExecutionError.outOfMemory`.
+  package init(_ executable: any Executable) throws(ExecutionError) {
     self.executable = executable
-    arena = HostBuffer(byteCount: executable.plan.arenaBytes)
+    arena = try HostBuffer(planned: executable.plan.arenaBytes)
     let graph = executable.plan.graph
     inputs = Dictionary(uniqueKeysWithValues: graph.inputs.map { ($0.name, $0.value) })
     outputs = Dictionary(uniqueKeysWithValues: graph.outputs.map { ($0.name, $0.value) })

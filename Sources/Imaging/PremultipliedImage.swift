@@ -32,6 +32,7 @@ package struct PremultipliedImage: Equatable, Sendable {
       let alpha = min(max((given - lowest) * scale, 0), 1)
       color = color.limited(to: given) * (alpha / given)
       color.w = alpha
+      color.replace(with: 0, where: .!(color .> 0))
       return color.limited(to: alpha)
     }
   }

@@ -15,21 +15,27 @@ package final class HostBuffer: @unchecked Sendable {
   package let bytes: UnsafeMutableRawBufferPointer
   private let isMapped: Bool
 
-  /// Allocates `byteCount` zeroed bytes.
-  package init(byteCount: Int) {
+  /// Allocates `byteCount` zeroed bytes, which the system must have.
+  package convenience init(byteCount: Int) {
+    do throws(OutOfMemory) { try self.init(allocating: byteCount) } catch {
+      preconditionFailure("\(error)")
+    }
+  }
+
+  /// Allocates `byteCount` zeroed bytes: for what grows with a model or with a request.
+  /// - Throws: `OutOfMemory` when the system refuses them.
+  package init(allocating byteCount: Int) throws(OutOfMemory) {
     precondition(byteCount >= 0)
-    if byteCount >= Self.mappedFrom,
-      let address = mmap(
-        nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-      address != MAP_FAILED
-    {
-      bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
-      isMapped = true
-    } else {
+    isMapped = byteCount >= Self.mappedFrom
+    guard isMapped else {
       bytes = .allocate(byteCount: max(byteCount, 1), alignment: 64)
       bytes.initializeMemory(as: UInt8.self, repeating: 0)
-      isMapped = false
+      return
     }
+    let address = mmap(
+      nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let address, address != MAP_FAILED else { throw OutOfMemory(neededBytes: byteCount) }
+    bytes = UnsafeMutableRawBufferPointer(start: address, count: byteCount)
   }
 
   deinit {
@@ -38,4 +44,13 @@ package final class HostBuffer: @unchecked Sendable {
 
   /// The buffer seen as f32 values.
   package var floats: UnsafeMutableBufferPointer<Float> { bytes.bindMemory(to: Float.self) }
+}
+
+/// The system has refused memory.
+package struct OutOfMemory: Error, Equatable, CustomStringConvertible {
+  package let neededBytes: Int
+
+  package var description: String {
+    "the system refused \(neededBytes) bytes of memory. Ask for less, or stop other programs"
+  }
 }

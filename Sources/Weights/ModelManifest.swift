@@ -110,21 +110,20 @@ package struct ModelManifest: Decodable, Equatable, Sendable {
       return "\"latents\" has a mean that is not finite or a deviation that is not positive"
     }
     if !(1...1000 ~= sampling.steps) { return "\"steps\" is not in 1...1000" }
-    if !sampling.guidance.isFinite { return "\"guidance\" is not finite" }
+    if !(0...100 ~= sampling.guidance) { return "\"guidance\" is not in 0...100" }
     if sampling.sampler == .consistency, sampling.guidance != 1 {
       return "\"guidance\" is not 1, as the consistency sampler needs it"
     }
-    if !sampling.sigmaShift.isFinite || sampling.sigmaShift <= 0 {
-      return "\"sigmaShift\" is not positive"
-    }
+    // Beyond, the noise levels of many steps would be equal in f32.
+    if !(0.01...100 ~= sampling.sigmaShift) { return "\"sigmaShift\" is not in 0.01...100" }
     if let range = alphaRange {
-      guard range.count == 2, 0 <= range[0], range[0] < range[1], range[1] <= 1 else {
-        return "\"alphaRange\" is not two rising numbers in 0...1"
+      guard range.count == 2, 0 <= range[0], range[1] - range[0] >= 0.1, range[1] <= 1 else {
+        return "\"alphaRange\" is not two numbers in 0...1, the second 0.1 above the first or more"
       }
     }
     if !sizes.contains(nativeSize) { return "\"nativeSize\" is not in \"sizes\"" }
-    for size in sizes where size <= 0 || size > 65_536 || nativeSize % size != 0 {
-      return "the size \(size) does not divide \"nativeSize\" \(nativeSize)"
+    for size in sizes where size <= 0 || size > 16_384 || nativeSize % size != 0 {
+      return "the size \(size) is not in 1...16384 or does not divide \"nativeSize\" \(nativeSize)"
     }
     return nil
   }

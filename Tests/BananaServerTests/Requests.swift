@@ -2,6 +2,15 @@ import BananaAPI
 import BananaTesting
 import FoundationEssentials
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Lets all users connect.
+func chmodForAll(_ socketPath: String) -> Bool { chmod(socketPath, 0o666) == 0 }
+
 /// Requests for pictures, sent without waiting for the answer, and questions about jobs.
 extension TestDaemon {
   /// - Parameter fields: JSON members beside the prompt.
@@ -70,9 +79,9 @@ struct TestForm {
   }
 
   /// Sends it and reads the answer.
-  func post(to daemon: TestDaemon) async throws -> RawConnection.Answer {
+  func post(to daemon: TestDaemon, uid: UInt32? = nil) async throws -> RawConnection.Answer {
     let body = bytes + Array("--\(Self.boundary)--\r\n".utf8)
-    let connection = try RawConnection(daemon.socketPath)
+    let connection = try RawConnection(daemon.socketPath, uid: uid)
     try await connection.send(
       "POST \(Route.imageEdits) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         + "Content-Type: multipart/form-data; boundary=\(Self.boundary)\r\n"

@@ -12,7 +12,7 @@ func run(
   _ activations: ActivationFormat = .float32, ids: Int = 1, runs: Int = 1
 ) throws -> [[Float]] {
   let bound = backend.bind(weights, activations: activations)
-  let session = Session(try bound.compile(Planner.plan(graph)))
+  let session = try Session(bound.compile(Planner.plan(graph)))
   var generator = SeededGenerator(state: 7)
   for input in graph.inputs {
     if input.value.elementType == .int32 {

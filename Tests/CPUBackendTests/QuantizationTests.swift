@@ -66,7 +66,7 @@ import Weights
     )
     for level in CPUBackend.Level.available {
       let bound = CPUBackend(threadCount: 1, level: level).bind(store, activations: .int8)
-      let session = Session(try bound.compile(Planner.plan(g.build())))
+      let session = try Session(bound.compile(Planner.plan(g.build())))
       session.write(x, to: "x")
       try session.run()
       for name in ["y4", "y8"] {

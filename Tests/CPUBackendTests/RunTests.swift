@@ -91,7 +91,7 @@ private func smallNetwork(_ format: StorageFormat) throws -> (Graph, WeightStore
         let (graph, weights) = try smallNetwork(.int8)
         let backend = CPUBackend(threadCount: 2)
         let bound = backend.bind(weights, activations: isQuantized ? .int8 : .float32)
-        let session = Session(try bound.compile(Planner.plan(graph)))
+        let session = try Session(bound.compile(Planner.plan(graph)))
         try session.run()
         let before = banana_allocation_count()
         for _ in 0..<20 { try session.run() }

@@ -148,7 +148,7 @@ import Weights
     let pipeline = pipeline(try Goldens.sticker().model)
     let settings = PassSettings(size: 512, steps: 8)
     let source = try pipeline.draw(Drawing(prompt: "a red apple"), seeds: [1], settings)[0]
-    func distance(_ strength: Double) throws -> Float {
+    func distance(_ strength: Float) throws -> Float {
       let drawing = Drawing(
         prompt: "a green frog", source: SourcePicture(image: source, mask: nil))
       let picture = try pipeline.draw(

@@ -66,7 +66,7 @@ struct Goldens {
   ) throws -> Session {
     let plan = Planner.plan(graph(model.family).exposingTaps().fusingEpilogues())
     let weights = backend.bind(model.stores[component]!, activations: activations)
-    return Session(try weights.compile(plan))
+    return try Session(weights.compile(plan))
   }
 }
 

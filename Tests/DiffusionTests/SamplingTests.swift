@@ -23,14 +23,14 @@ import Testing
     #expect(Philox(seed: 4).normal(at: 0) != Philox(seed: 3).normal(at: 0))
   }
 
-  @Test func scheduleFallsFromOneToZero() {
+  @Test func scheduleFallsFromOneToZero() throws {
     for steps in [1, 2, 4, 50] {
-      let schedule = NoiseSchedule(steps: steps, shift: 3)
+      let schedule = try NoiseSchedule(steps: steps, shift: 3)
       #expect(schedule.sigmas.count == steps + 1)
       #expect(schedule.sigmas.first == 1 && schedule.sigmas.last == 0)
       #expect(zip(schedule.sigmas, schedule.sigmas.dropFirst()).allSatisfy { $0 > $1 })
     }
-    #expect(abs(NoiseSchedule(steps: 2, shift: 3).sigmas[1] - 0.75) < 1e-6)
+    #expect(abs(try NoiseSchedule(steps: 2, shift: 3).sigmas[1] - 0.75) < 1e-6)
   }
 
   @Test func streamsOfASeedDiffer() {
@@ -42,14 +42,43 @@ import Testing
     #expect(abs(Philox(seed: 7, stream: 3).normal(at: 1) - 0.42678168) < 1e-6)
   }
 
-  @Test func lessStrengthBeginsLaterAndTakesFewerSteps() {
-    #expect(
-      NoiseSchedule(steps: 8, shift: 3, strength: 1).sigmas
-        == NoiseSchedule(steps: 8, shift: 3).sigmas)
-    let half = NoiseSchedule(steps: 8, shift: 3, strength: 0.5)
-    #expect(half.steps == 4 && half.sigmas == Array(NoiseSchedule(steps: 8, shift: 3).sigmas[4...]))
-    let little = NoiseSchedule(steps: 2, shift: 3, strength: 0.1)
+  @Test func lessStrengthBeginsLaterAndTakesFewerSteps() throws {
+    let whole = try NoiseSchedule(steps: 8, shift: 3)
+    #expect(try NoiseSchedule(steps: 8, shift: 3, strength: 1) == whole)
+    let half = try NoiseSchedule(steps: 8, shift: 3, strength: 0.5)
+    #expect(half.steps == 4 && half.sigmas == Array(whole.sigmas[4...]))
+    let little = try NoiseSchedule(steps: 2, shift: 3, strength: 0.1)
     #expect(little.steps == 1 && little.sigmas[0] < 0.3 && little.sigmas[0] > 0.1)
+    // What f32 makes of 0.3 is a little more than it.
+    for tenth in 1...10 {
+      let strength = Float(tenth) / 10
+      #expect(try NoiseSchedule(steps: 50, shift: 3, strength: strength).steps == 5 * tenth)
+    }
+  }
+
+  @Test func numbersWithoutASequenceOfLevelsAreErrors() throws {
+    let wrong: [(steps: Int, shift: Float, strength: Float)] = [
+      (0, 3, 1), (1001, 3, 1), (4, 0, 1), (4, .nan, 1), (4, .infinity, 1), (4, -1, 1),
+      (4, 3, 0), (4, 3, .nan), (4, 3, 1.1), (4, 3, Float(1e-60 as Double)),
+      (4, 3, .leastNonzeroMagnitude),
+      (4, 3, -1),
+      // Their levels are equal in f32.
+      (1000, 1e12, 1), (50, .leastNonzeroMagnitude, 0.001),
+    ]
+    for numbers in wrong {
+      #expect(throws: GenerationError.self, "\(numbers)") {
+        try NoiseSchedule(steps: numbers.steps, shift: numbers.shift, strength: numbers.strength)
+      }
+    }
+    // Whatever a package and a request may ask for has levels.
+    for shift in [0.01, 1, 3, 100] as [Float] {
+      for strength in [0.001, 0.0317, 0.5, 1] as [Float] {
+        for steps in [1, 7, 50, 1000] {
+          let sigmas = try NoiseSchedule(steps: steps, shift: shift, strength: strength).sigmas
+          #expect(sigmas[0] > 0 && sigmas.last == 0)
+        }
+      }
+    }
   }
 
   /// `consistency_sample` of the training code with the network
@@ -71,8 +100,10 @@ import Testing
       ]
     ),
   ])
-  func consistencySamplingIsThatOfTheTrainingCode(_ test: (steps: Int, expected: [[Float]])) {
-    let schedule = NoiseSchedule(steps: test.steps, shift: 3)
+  func consistencySamplingIsThatOfTheTrainingCode(
+    _ test: (steps: Int, expected: [[Float]])
+  ) throws {
+    let schedule = try NoiseSchedule(steps: test.steps, shift: 3)
     for (seed, expected) in zip([7, 8] as [UInt64], test.expected) {
       for kind in [Prediction.sample, .velocity] {
         var x = (0..<4).map { Philox(seed: seed).normal(at: $0) }
@@ -103,12 +134,12 @@ import Testing
   }
 
   /// On a straight path one step is exact, and so are many.
-  @Test func eulerFollowsAStraightPathExactly() {
+  @Test func eulerFollowsAStraightPathExactly() throws {
     let clean: [Float] = [0.5, -2, 3]
     let noise: [Float] = [1, 1, -1]
     for steps in [1, 4] {
       var x = noise
-      let schedule = NoiseSchedule(steps: steps, shift: 3)
+      let schedule = try NoiseSchedule(steps: steps, shift: 3)
       let velocity = zip(noise, clean).map { $0 - $1 }
       for step in 0..<steps {
         x.withUnsafeMutableBufferPointer { x in

@@ -44,7 +44,7 @@ import Weights
       Self.tensor("norm", [8], seed: 5), Self.tensor("conv", [8, 3, 3, 8], seed: 6),
     ])
     let weights = ReferenceBackend().bind(store, activations: .float32)
-    let session = Session(try weights.compile(Planner.plan(graph)))
+    let session = try Session(weights.compile(Planner.plan(graph)))
     for (index, input) in graph.inputs.enumerated() {
       var random = SplitMix64(state: UInt64(100 + index))
       let target = session.input(input.name)

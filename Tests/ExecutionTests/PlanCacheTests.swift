@@ -11,7 +11,7 @@ import Weights
     let builder = GraphBuilder("g")
     builder.output("y", builder.silu(builder.input("x", [1, rows, 16])))
     let weights = ReferenceBackend().bind(try WeightStore(files: []), activations: .float32)
-    return Session(try weights.compile(Planner.plan(builder.build())))
+    return try Session(weights.compile(Planner.plan(builder.build())))
   }
 
   @Test func theLeastRecentlyUsedGoesFirst() throws {

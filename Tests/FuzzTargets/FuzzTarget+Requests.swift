@@ -87,7 +87,7 @@ extension FuzzTarget {
       try expect((error as? APIError)?.param != nil, "no field is named: \(error)")
       return try expectRefusal(error, input)
     }
-    try expect(form.strength > 0 && form.strength <= 1, "a strength of \(form.strength)")
+    try expect((0.001...1).contains(form.strength), "a strength of \(form.strength)")
     let edit: PictureEdit
     do throws(APIError) { edit = try form.edit(maximumPixels: 4096) } catch {
       return try expectRefusal(error, input)

@@ -25,6 +25,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   case events
   /// An answer as the client reads it.
   case answer
+  /// Requests that the daemon takes, drawn alone and together by a small model that is not
+  /// distilled: what their numbers are, byte by byte.
+  case drawing
 
   /// Runs the parser on `input`.
   /// - Throws: What does not hold. A trap, a hang or memory without bound are findings too.
@@ -42,6 +45,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .environment: try Self.environment(input)
     case .events: try Self.events(input)
     case .answer: try Self.answer(input)
+    case .drawing: try Self.drawing(input)
     }
   }
 }

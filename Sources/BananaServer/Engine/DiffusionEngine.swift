@@ -85,7 +85,7 @@ package actor DiffusionEngine: PictureEngine {
     pipeline.mark()
     let drawings = jobs.map { JobDrawing($0, model: model) }
     for drawing in drawings {
-      drawing.perform { (drawing) throws(GenerationError) in
+      drawing.encodePrompt { (drawing) throws(GenerationError) in
         drawing.subject = try pipeline.prepare(drawing.drawing, drawing.settings)
       }
     }
@@ -94,9 +94,11 @@ package actor DiffusionEngine: PictureEngine {
     }
     while true {
       waiting.removeAll { !$0.drawing.isWanted }
-      if waiting.isEmpty { break }
-      let pass = Array(waiting.prefix(max(1, limits.withLock { $0.batch })))
-      waiting.removeFirst(pass.count)
+      guard let lead = waiting.first?.drawing else { break }
+      // Only equals, whatever was put into one batch.
+      let room = max(1, limits.withLock { $0.batch })
+      let pass = Array(waiting.lazy.filter { $0.drawing.canShareAPass(with: lead) }.prefix(room))
+      waiting.removeAll { place in pass.contains { $0.isSame(as: place) } }
       draw(pass)
       noteResident()
     }
@@ -123,10 +125,10 @@ package actor DiffusionEngine: PictureEngine {
           do throws(ExecutionError) { try denoising.advance() } catch { throw .execution(error) }
         }
         report(denoising.step, of: denoising.steps, live.map { pass[$0] })
-        for index in live { try preview(pass[index], denoising, index) }
+        for index in live { preview(pass[index], denoising, index) }
       }
       for index in live where pass[index].drawing.isWanted {
-        try finish(pass[index], latents: denoising.latents(of: index))
+        finish(pass[index], latents: denoising.latents(of: index))
       }
     } catch {
       for index in live { pass[index].drawing.end(.failure(EngineError(error))) }
@@ -142,33 +144,34 @@ package actor DiffusionEngine: PictureEngine {
   }
 
   /// Shows what the picture would be by now, if a preview is due after this step.
-  private func preview(
-    _ place: PicturePlace, _ denoising: Denoising, _ index: Int
-  ) throws(GenerationError) {
+  private func preview(_ place: PicturePlace, _ denoising: Denoising, _ index: Int) {
     let drawing = place.drawing
     guard let number = drawing.previewNumber(after: denoising.step, of: denoising.steps) else {
       return
     }
     let latents = denoising.cleanEstimate(of: index)
-    let picture = try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
-      try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+    drawing.perform { (drawing) throws(GenerationError) in
+      let picture = try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
+        try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+      }
+      drawing.show(picture, as: number, of: place.index)
     }
-    drawing.show(picture, as: number, of: place.index)
   }
 
-  private func finish(_ place: PicturePlace, latents: [Float]) throws(GenerationError) {
-    let drawing = place.drawing
-    drawing.report(.decode, 0, of: 1, picture: place.index)
-    let picture = try paced(.decode, sharedBy: [place]) { () throws(GenerationError) in
-      try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+  private func finish(_ place: PicturePlace, latents: [Float]) {
+    place.drawing.perform { (drawing) throws(GenerationError) in
+      drawing.report(.decode, 0, of: 1, picture: place.index)
+      let picture = try paced(.decode, sharedBy: [place]) { () throws(GenerationError) in
+        try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+      }
+      drawing.report(.decode, 1, of: 1, picture: place.index)
+      drawing.report(.encode, 0, of: 1, picture: place.index)
+      try paced(.encode, sharedBy: [place]) { () throws(GenerationError) in
+        drawing.take(picture, seed: place.seed)
+      }
+      drawing.report(.encode, 1, of: 1, picture: place.index)
+      drawing.endIfComplete()
     }
-    drawing.report(.decode, 1, of: 1, picture: place.index)
-    drawing.report(.encode, 0, of: 1, picture: place.index)
-    try paced(.encode, sharedBy: [place]) { () throws(GenerationError) in
-      drawing.take(picture, seed: place.seed)
-    }
-    drawing.report(.encode, 1, of: 1, picture: place.index)
-    drawing.endIfComplete()
   }
 
   /// Does a piece of work on as many threads as the limits grant, notes its time for the pictures
@@ -221,13 +224,13 @@ extension ModelDescription {
       styles: manifest.text.styles, defaultStyle: manifest.text.defaultStyle,
       sizes: manifest.sizes.map(size), nativeSize: size(manifest.nativeSize),
       defaultSteps: manifest.sampling.steps,
-      defaultGuidance: Double(manifest.sampling.guidance),
+      defaultGuidance: manifest.sampling.guidance,
       parameterCount: loaded.parameterCount, weightBytes: loaded.weightBytes, backend: backend)
   }
 }
 
 extension PeelUse {
-  var weighted: WeightedPeel { WeightedPeel(file: peel.file, strength: Float(strength)) }
+  var weighted: WeightedPeel { WeightedPeel(file: peel.file, strength: strength) }
 }
 
 extension EngineError {
@@ -236,8 +239,9 @@ extension EngineError {
     case .unknownStyle: self = .invalidRequest(param: "style", message: "\(error)")
     case .unknownSize: self = .invalidRequest(param: "size", message: "\(error)")
     case .fixedGuidance: self = .invalidRequest(param: "guidance", message: "\(error)")
+    case .noSchedule: self = .invalidRequest(param: "strength", message: "\(error)")
     case .peel, .excessiveRank: self = .invalidRequest(param: "peels", message: "\(error)")
-    case .execution: self = .failed(message: "\(error)")
+    case .execution, .unequalShapes: self = .failed(message: "\(error)")
     }
   }
 }

@@ -20,7 +20,7 @@ final class JobDrawing {
     self.model = model
     request = job.request
     drawing = Drawing(
-      prompt: request.prompt, style: request.style, guidance: request.guidance.map { Float($0) },
+      prompt: request.prompt, style: request.style, guidance: request.guidance,
       source: request.edit.map { SourcePicture(image: $0.image, mask: $0.mask) })
     settings = PassSettings(
       size: request.width, steps: request.steps, strength: request.edit?.strength ?? 1,
@@ -40,16 +40,26 @@ final class JobDrawing {
     job.finish(result)
   }
 
-  /// Encodes the prompt; what goes wrong ends the job.
-  func perform(_ encode: (JobDrawing) throws(GenerationError) -> Void) {
+  /// Does a piece of this job's own work; what goes wrong ends this job and no other.
+  func perform(_ work: (JobDrawing) throws(GenerationError) -> Void) {
     guard isWanted else { return }
+    do throws(GenerationError) { try work(self) } catch { end(.failure(EngineError(error))) }
+  }
+
+  /// Likewise for what comes before the first pass, whose time is noted.
+  func encodePrompt(_ encode: (JobDrawing) throws(GenerationError) -> Void) {
     let start = ContinuousClock.now
-    report(.text, 0, of: 1, picture: 0)
-    do throws(GenerationError) {
-      try encode(self)
+    perform { (drawing) throws(GenerationError) in
+      report(.text, 0, of: 1, picture: 0)
+      try encode(drawing)
       report(.text, 1, of: 1, picture: 0)
-    } catch { end(.failure(EngineError(error))) }
+    }
     seconds[.text] = (ContinuousClock.now - start).seconds
+  }
+
+  /// Whether pictures of both jobs can be drawn in one pass.
+  func canShareAPass(with other: JobDrawing) -> Bool {
+    self === other || settings == other.settings && subject?.shape == other.subject?.shape
   }
 
   func report(_ stage: PictureStage, _ step: Int, of steps: Int, picture: Int) {
@@ -71,9 +81,10 @@ final class JobDrawing {
     return count == 0 ? [] : Set(due).filter { 1..<max(steps, 1) ~= $0 }.sorted()
   }
 
-  /// Sends a preview, at half the size.
+  /// Sends a preview, at half the size where that is even.
   func show(_ picture: PremultipliedImage, as number: Int, of index: Int) {
-    guard isWanted, let png = encoded(picture.boxAveraged(by: 2), seed: nil) else { return }
+    let factor = picture.width % 2 == 0 && picture.height % 2 == 0 ? 2 : 1
+    guard isWanted, let png = encoded(picture.boxAveraged(by: factor), seed: nil) else { return }
     job.preview(PicturePreview(png: png, index: number, picture: index))
   }
 
@@ -112,4 +123,8 @@ struct PicturePlace {
   let index: Int
 
   var seed: UInt64 { drawing.request.seed &+ UInt64(index) }
+
+  func isSame(as other: PicturePlace) -> Bool {
+    drawing === other.drawing && index == other.index
+  }
 }

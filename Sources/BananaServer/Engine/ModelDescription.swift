@@ -43,7 +43,7 @@ package struct ModelDescription: Sendable, Equatable {
   /// The size that `"auto"` stands for; one of `sizes`.
   package var nativeSize: Size
   package var defaultSteps: Int
-  package var defaultGuidance: Double
+  package var defaultGuidance: Float
   package var parameterCount: Int
   /// Bytes of the mapped weight files.
   package var weightBytes: Int
@@ -53,7 +53,7 @@ package struct ModelDescription: Sendable, Equatable {
   package init(
     name: String, family: String, version: String, description: String,
     licenses: [License] = [], styles: [String] = [], defaultStyle: String? = nil,
-    sizes: [Size], nativeSize: Size, defaultSteps: Int, defaultGuidance: Double,
+    sizes: [Size], nativeSize: Size, defaultSteps: Int, defaultGuidance: Float,
     parameterCount: Int, weightBytes: Int, backend: String
   ) {
     precondition(!sizes.isEmpty && sizes.contains(nativeSize))

@@ -64,11 +64,11 @@ package struct BatchKey: Hashable, Sendable {
   package var isGuided: Bool
   package var textTokens: Int
   package var peels: [PeelUse]
-  package var editStrength: Double?
+  package var editStrength: Float?
 
   package init(
     width: Int, height: Int, steps: Int, isGuided: Bool, textTokens: Int, peels: [PeelUse],
-    editStrength: Double?
+    editStrength: Float?
   ) {
     self.width = width
     self.height = height
@@ -145,7 +145,7 @@ package struct PictureRequest: Sendable, Equatable {
   /// Denoising steps, 1...50; nil is the model's default.
   package var steps: Int?
   /// Strength of classifier-free guidance, 0...30; nil is the model's default.
-  package var guidance: Double?
+  package var guidance: Float?
   /// Seed of the first picture; picture `i` uses `seed &+ i`.
   package var seed: UInt64
   /// How many pictures, 1...10.
@@ -161,7 +161,7 @@ package struct PictureRequest: Sendable, Equatable {
 
   package init(
     prompt: String, style: String? = nil, width: Int, height: Int, steps: Int? = nil,
-    guidance: Double? = nil, seed: UInt64, count: Int = 1, background: Background = .transparent,
+    guidance: Float? = nil, seed: UInt64, count: Int = 1, background: Background = .transparent,
     previews: Int = 0, peels: [PeelUse] = [], edit: PictureEdit? = nil,
     marksProvenance: Bool = true
   ) {
@@ -184,9 +184,9 @@ package struct PictureRequest: Sendable, Equatable {
 /// A peel and how strongly it is applied.
 package struct PeelUse: Hashable, Sendable {
   package var peel: InstalledPeel
-  package var strength: Double
+  package var strength: Float
 
-  package init(peel: InstalledPeel, strength: Double) {
+  package init(peel: InstalledPeel, strength: Float) {
     self.peel = peel
     self.strength = strength
   }
@@ -199,9 +199,9 @@ package struct PictureEdit: Sendable, Equatable {
   /// Alpha 0 is where to draw anew; of the image's size.
   package var mask: PremultipliedImage?
   /// Above 0, at most 1; 1 keeps nothing.
-  package var strength: Double
+  package var strength: Float
 
-  package init(image: PremultipliedImage, mask: PremultipliedImage?, strength: Double) {
+  package init(image: PremultipliedImage, mask: PremultipliedImage?, strength: Float) {
     self.image = image
     self.mask = mask
     self.strength = strength

@@ -21,8 +21,9 @@ extension PictureRequest {
     let size = try model.size(named: wire.size)
     self.init(
       prompt: Self.printable(wire.prompt), style: try model.style(named: wire.style),
-      width: size.width, height: size.height, steps: wire.steps, guidance: wire.guidance,
-      seed: wire.seed ?? randomSeed, count: wire.count ?? 1,
+      width: size.width, height: size.height, steps: wire.steps,
+      guidance: wire.guidance.map { Float($0) }, seed: wire.seed ?? randomSeed,
+      count: wire.count ?? 1,
       background: wire.background == .opaque ? .opaque : .transparent,
       previews: wire.partialImages ?? 0, peels: peels, edit: edit,
       marksProvenance: wire.provenance ?? true)
@@ -83,7 +84,7 @@ extension ModelInfo {
       },
       styles: model.styles, defaultStyle: model.defaultStyle, sizes: model.sizes.map(\.name),
       nativeSize: model.nativeSize.name, defaultSteps: model.defaultSteps,
-      defaultGuidance: model.defaultGuidance, parameterCount: model.parameterCount,
+      defaultGuidance: Double(model.defaultGuidance), parameterCount: model.parameterCount,
       weightBytes: model.weightBytes, peakBytes: model.nativeSize.peakBytes)
   }
 }

@@ -1,4 +1,5 @@
 package import BananaAPI
+import Diffusion
 import FoundationEssentials
 import Imaging
 import NIOCore
@@ -9,7 +10,7 @@ package struct EditForm {
   /// PNG files.
   package var image: [UInt8]
   package var mask: [UInt8]?
-  package var strength: Double
+  package var strength: Float
 
   /// OpenAI's field that means nothing here.
   private static let ignored = "input_fidelity"
@@ -57,13 +58,15 @@ package struct EditForm {
     try request.validate()
   }
 
-  private static func strength(_ text: String?, hasMask: Bool) throws(APIError) -> Double {
+  private static func strength(_ text: String?, hasMask: Bool) throws(APIError) -> Float {
     // What a mask marks is drawn anew; without one the picture should stay recognisable.
     guard let text else { return hasMask ? 1 : 0.6 }
-    guard let strength = Double(text), strength > 0, strength <= 1 else {
+    guard let strength = Float(text), PassSettings.strengths.contains(strength) else {
+      let range = PassSettings.strengths
       throw APIError(
         .invalidRequest,
-        "strength is \"\(text.prefix(32))\"; it must be a number above 0 and at most 1.",
+        "strength is \"\(text.prefix(32))\"; it must be a number between \(range.lowerBound) "
+          + "and \(range.upperBound).",
         param: "strength")
     }
     return strength

@@ -26,7 +26,7 @@ extension DaemonRoutes {
     var uses: [PeelUse] = []
     for peel in wire.peels ?? [] {
       let installed = try await peels.resolve(peel.name, for: context.peer.uid)
-      uses.append(PeelUse(peel: installed, strength: peel.strength))
+      uses.append(PeelUse(peel: installed, strength: Float(peel.strength)))
     }
     let request = try PictureRequest(
       wire, model: engine.model,

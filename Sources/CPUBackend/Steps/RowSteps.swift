@@ -1,4 +1,5 @@
 import CKernels
+import Execution
 import Graph
 import TensorTypes
 
@@ -60,7 +61,7 @@ final class RotaryStep: Step {
   init(
     _ op: Rotary, shape: Shape, weight: UnsafePointer<Float>?, source: Int, target: Int,
     _ kernels: UnsafePointer<banana_kernels>
-  ) {
+  ) throws(ExecutionError) {
     let width = shape.last / op.heads
     var rope = banana_rope()
     rope.x_stride = shape.last
@@ -69,7 +70,9 @@ final class RotaryStep: Step {
     rope.width = Int32(width)
     rope.weight = weight
     rope.epsilon = op.epsilon
-    tables = op.grid.map { Self.angles($0, width: width) }
+    tables = try op.grid.map { (grid) throws(ExecutionError) in
+      try Self.angles(grid, width: width)
+    }
     if let grid = op.grid, let tables, let cosine = tables.floats.baseAddress {
       rope.positions = Int32(grid.height * grid.width)
       rope.stretch = Int32(width / 2)
@@ -88,9 +91,11 @@ final class RotaryStep: Step {
   deinit { arguments.deallocate() }
 
   /// Cosines, then sines, `[position, width / 2]`: the y axis' pairs, then the x axis'.
-  private static func angles(_ grid: Rotary.Grid, width: Int) -> HostBuffer {
+  private static func angles(
+    _ grid: Rotary.Grid, width: Int
+  ) throws(ExecutionError) -> HostBuffer {
     let (positions, pairs) = (grid.height * grid.width, width / 4)
-    let buffer = HostBuffer(byteCount: positions * width * 4)
+    let buffer = try HostBuffer(planned: positions * width * 4)
     for position in 0..<positions {
       for (axis, along) in [position / grid.width, position % grid.width].enumerated() {
         for pair in 0..<pairs {

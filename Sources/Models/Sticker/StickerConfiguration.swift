@@ -86,8 +86,25 @@ package struct StickerConfiguration: Decodable, Hashable, Sendable {
   }
 }
 
-/// Larger extents than any real model's are refused before memory is asked for.
+/// Larger extents than any real model's are refused before memory is asked for, and before their
+/// products leave what kernels count in.
 private let plausible = 1...65_536
+private let plausibleLayers = 1...1024
+/// Latents on a side: with the largest patch, more pixels than any memory holds.
+private let plausibleSide = 1...1024
+/// Pixels on a side.
+private let largestPicture = 16_384
+
+private func checkNumbers(
+  _ component: String, layers: Int, epsilon: Float, ropeBase: Float = 1
+) throws(ConfigurationError) {
+  try ConfigurationError.check(
+    plausibleLayers.contains(layers), component, "layers \(layers) is not in \(plausibleLayers)")
+  try ConfigurationError.check(
+    (0...1).contains(epsilon), component, "normEpsilon \(epsilon) is not in 0...1")
+  try ConfigurationError.check(
+    (1...1e9).contains(ropeBase), component, "ropeBase \(ropeBase) is not in 1...1e9")
+}
 
 extension StickerConfiguration.TextEncoder {
   fileprivate func validate() throws(ConfigurationError) {
@@ -95,6 +112,10 @@ extension StickerConfiguration.TextEncoder {
     try ConfigurationError.check(
       extents.allSatisfy(plausible.contains) && (1...10_000_000).contains(vocabularySize),
       "text encoder", "an extent is not in \(plausible)")
+    try checkNumbers("text encoder", layers: layers, epsilon: normEpsilon)
+    // The least that a prompt has: its beginning and its end.
+    try ConfigurationError.check(
+      maximumPositions >= 2, "text encoder", "maximumPositions \(maximumPositions) is below 2")
     try ConfigurationError.check(
       width % heads == 0, "text encoder", "width \(width) does not divide by \(heads) heads")
   }
@@ -108,6 +129,10 @@ extension StickerConfiguration.Denoiser {
     ]
     try ConfigurationError.check(
       extents.allSatisfy(plausible.contains), "denoiser", "an extent is not in \(plausible)")
+    try checkNumbers("denoiser", layers: layers, epsilon: normEpsilon, ropeBase: ropeBase)
+    try ConfigurationError.check(
+      latentHeight == latentWidth && plausibleSide.contains(latentHeight), "denoiser",
+      "latents of \(latentHeight)x\(latentWidth) are no square with a side in \(plausibleSide)")
     try checkHeads("denoiser", width: width, heads: heads, keyValueHeads: keyValueHeads)
     try ConfigurationError.check(
       sigmaChannels % 2 == 0, "denoiser", "sigmaChannels \(sigmaChannels) is odd")
@@ -125,11 +150,15 @@ extension StickerConfiguration.Decoder {
     try ConfigurationError.check(
       extents.allSatisfy(plausible.contains) && (1...1024).contains(patch), "decoder",
       "an extent is not in \(plausible)")
+    try checkNumbers("decoder", layers: layers, epsilon: normEpsilon, ropeBase: ropeBase)
     try checkHeads("decoder", width: width, heads: heads, keyValueHeads: keyValueHeads)
     try ConfigurationError.check(
       latentChannels == denoiser.latentChannels && latentHeight == denoiser.latentHeight
         && latentWidth == denoiser.latentWidth,
       "decoder", "its latents are not the denoiser's")
+    try ConfigurationError.check(
+      latentHeight * patch <= largestPicture, "decoder",
+      "pictures have \(latentHeight * patch) pixels on a side; \(largestPicture) are the most")
   }
 }
 
@@ -142,6 +171,7 @@ extension StickerConfiguration.Encoder {
       (1...8).contains(widths.count) && blocks.count == widths.count
         && blocks.allSatisfy((0...64).contains) && headFactor <= 64,
       "encoder", "it needs 1 to 8 stages with a count of blocks each")
+    try checkNumbers("encoder", layers: 1, epsilon: normEpsilon)
     try ConfigurationError.check(
       latentChannels == expected, "encoder",
       "latentChannels \(latentChannels) is not the denoiser's \(expected)")
