@@ -2,7 +2,8 @@
 
 A linear code of patches (principal components) beside convolutional stages that add what it
 cannot say, as in the residual shortcuts of Chen et al. 2024, "Deep Compression Autoencoder".
-The stages start at zero; the decoder is in `decoder.py`.
+The stages start at zero; the decoder is in `decoder.py`. With `fold` the picture is folded across
+patch borders first (`folding.py`), and all of this works on the folded one.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,10 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .folding import fold
+
 
 @dataclass(frozen=True)
 class EncoderConfiguration:
-    """Widths and residual blocks from the finest stage to the coarsest."""
+    """Widths and residual blocks from the finest stage to the coarsest; fold in pixels a side."""
 
     latent_channels: int = 128
     picture_channels: int = 4
@@ -22,6 +25,7 @@ class EncoderConfiguration:
     widths: tuple = (16, 16, 16, 16)
     blocks: tuple = (1, 1, 1, 1)
     norm_epsilon: float = 1e-6
+    fold: int = 0
 
     @property
     def linear_factor(self):
@@ -101,10 +105,12 @@ class Encoder(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, pixels, taps=None):
-        linear = self.linear_in(space_to_depth(pixels, self.configuration.linear_factor))
+        k = self.configuration
+        pixels = fold(pixels, k.linear_factor, k.fold)
+        linear = self.linear_in(space_to_depth(pixels, k.linear_factor))
         if taps is None and not self.head.weight.any() and not self.head.bias.any():
             return linear.float()
-        x = space_to_depth(pixels, self.configuration.head_factor)
+        x = space_to_depth(pixels, k.head_factor)
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         for i, stage in enumerate(self.stages):
             if i > 0:
@@ -117,18 +123,13 @@ class Encoder(nn.Module):
         return linear.float() + self.head(F.silu(self.norm(x))).float()
 
     @torch.no_grad()
-    def set_linear_code(self, mean, basis, spread, power=0.4):
-        """Sets the linear path from principal components of patches at half the size.
+    def set_linear_code(self, code):
+        """Sets the linear path from a `LinearCode` of patches at half the size.
 
-        mean [f/2, f/2, 4], basis [latent channels, f/2, f/2, 4] (orthonormal rows),
-        spread [latent channels] (standard deviations). Channel k of the latent is the
-        coordinate divided by spread^power, times one number that makes the mean variance 1:
-        strong components stay larger, so that an even error in latents costs little.
+        A patch at full size is averaged over 2×2 pixels by the weights themselves.
         """
-        channels = basis.shape[0]
-        scale = spread ** -power
-        scale = scale / ((spread * scale) ** 2).mean().sqrt()
+        channels, side = len(code.basis), code.patch
+        basis = code.basis.reshape(channels, side, side, 4)
         twice = basis.repeat_interleave(2, 1).repeat_interleave(2, 2) / 4
-        weight = twice.reshape(channels, -1) * scale[:, None]
-        self.linear_in.weight.copy_(weight[:, :, None, None])
-        self.linear_in.bias.copy_(-(basis.reshape(channels, -1) @ mean.reshape(-1)) * scale)
+        self.linear_in.weight.copy_(twice.reshape(channels, -1)[:, :, None, None])
+        self.linear_in.bias.copy_(-(code.basis @ code.mean))

@@ -2,8 +2,9 @@
 
     python -m banana_training.data --data stickers.tar.xz --state STATE
 
-`--data` takes the tar or a folder that it was unpacked to. Pictures are kept as
-premultiplied RGBA, 8 bits, [picture, height, width, 4]: vectors at 512 px, `3d` at its own 256.
+`--data` takes the tar or a folder that it was unpacked to. Pictures are kept as premultiplied
+RGBA, 8 bits, [picture, 256, 256, 4]: what `3d` is stored at, and all that training looks at.
+What is measured at 512 px is rasterised when it is asked for.
 """
 
 import argparse
@@ -17,10 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from PIL import Image
 
 STYLES = ["3d", "color", "flat"]
-SIZES = {"3d": 256, "color": 512, "flat": 512}
+SIZE = 256
+NATIVE_SIZE = 512
 TONE = re.compile(r"(medium-light|medium-dark|light|medium|dark) skin tone")
 HELD_OUT_ONE_IN = 40
 VALIDATION_ONE_IN = 25
@@ -126,10 +130,10 @@ def rasterised(path, size):
     return premultiplied(image)
 
 
-def _rasterise_rows(folder, store, style, rows, files):
+def _rasterise_rows(folder, store, rows, files):
     pixels = np.lib.format.open_memmap(store, mode="r+")
     for row, file in zip(rows, files):
-        pixels[row] = rasterised(Path(folder) / file, SIZES[style])
+        pixels[row] = rasterised(Path(folder) / file, SIZE)
     return len(rows)
 
 
@@ -151,19 +155,31 @@ class Pictures:
             self.pixels[style] = np.load(path, mmap_mode="r")
 
     def _rasterise(self, style, path, workers):
-        pictures, size = self.by_style[style], SIZES[style]
+        pictures = self.by_style[style]
         np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8,
-                                  shape=(len(pictures), size, size, 4)).flush()
+                                  shape=(len(pictures), SIZE, SIZE, 4)).flush()
         with ProcessPoolExecutor(workers) as pool:
             chunks = [pictures[i:i + 64] for i in range(0, len(pictures), 64)]
-            jobs = [pool.submit(_rasterise_rows, self.folder, path, style,
+            jobs = [pool.submit(_rasterise_rows, self.folder, path,
                                 [p.row for p in chunk], [p.file for p in chunk])
                     for chunk in chunks]
             print(style, sum(job.result() for job in jobs), "pictures", flush=True)
 
     def __getitem__(self, picture):
-        """[h, w, 4] premultiplied 8-bit pixels at the stored size."""
+        """[256, 256, 4] premultiplied 8-bit pixels."""
         return self.pixels[picture.style][picture.row]
+
+    def tensor(self, picture):
+        """[4, 256, 256] float pixels 0...1."""
+        return torch.from_numpy(np.array(self[picture])).permute(2, 0, 1).float() / 255
+
+    def at_native_size(self, picture):
+        """[4, 512, 512] float pixels 0...1: vectors rasterised anew, `3d` made larger (cubic)."""
+        if picture.file.endswith(".svg"):
+            pixels = rasterised(self.folder / picture.file, NATIVE_SIZE)
+            return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return F.interpolate(self.tensor(picture)[None], size=(NATIVE_SIZE, NATIVE_SIZE),
+                             mode="bicubic")[0].clamp_(0, 1)
 
 
 def main():

@@ -2,7 +2,8 @@
 
 What a patch's own latent cannot say, the rest of the picture often does. The transformer reads all
 latents and gives the residual of each patch. It is trained in the coordinates of principal
-components (`train_decoder.py`), where a picture costs 2.5 GFLOP instead of 36.
+components (`train_decoder.py`), where a picture costs 2.5 GFLOP instead of 36. With `fold` all of this is the
+picture folded across patch borders (`folding.py`), which is unfolded at the end.
 """
 
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from torch import nn
 
 from .autoencoder import depth_to_space
 from .denoiser import rms_normalised, rope_angles, rotated
+from .folding import unfold
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class DecoderConfiguration:
     hidden_width: int = 1024
     rope_base: float = 100.0
     norm_epsilon: float = 1e-6
+    fold: int = 0
 
     @property
     def head_width(self):
@@ -130,4 +133,4 @@ class Decoder(Features):
         k = self.configuration
         y = self.linear_out(z) + self.head(super().forward(z, taps))
         y = y.transpose(1, 2).reshape(len(z), -1, k.latent_height, k.latent_width)
-        return depth_to_space(y, k.patch)
+        return unfold(depth_to_space(y, k.patch), k.patch, k.fold)

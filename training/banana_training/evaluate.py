@@ -28,7 +28,6 @@ from PIL import Image
 from .data import STYLES, Pictures, digest, premultiplied
 from .package import load_package
 from .retrieval import retrieval, thumbnails
-from .train_autoencoder import at_native_size
 from .trainer import save_atomically, save_json
 
 KINDS = ["seen", "seen, skin tone", "style", "gender", "tone"]
@@ -116,7 +115,7 @@ class Engine:
 
 def alpha_quality(picture, drawn, pictures):
     """Overlap (IoU) of what is opaque with the true picture, and the share of half-clear pixels."""
-    truth = at_native_size(pictures[picture], 256)[3]
+    truth = pictures.tensor(picture)[3]
     a, b = drawn[3] > 0.5, truth > 0.5
     half = ((drawn[3] > 0.1) & (drawn[3] < 0.9)).float().mean()
     return float((a & b).sum() / (a | b).sum().clamp(min=1)), float(half)
@@ -144,7 +143,7 @@ def autoencoder_psnr(package, pictures, count=92):
     held_out = [p for p in pictures.index if p.held_out and not p.toned]
     found = []
     for p in held_out[::max(1, len(held_out) // count)]:
-        x = at_native_size(pictures[p])[None]
+        x = pictures.at_native_size(p)[None]
         z = modules["encoder"](x).flatten(2).transpose(1, 2)
         y = modules["decoder"](z).clamp(0, 1)
         found.append(-10 * np.log10(F.avg_pool2d(y - x, 2).square().mean().item()))

@@ -1,31 +1,28 @@
-"""The latents of all pictures under the frozen encoder, cached in f16.
+"""The latents of all pictures under the frozen linear code, cached in f16.
 
     python -m banana_training.latents --data stickers.tar.xz --state STATE [--toned]
+
+Coordinates of the code; `linear-code.pt` gets the scaling with which the denoiser sees them,
+unless it came with one.
 """
 
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from .data import Pictures
-from .train_autoencoder import at_native_size, trained_encoder
+from .linear_code import loaded_code
 
 DIVISOR_POWER = 0.3
 
 
 @torch.no_grad()
-def encoded(encoder, pictures, chosen, device, batch=16):
-    """[picture, tokens, channels] f16 latents of the chosen pictures."""
-    result = []
-    for i in range(0, len(chosen), batch):
-        x = torch.stack([at_native_size(pictures[p]) for p in chosen[i:i + batch]]).to(device)
-        z = encoder(x)
-        result.append(z.flatten(2).transpose(1, 2).half().cpu())
-        if i // batch % 50 == 0:
-            print(f"{i} of {len(chosen)}", flush=True)
-    return torch.cat(result)
+def encoded(code, pictures, chosen, batch=64):
+    """[picture, tokens, channels] f16 coordinates of the chosen pictures."""
+    return torch.cat([code.coordinates(torch.stack([pictures.tensor(p)
+                                                    for p in chosen[i:i + batch]])).half()
+                      for i in range(0, len(chosen), batch)])
 
 
 def scaling(latents):
@@ -49,21 +46,19 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     k = parser.parse_args()
     torch.set_num_threads(k.threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    pictures = Pictures(k.data, k.state)
-    encoder = trained_encoder(k.state).to(device)
+    pictures, code = Pictures(k.data, k.state), loaded_code(k.state)
     for toned in (False, True)[:1 + k.toned]:
         path = Path(k.state) / f"latents-{'toned' if toned else 'base'}.pt"
         if path.exists():
             continue
         chosen = [p for p in pictures.index if p.toned == toned]
-        latents = encoded(encoder, pictures, chosen, device)
-        mean, divisor = scaling(latents)
-        torch.save({"files": [p.file for p in chosen], "latents": latents, "mean": mean,
-                    "divisor": divisor}, path)
-        print(path, tuple(latents.shape), "spread of x",
-              np.round((latents.float().reshape(-1, latents.shape[-1]).std(0) / divisor)
-                       .numpy()[::16], 2), flush=True)
+        latents = encoded(code, pictures, chosen)
+        if code.latent_mean is None:
+            code.latent_mean, code.latent_divisor = scaling(latents)
+            code.save(Path(k.state) / "linear-code.pt")
+        torch.save({"files": [p.file for p in chosen], "latents": latents,
+                    "mean": code.latent_mean, "divisor": code.latent_divisor}, path)
+        print(path, tuple(latents.shape), flush=True)
 
 
 if __name__ == "__main__":

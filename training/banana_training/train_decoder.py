@@ -2,8 +2,8 @@
 
     python -m banana_training.train_decoder --data stickers.tar.xz --state STATE --until 13:10
 
-Patches are described by their first 512 principal components at half the native size, so that
-squared errors of coordinates are squared errors of pixels. A linear map from the latents comes
+Folded patches are described by their first 512 principal components at half the native size, so
+that squared errors of coordinates are squared errors of pixels. A linear map from the latents comes
 from least squares; the transformer learns what is left, from clean and from noisy latents.
 Saves to STATE/decoder.pt, goes on by itself from STATE/decoder-training.pt.
 """
@@ -19,57 +19,46 @@ from torch import nn
 
 from .data import Pictures
 from .decoder import Decoder, DecoderConfiguration, Features
+from .folding import fold
+from .linear_code import FOLD, PATCH, LinearCode, patches_of
 from .muon import Muon
-from .train_autoencoder import at_native_size
 from .trainer import Ema, Interrupt, deadline, rate_factor, save_atomically
 
 COMPONENTS = 512
 
 
-def patches_of(pixels, side):
-    """[tokens, side·side·4] patches of a picture [4, h, w], row by row."""
-    c, h, w = pixels.shape
-    x = pixels.reshape(c, h // side, side, w // side, side)
-    return x.permute(1, 3, 2, 4, 0).reshape(-1, side * side * c)
-
-
-def halved(pixels):
-    return F.avg_pool2d(pixels[None], 2)[0]
-
-
-def principal_components(pictures, patch, count=1500, seed=0):
-    """Mean and basis of half-size patches, and what each component looks like at full size."""
+def principal_components(pictures, count=1500, seed=0):
+    """A code of COMPONENTS, and what each of them looks like at full size."""
     generator = np.random.default_rng(seed)
     chosen = [p for p in pictures.index if not p.toned and not p.held_out]
     chosen = [chosen[i] for i in generator.permutation(len(chosen))[:count]]
-    size = (patch // 2) ** 2 * 4
+    size = PATCH ** 2 * 4
     total, mean, second = 0, torch.zeros(size), torch.zeros(size, size)
-    for i in range(0, count, 50):
-        rows = torch.cat([patches_of(halved(at_native_size(pictures[p])), patch // 2)
+    for i in range(0, len(chosen), 50):
+        rows = torch.cat([patches_of(fold(pictures.tensor(p), PATCH, FOLD), PATCH)
                           for p in chosen[i:i + 50]])
         total += len(rows)
         mean += rows.sum(0)
         second.addmm_(rows.t(), rows)
     mean /= total
     _, vectors = torch.linalg.eigh(second / total - torch.outer(mean, mean))
-    basis = vectors[:, -COMPONENTS:].flip(1).t().contiguous()
-    return {"mean": mean, "basis": basis} | full_size(chosen[:count // 3], pictures, patch,
-                                                      mean, basis)
+    code = LinearCode(mean, vectors[:, -COMPONENTS:].flip(1).t().contiguous())
+    return {"mean": mean, "basis": code.basis} | full_size(chosen[:count // 3], pictures, code)
 
 
-def full_size(chosen, pictures, patch, mean, basis):
+def full_size(chosen, pictures, code):
     """What each component looks like at full size: least squares of patches on coordinates.
 
     On a sample the coordinates are not quite uncorrelated, and a weak component would take on much
     of a strong one if each were fitted alone: that cost 4 dB.
     """
     gram = torch.zeros(COMPONENTS + 1, COMPONENTS + 1)
-    product = torch.zeros(COMPONENTS + 1, patch * patch * 4)
+    product = torch.zeros(COMPONENTS + 1, 4 * PATCH ** 2 * 4)
     for i in range(0, len(chosen), 50):
-        full_pixels = [at_native_size(pictures[p]) for p in chosen[i:i + 50]]
-        rows = torch.cat([patches_of(x, patch) for x in full_pixels])
-        half = torch.cat([patches_of(halved(x), patch // 2) for x in full_pixels])
-        c = torch.cat([(half - mean) @ basis.t(), torch.ones(len(rows), 1)], 1)
+        full = torch.stack([pictures.at_native_size(p) for p in chosen[i:i + 50]])
+        rows = patches_of(fold(full, 2 * PATCH, 2 * FOLD), 2 * PATCH).flatten(0, 1)
+        c = code.coordinates(F.avg_pool2d(full, 2)).flatten(0, 1)
+        c = torch.cat([c, torch.ones(len(c), 1)], 1)
         gram.addmm_(c.t(), c)
         product.addmm_(c.t(), rows)
     gram.diagonal()[:COMPONENTS].add_(1e-5 * len(chosen))
@@ -77,29 +66,28 @@ def full_size(chosen, pictures, patch, mean, basis):
     return {"full_basis": solution[:-1].contiguous(), "full_mean": solution[-1].contiguous()}
 
 
-def coordinates(pictures, chosen, code, patch):
+def coordinates(pictures, chosen, code):
     """[picture, tokens, components] f16 and the mean squared pixel error of leaving the rest."""
-    result, rest = [], []
+    code, result, rest = LinearCode(code["mean"], code["basis"]), [], []
     for i in range(0, len(chosen), 64):
-        rows = torch.cat([patches_of(halved(at_native_size(pictures[p])), patch // 2)
-                          for p in chosen[i:i + 64]]) - code["mean"]
-        c = rows @ code["basis"].t()
-        rest.append((rows.square().sum(1) - c.square().sum(1)).reshape(-1, 64).sum(1)
-                    / (64 * rows.shape[1]))
-        result.append(c.half().reshape(-1, 64, COMPONENTS))
+        x = torch.stack([pictures.tensor(p) for p in chosen[i:i + 64]])
+        rows = patches_of(fold(x, PATCH, FOLD), PATCH) - code.mean
+        c = rows @ code.basis.t()
+        rest.append((rows.square().sum((1, 2)) - c.square().sum((1, 2))) / rows[0].numel())
+        result.append(c.half())
     return torch.cat(result), torch.cat(rest)
 
 
-def prepared(pictures, state, patch):
+def prepared(pictures, state):
     """Principal components and every picture's coordinates, cached in STATE."""
     path = Path(state) / "code.pt"
     if path.exists():
         return torch.load(path, weights_only=True)
     began = time.time()
-    code = principal_components(pictures, patch)
+    code = principal_components(pictures)
     print(f"principal components in {time.time() - began:.0f} s", flush=True)
     chosen = [p for p in pictures.index if not p.toned]
-    c, rest = coordinates(pictures, chosen, code, patch)
+    c, rest = coordinates(pictures, chosen, code)
     stored = {"code": code, "files": [p.file for p in chosen], "coordinates": c, "rest": rest}
     save_atomically(stored, path)
     print(f"coordinates in {time.time() - began:.0f} s", flush=True)
@@ -173,9 +161,9 @@ def main():
     torch.manual_seed(0)
     state = Path(k.state)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    configuration = DecoderConfiguration()
+    configuration = DecoderConfiguration(fold=2 * FOLD)
     pictures = Pictures(k.data, k.state)
-    stored = prepared(pictures, state, configuration.patch)
+    stored = prepared(pictures, state)
     latents = torch.load(state / "latents-base.pt", weights_only=True)
     assert latents["files"] == stored["files"], "latents-base.pt is of other pictures"
     mean, divisor = latents["mean"], latents["divisor"]
