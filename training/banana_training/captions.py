@@ -15,8 +15,14 @@ def prompt(style, text):
     return TEMPLATE.format(style=style, prompt=text)
 
 
+# How words begin that are not spoken as they are written.
+CONSONANTS = ("uni", "one", "euro", "UFO", "utility")
+VOWELS = ("hour", "SUV", "X-ray", "x-ray")
+
+
 def with_article(name):
-    return ("an " if name[:1].lower() in "aeiou" else "a ") + name
+    vowel = name[:1].lower() in "aeiou" and not name.startswith(CONSONANTS)
+    return ("an " if vowel or name.startswith(VOWELS) else "a ") + name
 
 
 def variations(picture):

@@ -3,19 +3,25 @@
     python -m banana_training.train_denoiser --data stickers.tar.xz --state STATE --until 14:00
 
 Runs on CUDA where there is one, else on the CPU; saves every three minutes and on SIGTERM, and
-goes on by itself from STATE/denoiser.pt. The rate falls to zero at `--until`; a later run with
-a later `--until` starts from there.
+goes on by itself from STATE/denoiser.pt. The rate is constant, so that training can go on over
+many runs; `--decay-from 0.3` lets it fall to zero over the last seven tenths of this one.
+A quarter of what is drawn comes from the composed sets in STATE (`composed.py`), if there are any.
 """
 
 import argparse
+import ast
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from .captions import CHANCES, VARIANTS, TextCache
+from .composed_sets import ComposedSets
 from .data import Pictures
 from .denoiser import Denoiser, DenoiserConfiguration
 from .muon import Muon
@@ -26,9 +32,9 @@ from .wordpiece import WordPiece
 
 
 class Examples:
-    """Latents and captions, drawn by concept, then style, then mostly without skin tone."""
+    """Latents and captions, drawn by concept, then style, then with or without skin tone."""
 
-    def __init__(self, pictures, state, toned_share=0.12):
+    def __init__(self, pictures, state, toned_share=0.4):
         base = torch.load(Path(state) / "latents-base.pt", weights_only=True)
         self.mean, self.divisor = base["mean"], base["divisor"]
         parts, files = [base["latents"]], list(base["files"])
@@ -48,6 +54,7 @@ class Examples:
             plain, with_tone = concepts.setdefault(p.concept, {}).setdefault(p.style, ([], []))
             (with_tone if p.toned else plain).append(i)
         self.concepts = [list(styles.values()) for styles in concepts.values()]
+        self.composed = ComposedSets(state)
 
     def draw(self, count, g):
         """Picture and caption indices of one batch; a tenth of the captions is empty."""
@@ -110,21 +117,27 @@ def options(description, rate, rest_rate, batch=64):
     parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--rate", type=float, default=rate, help="of matrices, under Muon")
     parser.add_argument("--rest-rate", type=float, default=rest_rate, help="of the rest, AdamW")
-    parser.add_argument("--decay-from", type=float, default=0.3)
+    parser.add_argument("--decay-from", type=float, default=0.3,
+                        help="part of this run from which on rates fall to zero; 1: never")
+    parser.add_argument("--composed", type=float, default=0.25,
+                        help="share of composed pictures, if there are any")
     parser.add_argument("--precision", choices=["f32", "bf16"],
-                        help="of products: bf16 on CUDA; f32 on CPUs, where without matrix units "
-                        "oneDNN's bf16 products took 1.6 times as long")
+                        help="of products: bf16 on CUDA, f32 on CPUs unless told otherwise (on "
+                        "Zen 4 and 5 bf16 takes 0.6 of the time, on some Intel servers 1.6)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true")
     return parser
 
 
 def parsed(arguments=None):
-    parser = options(__doc__, rate=4e-3, rest_rate=2e-3)
-    parser.add_argument("--width", type=int, default=256)
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--hidden-width", type=int, default=768)
+    parser = options(__doc__, rate=2e-3, rest_rate=1e-3)
+    parser.set_defaults(decay_from=1.0)
+    parser.add_argument("--width", type=int, default=384)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--heads", type=int, default=6)
+    parser.add_argument("--hidden-width", type=int, default=1024)
+    parser.add_argument("--weights", help="what an empty state begins with: safetensors with its "
+                        "configuration and pictures_seen")
     return parser.parse_args(arguments)
 
 
@@ -136,6 +149,20 @@ class Batch(NamedTuple):
     hidden: torch.Tensor
     pooled: torch.Tensor
     mask: torch.Tensor
+
+
+def joined(first, second):
+    """Two batches of hidden [b, T, width], pooled, mask as one, as long as the longer of them."""
+    length = max(first[2].shape[1], second[2].shape[1])
+    padded = [(F.pad(h, (0, 0, 0, length - h.shape[1])), p, F.pad(m, (0, length - m.shape[1])))
+              for h, p, m in (first, second)]
+    return [torch.cat(parts) for parts in zip(*padded)]
+
+
+def trimmed(hidden, pooled, mask, step=8):
+    """Without what is padding in every row; lengths stay multiples of `step`, or whole."""
+    length = -(-int(mask.sum(1).max()) // step) * step
+    return hidden[:, :length], pooled, mask[:, :length]
 
 
 class Run:
@@ -159,9 +186,9 @@ class Run:
         self.configuration = self.model.configuration
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         matrices, self.rest = parameter_groups(self.model)
-        self.optimizers = [Muon(matrices, k.rate), torch.optim.AdamW(
+        self.optimizers = [Muon(matrices, k.rate, half=self.half), torch.optim.AdamW(
             self.rest, lr=k.rest_rate, betas=(0.9, 0.95), weight_decay=0.0)]
-        self.ema = Ema(self.parameters, 0.997)
+        self.ema = Ema(self.parameters, 0.999)
         if stored:
             self.model.load_state_dict(stored["model"])
             self.ema.load_state_dict(stored["ema"])
@@ -172,6 +199,9 @@ class Run:
     def initial(self, stored):
         """The model before training, of the stored configuration if there is one."""
         k = self.k
+        if k.weights and not stored:
+            model, self.seen = begun(k.weights)
+            return model
         return Denoiser(DenoiserConfiguration(**stored.get("configuration", {
             "width": k.width, "layers": k.layers, "heads": k.heads,
             "hidden_width": k.hidden_width,
@@ -198,9 +228,17 @@ class Run:
         return flow_loss(self.model, batch, sigma, self.half)
 
     def batch(self):
-        rows, captions = self.examples.draw(self.k.batch, np.random.default_rng(self.step))
-        hidden, pooled, mask = (t.to(self.device) for t in self.texts.batch(captions))
-        clean = self.examples.latents[rows].to(self.device).float()
+        generator, composed = np.random.default_rng(self.step), self.examples.composed
+        count = int(generator.binomial(self.k.batch, self.k.composed)) if len(composed) else 0
+        rows, captions = self.examples.draw(self.k.batch - count, generator)
+        clean = self.examples.latents[rows].float()
+        text = self.texts.batch(captions)
+        if count:
+            coordinates, *more = composed.draw(count, generator)
+            scaled = (coordinates.float() - self.examples.mean) / self.examples.divisor
+            clean, text = torch.cat([clean, scaled]), joined(text, more)
+        clean = clean.to(self.device)
+        hidden, pooled, mask = (t.to(self.device) for t in trimmed(*text))
         return Batch(clean, torch.randn_like(clean), hidden.float(), pooled.float(), mask)
 
     def advance(self, factor, progress=0.0):
@@ -219,6 +257,15 @@ class Run:
         self.ema.update(self.parameters)
         self.step, self.seen = self.step + 1, self.seen + self.k.batch
         return loss.item(), error.item()
+
+
+def begun(path):
+    """A denoiser of a file of averaged weights, and the pictures that it has seen."""
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    model = Denoiser(DenoiserConfiguration(**ast.literal_eval(about["configuration"])))
+    model.load_state_dict({name: t.float() for name, t in load_file(path).items()})
+    return model, int(about["pictures_seen"])
 
 
 def opened(k):

@@ -10,6 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+REPORTED_SECONDS = 60
+SAVED_SECONDS = 180
+WARMUP_STEPS = 100
+
 
 def deadline(text):
     """Seconds since the epoch of the next `HH:MM` (UTC), or of `+SECONDS` from now."""
@@ -96,14 +100,15 @@ def train(run, k):
     while not interrupt and time.time() < end and run.step < k.steps:
         progress = max((time.time() - begin) / (end - begin),
                        (run.step + 1 - first) / (k.steps - first))
-        figures.append(run.advance(rate_factor(run.step, 30, progress, k.decay_from), progress))
+        figures.append(run.advance(rate_factor(run.step, WARMUP_STEPS, progress, k.decay_from), progress))
         now = time.time()
-        if now - reported > 30:
+        if now - reported > REPORTED_SECONDS:
             loss, error = np.mean(figures, 0)
-            print(f"{run.step} loss {loss:.4f} clean error {error:.4f} "
+            print(f"{datetime.now(timezone.utc):%m-%d %H:%M} {run.step} seen {run.seen} "
+                  f"loss {loss:.4f} clean error {error:.4f} "
                   f"{(run.step - since) * k.batch / (now - reported):.1f} pictures/s", flush=True)
             figures, since, reported = [], run.step, now
-        if now - saved > 180:
+        if now - saved > SAVED_SECONDS:
             run.save()
             saved = now
     run.save()

@@ -6,7 +6,7 @@ from banana_training.train_denoiser import Run, parsed
 
 
 class Examples:
-    mean, divisor = torch.zeros(8), torch.ones(8)
+    mean, divisor, composed = torch.zeros(8), torch.ones(8), ()
     latents = torch.randn(5, 1, 8, generator=torch.Generator().manual_seed(0)).repeat(1, 64, 1)
 
     def draw(self, count, generator):
