@@ -16,7 +16,7 @@ SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test fuzz arm64-test systemd-test deb deb-test \
-  docs thermal-plot heat-bench soak memory-test train eval lint bench ci clean
+  docs thermal-plot heat-bench soak memory-test train train-denoiser eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -83,6 +83,12 @@ train: .venv-training
 	  --state "$(STATE)" --out ../models/sticker --peels ../peels --hours $(HOURS)
 	cd training && $(TRAINING_PYTHON) -m banana_training.export_goldens sticker \
 	  --package ../models/sticker --out ../Tests/Fixtures/goldens/sticker
+
+# The denoiser alone, in the background, for days; goes on where it was stopped. TRAIN: more options.
+TRAIN ?=
+train-denoiser: .venv-training
+	cd training && $(TRAINING_PYTHON) -m banana_training.background --state "$(STATE)" -- \
+	  --data "$(abspath $(DATA))" $(TRAIN)
 
 # Measures models/sticker, drawn by the engine (retrieval, autoencoder, alpha), and the peels.
 eval: .venv-training build

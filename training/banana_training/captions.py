@@ -41,40 +41,39 @@ class TextCache:
     """Hidden states and pooled vectors of every caption, in f16, found by index.
 
     Caption 0 is the empty prompt of guidance; caption 1 + picture·len(VARIANTS) + variant
-    belongs to that picture of the list given.
+    belongs to that picture of the list given. What a file at `path` has is not encoded again.
     """
 
     def __init__(self, pictures, encoder, tokenizer, maximum_tokens=32, path=None):
         texts = [""] + [prompt(p.style, text) for p in pictures for text in variations(p)]
         self.maximum_tokens = maximum_tokens
-        if path and Path(path).exists():
-            stored = torch.load(path, weights_only=True)
-            if stored["texts"] == texts:
-                self.hidden, self.pooled = stored["hidden"], stored["pooled"]
-                self.begin, self.length = stored["begin"], stored["length"]
-                return
-        unique = sorted(set(texts))
-        tokens = [tokenizer(t)[:maximum_tokens] for t in unique]
-        order = sorted(range(len(unique)), key=lambda i: len(tokens[i]))
-        hidden, pooled = [], torch.zeros(len(unique), encoder.configuration.width).half()
-        begin, length = torch.zeros(len(unique)).long(), torch.zeros(len(unique)).long()
-        offset = 0
-        with torch.no_grad():
-            for i in range(0, len(order), 256):
-                rows = order[i:i + 256]
-                h, p, lengths = encode(encoder, [tokens[r] for r in rows])
-                for j, r in enumerate(rows):
-                    hidden.append(h[j, :lengths[j]].half())
-                    begin[r], length[r] = offset, lengths[j]
-                    offset += lengths[j]
-                pooled[rows] = p.half()
-        where = {t: i for i, t in enumerate(unique)}
-        index = torch.tensor([where[t] for t in texts])
-        self.hidden, self.pooled = torch.cat(hidden), pooled[index]
-        self.begin, self.length = begin[index], length[index]
-        if path:
-            torch.save({"texts": texts, "hidden": self.hidden, "pooled": self.pooled,
+        width = encoder.configuration.width
+        stored = torch.load(path, weights_only=True) if path and Path(path).exists() else {
+            "texts": [], "hidden": torch.zeros(0, width).half(), "begin": torch.zeros(0).long(),
+            "pooled": torch.zeros(0, width).half(), "length": torch.zeros(0).long()}
+        self.rows = {text: i for i, text in enumerate(stored["texts"])}
+        self.hidden, self.pooled = stored["hidden"], stored["pooled"]
+        self.begin, self.length = stored["begin"], stored["length"]
+        new = sorted(set(texts) - self.rows.keys())
+        if new:
+            self._encode(new, encoder, tokenizer)
+        if new and path:
+            torch.save({"texts": list(self.rows), "hidden": self.hidden, "pooled": self.pooled,
                         "begin": self.begin, "length": self.length}, path)
+        index = torch.tensor([self.rows[t] for t in texts])
+        self.pooled, self.begin, self.length = (
+            t[index] for t in (self.pooled, self.begin, self.length))
+
+    @torch.no_grad()
+    def _encode(self, texts, encoder, tokenizer):
+        """Appends the encodings of texts."""
+        hidden, pooled = encoded_texts(texts, encoder, tokenizer, self.maximum_tokens)
+        self.rows |= dict(zip(texts, range(len(self.rows), len(self.rows) + len(texts))))
+        length = torch.tensor([len(h) for h in hidden])
+        self.begin = torch.cat([self.begin, len(self.hidden) + length.cumsum(0) - length])
+        self.length = torch.cat([self.length, length])
+        self.hidden = torch.cat([self.hidden, *hidden])
+        self.pooled = torch.cat([self.pooled, pooled])
 
     def caption(self, pictures, variant):
         """As `batch`, of one of VARIANTS of pictures [b]."""
@@ -98,3 +97,18 @@ def encode(encoder, token_lists):
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
     hidden, pooled = encoder(ids.to(device), mask.to(device))
     return hidden, pooled, lengths
+
+
+@torch.no_grad()
+def encoded_texts(texts, encoder, tokenizer, maximum_tokens=32, batch=256):
+    """hidden [[length, width]] and pooled [n, width] in f16 of full texts."""
+    tokens = [tokenizer(t)[:maximum_tokens] for t in texts]
+    order = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
+    hidden, pooled = [None] * len(texts), torch.zeros(len(texts), encoder.configuration.width).half()
+    for i in range(0, len(order), batch):
+        rows = order[i:i + batch]
+        h, p, lengths = encode(encoder, [tokens[r] for r in rows])
+        for j, r in enumerate(rows):
+            hidden[r] = h[j, :lengths[j]].half().cpu()
+        pooled[rows] = p.half().cpu()
+    return hidden, pooled

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .captions import encode, prompt, with_article
+from .captions import encoded_texts, prompt, with_article
 from .composed_sets import write_set
 from .compositions import KINDS, Things, composed_picture, is_held_out
 from .data import Pictures
@@ -114,21 +114,6 @@ def drawn_compositions(things, count, generator, held_out=False):
 
 
 @torch.no_grad()
-def encoded_captions(texts, state, batch=256):
-    """hidden [[length, width]] f16 and pooled [n, width] f16 of full texts."""
-    encoder, tokenizer = shipped_minilm(state), WordPiece(minilm_folder() / "vocab.txt")
-    tokens = [tokenizer(t)[:32] for t in texts]
-    order = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
-    hidden, pooled = [None] * len(texts), [None] * len(texts)
-    for i in range(0, len(order), batch):
-        rows = order[i:i + batch]
-        h, p, lengths = encode(encoder, [tokens[r] for r in rows])
-        for j, r in enumerate(rows):
-            hidden[r], pooled[r] = h[j, :lengths[j]].half().numpy(), p[j].half().numpy()
-    return hidden, np.stack(pooled)
-
-
-@torch.no_grad()
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True)
@@ -151,8 +136,10 @@ def main():
     full = [prompt(c["style"], c["caption"]) for c in compositions]
     texts = sorted(set(full))
     row_of = {text: i for i, text in enumerate(texts)}
+    hidden, pooled = encoded_texts(texts, shipped_minilm(k.state),
+                                   WordPiece(minilm_folder() / "vocab.txt"))
     write_set(folder, np.concatenate(coordinates), np.array([row_of[t] for t in full]),
-              *encoded_captions(texts, k.state), compositions)
+              [h.numpy() for h in hidden], pooled.numpy(), compositions)
     print(f"{k.count} pictures, {len(texts)} captions in {time.time() - began:.0f} s", flush=True)
 
 
