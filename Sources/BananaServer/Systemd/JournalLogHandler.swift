@@ -22,15 +22,8 @@ package struct JournalLogHandler: LogHandler {
     self.label = label
   }
 
-  /// Whether standard error leads to the journal, as its `JOURNAL_STREAM` says
-  /// (`systemd.exec(5)`).
-  package static var isConnected: Bool {
-    var facts = stat()
-    guard let stream = getenv("JOURNAL_STREAM"), fstat(STDERR_FILENO, &facts) == 0 else {
-      return false
-    }
-    return String(cString: stream) == "\(facts.st_dev):\(facts.st_ino)"
-  }
+  /// Whether standard error leads to the journal.
+  package static var isConnected: Bool { banana_sd_is_journal() != 0 }
 
   package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
     get { metadata[key] }

@@ -1,0 +1,3 @@
+#include "../common/targets.h"
+#define BANANA_SET portable
+#include "head_norm.h"
