@@ -3,7 +3,7 @@
 import torch
 
 from .captions import encode
-from .export_goldens import matted
+from .matting import matted
 from .package import load_package
 from .sampling import consistency_sample, noise_for, sample
 

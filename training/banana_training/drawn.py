@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from .sampling import SHIFT, consistency_sample, noise_for
-from .sheet import averaged_denoiser
+from .drawing import averaged_denoiser
 from .train_denoiser import opened
 from .trainer import save_atomically
 

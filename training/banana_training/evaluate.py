@@ -1,12 +1,16 @@
-"""Measures a model package: retrieval, the autoencoder, alpha.
+"""Measures a model package, or a checkpoint: retrieval, fidelity, combinations, the autoencoder.
 
     python -m banana_training.evaluate --data stickers.tar.xz --state STATE \
         --package models/sticker --daemon .build/release/bananad --out quality.json
+    python -m banana_training.evaluate --data stickers.tar.xz --state STATE \
+        --checkpoint denoiser.pt --captions 40 --seeds 1 --steps 2 --out checkpoint.json
 
-Every caption is drawn from several seeds by the engine itself, over its socket. A picture is
-retrieved if, put on white and shrunk to 32×32, it is nearer (L2) to the picture of its caption
-than to any other picture of its style. Captions that were seen in training are told from those
-of the validation split, by kind of combination (see `Picture.validation`).
+Every caption is drawn from several seeds: by the engine itself, over its socket, or by PyTorch from
+the averaged weights of a checkpoint. A picture is retrieved if, put on white and shrunk to 32×32,
+it is nearer (L2) to the picture of its caption than to any other picture of its style. Captions
+that were seen in training are told from those of the validation split, by kind of combination (see
+`Picture.validation`); "natural" are seen ones with skin tones as often as they occur. Seams, detail
+and PSNR are as in `measures.py`, colours, counts and pairs as in `composed_figures.py`.
 """
 
 import argparse
@@ -25,12 +29,17 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from .captions import prompt
+from .composed_figures import KINDS as COMPOSED_KINDS, Judge
 from .data import STYLES, Pictures, digest, premultiplied
+from .drawing import Drawing, averaged_denoiser
+from .linear_code import PATCH
+from .measures import edges, psnr, seam_figure, seam_sums
 from .package import load_package
 from .retrieval import retrieval, thumbnails
 from .trainer import save_atomically, save_json
 
-KINDS = ["seen", "seen, skin tone", "style", "gender", "tone"]
+KINDS = ["natural", "seen", "seen, skin tone", "style", "gender", "tone"]
 UNSEEN = ["style", "gender", "tone"]
 
 
@@ -41,7 +50,8 @@ def kind_of(picture):
 
 def chosen(pictures, kind, count):
     """At most `count` pictures of a kind, the same ones every time, spread over the styles."""
-    found = [p for p in pictures.index if kind_of(p) == kind]
+    found = [p for p in pictures.index if kind_of(p) == kind or
+             kind == "natural" and not p.validation]
     return sorted(found, key=lambda p: digest("evaluation " + p.file))[:count]
 
 
@@ -82,7 +92,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Engine:
-    """A daemon of its own for one package; `draw` gives pictures as the engine makes them."""
+    """A daemon of its own for one package: pictures as the engine makes them."""
 
     def __init__(self, daemon, package):
         self.folder = tempfile.TemporaryDirectory()
@@ -96,11 +106,14 @@ class Engine:
             time.sleep(0.05)
         self.connection = UnixConnection(path)
 
-    def draw(self, text, style, seed, steps=None):
-        """Premultiplied RGBA [4, h, w] in 0...1."""
+    def pictures(self, wishes, steps):
+        """Premultiplied RGBA [n, 4, 256, 256] in 0...1 of [(text, style, seed)]."""
+        return torch.stack([self._drawn(*wish, steps) for wish in wishes])
+
+    def _drawn(self, text, style, seed, steps):
         wish = {"prompt": text, "style": style, "seed": seed, "size": "256x256"}
-        self.connection.request("POST", "/v1/images/generations", json.dumps(
-            wish | ({"steps": steps} if steps else {})))
+        self.connection.request("POST", "/v1/images/generations",
+                                json.dumps(wish | {"steps": steps}))
         answer = json.loads(self.connection.getresponse().read())
         if "error" in answer:
             raise RuntimeError(answer["error"]["message"])
@@ -113,27 +126,57 @@ class Engine:
         self.folder.cleanup()
 
 
-def alpha_quality(picture, drawn, pictures):
+class Checkpoint:
+    """A denoiser of the state folder: pictures as PyTorch makes them, without guidance."""
+
+    def __init__(self, state, file):
+        self.denoiser, self.stored = averaged_denoiser(state, file)
+        self.drawing = Drawing(state)
+
+    def pictures(self, wishes, steps):
+        """As those of `Engine`."""
+        return self.drawing.pictures(self.denoiser, self.stored,
+                                     [prompt(style, text) for text, style, _ in wishes],
+                                     [seed for _, _, seed in wishes], steps)
+
+    def close(self):
+        pass
+
+
+def alpha_quality(drawn, truth):
     """Overlap (IoU) of what is opaque with the true picture, and the share of half-clear pixels."""
-    truth = pictures.tensor(picture)[3]
-    a, b = drawn[3] > 0.5, truth > 0.5
+    a, b = drawn[3] > 0.5, truth[3] > 0.5
     half = ((drawn[3] > 0.1) & (drawn[3] < 0.9)).float().mean()
     return float((a & b).sum() / (a | b).sum().clamp(min=1)), float(half)
 
 
-def drawn_figures(draw, pictures, gallery, captions, seeds):
-    """retrieval@1 and @5 of captions over seeds, and the mean alpha figures."""
-    drawn, alpha = [], []
-    for picture in captions:
-        for seed in range(seeds):
-            pixels = draw(picture.name, picture.style, seed + 1)
-            drawn.append((picture, thumbnails(pixels[None])[0]))
-            alpha.append(alpha_quality(picture, pixels, pictures))
-    at1, at5 = gallery.scores(drawn)
-    overlap, half = np.mean(alpha, 0)
+def drawn_figures(artist, steps, pictures, gallery, captions, seeds):
+    """Retrieval, fidelity and alpha of captions over seeds."""
+    asked = [(p, seed + 1) for p in captions for seed in range(seeds)]
+    drawn = artist.pictures([(p.name, p.style, seed) for p, seed in asked], steps)
+    truth = [pictures.tensor(p) for p, _ in asked]
+    small = thumbnails(drawn)
+    at1, at5 = gallery.scores([(p, x) for (p, _), x in zip(asked, small)])
+    overlap, half = np.mean([alpha_quality(x, y) for x, y in zip(drawn, truth)], 0)
     return {"pictures": len(drawn), "retrieval@1": round(100 * at1, 1),
             "retrieval@5": round(100 * at5, 1), "alphaOverlap": round(float(overlap), 3),
-            "halfClear": round(float(half), 4)}
+            "halfClear": round(float(half), 4),
+            "psnr": round(float(np.mean([psnr(x, y) for x, y in zip(drawn, truth)])), 2),
+            "seam": round(seam_figure(sum(seam_sums(x, y, PATCH) for x, y in zip(drawn, truth))), 2),
+            "trueSeam": round(seam_figure(sum(seam_sums(y, y, PATCH) for y in truth)), 2),
+            "detail": round(sum(map(edges, drawn)) / sum(map(edges, truth)), 3)}
+
+
+def composed_figures(artist, steps, judge, count, held_out):
+    """Colours, counts and pairs of held-out or of trained compositions."""
+    found = {}
+    for kind in COMPOSED_KINDS:
+        compositions = judge.compositions(kind, count, held_out)
+        drawn = artist.pictures([(c["caption"], c["style"], i + 1)
+                                 for i, c in enumerate(compositions)], steps)
+        found[kind] = judge.figures(kind, drawn, compositions)
+        print(steps, "steps,", "unseen" if held_out else "seen", kind, found[kind], flush=True)
+    return found
 
 
 @torch.no_grad()
@@ -154,31 +197,41 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True)
     parser.add_argument("--state", required=True)
-    parser.add_argument("--package", required=True)
-    parser.add_argument("--daemon", required=True, help="path of bananad")
+    parser.add_argument("--package", help="folder of a package, drawn by the engine")
+    parser.add_argument("--daemon", help="path of bananad")
+    parser.add_argument("--checkpoint", help="a file of STATE, drawn by PyTorch, instead")
     parser.add_argument("--out", required=True)
     parser.add_argument("--record", action="store_true",
                         help="write the figures into the package's model.json as well")
     parser.add_argument("--captions", type=int, default=200, help="of each kind, at most")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--steps", type=int, nargs="*", default=[1, 2, 4])
+    parser.add_argument("--threads", type=int, default=1)
     k = parser.parse_args()
+    torch.set_num_threads(k.threads)
     pictures = Pictures(k.data, k.state)
-    gallery = Gallery(pictures, k.state)
-    psnr, count = autoencoder_psnr(k.package, pictures)
-    result = {"autoencoder": {"psnr": psnr, "pictures": count}, "steps": {}}
-    print(f"autoencoder {psnr} dB", flush=True)
-    engine = Engine(k.daemon, k.package)
+    gallery, judge = Gallery(pictures, k.state), Judge(pictures)
+    result = {"steps": {}}
+    if k.checkpoint:
+        artist = Checkpoint(k.state, k.checkpoint)
+        result["picturesSeen"] = artist.stored["seen"]
+    else:
+        artist = Engine(k.daemon, k.package)
+        decibels, count = autoencoder_psnr(k.package, pictures)
+        result["autoencoder"] = {"psnr": decibels, "pictures": count}
+        print(f"autoencoder {decibels} dB", flush=True)
     try:
         for steps in k.steps:
             figures = result["steps"][str(steps)] = {}
             for kind in KINDS:
-                figures[kind] = drawn_figures(
-                    lambda text, style, seed: engine.draw(text, style, seed, steps),
-                    pictures, gallery, chosen(pictures, kind, k.captions), k.seeds)
+                figures[kind] = drawn_figures(artist, steps, pictures, gallery,
+                                              chosen(pictures, kind, k.captions), k.seeds)
                 print(steps, "steps,", kind, figures[kind], flush=True)
+            result.setdefault("composed", {})[str(steps)] = {
+                name: composed_figures(artist, steps, judge, k.captions, held_out)
+                for name, held_out in (("unseen", True), ("seen", False))}
     finally:
-        engine.close()
+        artist.close()
     save_json(result, k.out)
     if k.record:
         from .report import summary

@@ -16,12 +16,11 @@ import torch
 
 from . import formats
 from .data import STYLES
+from .matting import ALPHA_RANGE
 from .package import camel, flattened
 from .sampling import SHIFT
 
 F16_WEIGHTS = {"denoiser": {"input.weight", "output.weight", "sigma.0.weight", "sigma.2.weight"}}
-# What the decoder gives for clear and for opaque.
-ALPHA_RANGE = (0.08, 0.9)
 LICENSES = [
     {"what": "training pictures: Fluent Emoji by Microsoft", "license": "MIT",
      "source": "https://github.com/microsoft/fluentui-emoji"},
@@ -123,7 +122,7 @@ def main():
                         help="what the decoder gives for clear and for opaque")
     k = parser.parse_args()
     from .quantization import stored_denoiser
-    from .sheet import averaged_denoiser, trained_decoder
+    from .drawing import averaged_denoiser, trained_decoder
     from .text_encoder import minilm, minilm_folder, storage as text_storage
     from .train_autoencoder import trained_encoder
     decoder, encoder = trained_decoder(k.state), trained_encoder(k.state)

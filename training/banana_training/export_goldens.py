@@ -23,6 +23,7 @@ from .denoiser import Denoiser, DenoiserConfiguration
 from .export import (configuration, manifest_of, plain_storage, stored_module, text_section,
                      write_package)
 from .formats import save_safetensors
+from .matting import matted
 from .package import load_package
 from .quantization import QuantizedLinear, quantized_tokens
 from .sampling import consistency_sample, noise_for, sample
@@ -89,15 +90,6 @@ def test_picture(side):
     y, x, c = np.mgrid[:side, :side, :4]
     values = ((7 * y + 13 * x + 31 * c) % 64 / 63).astype(np.float32)
     return torch.from_numpy(values).permute(2, 0, 1)[None]
-
-
-def matted(picture, alpha_range):
-    """As the engine takes over a picture: no colour exceeds alpha, whose range is stretched."""
-    low, high = alpha_range
-    alpha = picture[:, 3:].clamp(0, 1)
-    colour = torch.minimum(picture[:, :3].clamp(min=0), alpha)
-    stretched = ((alpha - low) / (high - low)).clamp(0, 1)
-    return torch.cat([colour * stretched / alpha.clamp(min=1e-9), stretched], 1)
 
 
 def channels_last(x):

@@ -24,7 +24,18 @@ another skin tone (`tone`), a role in the other gender (`gender`), a thing in an
 
 Drawn by the engine itself (int4 and int8 weights, int8 activations), {seeds} seeds a caption.
 
+PSNR is at 256 px to the true pictures (premultiplied RGBA); *seam* is the step in brightness across
+borders of patches over that inside them, where the true picture is flat ({true_seam} in true
+pictures); *detail* the sum of absolute Laplacians over that of the true pictures.
+
 {shipped}
+
+What is asked for in combinations: the colour most of the picture has, the number of connected parts,
+both things found among all things of the style by the two halves of the picture. *Unseen* pairs of
+colour and thing, number and thing, thing and thing were kept out of training; no colour is the
+thing's own.
+
+{composed}
 
 Autoencoder: **{psnr} dB** PSNR on {held_out} pictures kept out of its training (premultiplied RGBA, 256 px).
 
@@ -59,7 +70,16 @@ def shipped_rows(quality):
     for steps, kinds in quality["steps"].items():
         for kind, f in kinds.items():
             yield (steps, kind, f["pictures"], f["retrieval@1"], f["retrieval@5"],
-                   f["alphaOverlap"], f"{100 * f['halfClear']:.1f} %")
+                   f["psnr"], f["seam"], f["detail"], f["alphaOverlap"],
+                   f"{100 * f['halfClear']:.1f} %")
+
+
+def composed_rows(quality):
+    for steps, parts in quality["composed"].items():
+        for part, kinds in parts.items():
+            for kind, f in kinds.items():
+                yield (steps, f"{part} {kind}", f["pictures"], f["shown"], f["trueOnesShown"],
+                       f.get("ownColour", ""))
 
 
 def pooled(kinds, names):
@@ -75,6 +95,8 @@ def summary(quality):
         found[f"retrievalSeen{steps}Steps"] = round(pooled(kinds, ["seen"]), 1)
         found[f"retrievalSeenSkinTone{steps}Steps"] = round(pooled(kinds, ["seen, skin tone"]), 1)
         found[f"retrievalUnseen{steps}Steps"] = round(pooled(kinds, UNSEEN), 1)
+        for kind, f in quality["composed"][steps]["unseen"].items():
+            found[f"unseen{kind.capitalize()}{steps}Steps"] = f["shown"]
     return found
 
 
@@ -84,7 +106,7 @@ def plots(quality, variants, out):
     from matplotlib import pyplot
     figure, axes = pyplot.subplots(figsize=(5, 3.2))
     steps = list(quality["steps"])
-    axes.plot(steps, [pooled(quality["steps"][s], ["seen"]) for s in steps], "o-", label="seen")
+    axes.plot(steps, [pooled(quality["steps"][s], ["natural"]) for s in steps], "o-", label="seen")
     axes.plot(steps, [pooled(quality["steps"][s], UNSEEN) for s in steps], "o-", label="unseen")
     axes.set(xlabel="steps", ylabel="retrieval@1, %", ylim=(0, 102))
     axes.legend()
@@ -124,8 +146,11 @@ def main():
         remarks=Path(k.remarks).read_text().strip() if k.remarks else "",
         seeds=k.seeds, psnr=quality["autoencoder"]["psnr"],
         held_out=quality["autoencoder"]["pictures"],
+        true_seam=next(iter(quality["steps"].values()))["natural"]["trueSeam"],
+        composed=table(["steps", "combinations", "pictures", "shown, %", "in true pictures",
+                        "the thing's own colour instead"], composed_rows(quality)),
         shipped=table(["steps", "captions", "pictures", "retrieval@1, %", "@5, %",
-                       "overlap of alpha", "half-clear pixels"], shipped_rows(quality)),
+                       "PSNR, dB", "seam", "detail", "overlap of alpha", "half-clear pixels"], shipped_rows(quality)),
         variants=table(
             ["variant", "GOP", "size, MB", "seen @1, %", "seen @5", "unseen @1", "unseen @5",
              "PSNR, dB"],

@@ -1,58 +1,25 @@
-"""A contact sheet of fixed prompts in every style from the averaged weights.
+"""A contact sheet of fixed prompts from the averaged weights of a checkpoint.
 
     python -m banana_training.sheet --state STATE --out sheet.png
+    python -m banana_training.sheet --state STATE --data stickers.tar.xz --composed 12 --out sheet.png
+
+The second form draws compositions of the validation split, each below its true picture.
 """
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from .captions import encode, prompt
+from .captions import prompt
 from .data import STYLES
-from .decoder import Decoder, DecoderConfiguration
-from .denoiser import Denoiser, DenoiserConfiguration
-from .quantization import bits_of, quantize
-from .sampling import SHIFT, consistency_sample, noise_for, sample
-from .text_encoder import minilm_folder, shipped_minilm
-from .wordpiece import WordPiece
+from .drawing import Drawing, averaged_denoiser
 
-PROMPTS = ["a red apple", "dog face", "a rocket", "woman pilot", "pizza", "a cat", "grinning face",
-           "red heart", "a house", "bicycle"]
-
-
-def averaged_denoiser(state, file="denoiser.pt"):
-    """The denoiser of a checkpoint with averaged parameters, and the checkpoint.
-
-    quantized.pt comes with its quantized linears.
-    """
-    stored = torch.load(Path(state) / file, map_location="cpu", weights_only=True)
-    model = Denoiser(DenoiserConfiguration(**stored["configuration"]))
-    quantize(model, bits_of(stored["model"]))
-    model.load_state_dict(stored["model"])
-    with torch.no_grad():
-        parameters = dict(model.named_parameters())
-        for name, average in zip(stored["names"], stored["ema"]["average"]):
-            parameters[name].copy_(average)
-    return model.eval().requires_grad_(False), stored
-
-
-def trained_decoder(state):
-    """The decoder of STATE/decoder.pt."""
-    stored = torch.load(Path(state) / "decoder.pt", weights_only=True)
-    decoder = Decoder(DecoderConfiguration(**stored["configuration"]))
-    decoder.load_state_dict(stored["model"])
-    return decoder.eval().requires_grad_(False)
-
-
-def text_batch(encoder, tokenizer, texts):
-    """hidden, pooled, mask of texts, and hidden and pooled of the empty prompt."""
-    hidden, pooled, lengths = encode(encoder, [tokenizer(t) for t in texts])
-    mask = torch.arange(hidden.shape[1]) < torch.tensor(lengths)[:, None]
-    empty_hidden, empty_pooled, _ = encode(encoder, [tokenizer("")])
-    return (hidden, pooled, mask), (empty_hidden[0], empty_pooled)
+PROMPTS = ["a red apple", "a blue elephant wearing a hat", "two dogs playing", "a robot cat",
+           "green dragon", "man: beard", "dog face", "a rocket", "woman pilot: dark skin tone", "pizza",
+           "a house", "bicycle"]
+SIDE = 128
 
 
 def on_chequers(pixels):
@@ -64,11 +31,45 @@ def on_chequers(pixels):
     return (shown.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
+def row_of(pixels):
+    """[128, n · 128, 3] bytes of pictures [n, 4, h, w] side by side."""
+    small = torch.nn.functional.adaptive_avg_pool2d(pixels.float(), SIDE)
+    return np.concatenate([on_chequers(p.permute(1, 2, 0).numpy()) for p in small], 1)
+
+
+def captioned(texts, width=SIDE, height=24):
+    """[height, n · 128, 3] bytes with texts, broken into two lines."""
+    image = Image.new("RGB", (width * len(texts), height), "white")
+    draw = ImageDraw.Draw(image)
+    for i, text in enumerate(texts):
+        words, lines = text.split(), [""]
+        for word in words:
+            if len(lines[-1]) + len(word) > 20:
+                lines.append("")
+            lines[-1] += word + " "
+        draw.multiline_text((i * width + 2, 0), "\n".join(lines[:2]), fill="black", spacing=0)
+    return np.asarray(image)
+
+
+def validation_compositions(data, state, count):
+    """Compositions that are held out, and their true pictures [n, 4, 256, 256]."""
+    from .composed import drawn_compositions
+    from .compositions import Things, composed_picture
+    from .data import Pictures
+    things = Things(Pictures(data, state))
+    found = drawn_compositions(things, count, np.random.default_rng(0), held_out=True)
+    pixels = np.stack([composed_picture(c, things) for c in found])
+    return found, torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--prompts", help="comma-separated, instead of the fixed ones")
+    parser.add_argument("--prompts", help="semicolon-separated, instead of the fixed ones")
+    parser.add_argument("--composed", type=int, default=0, help="so many held-out compositions")
+    parser.add_argument("--data", help="of compositions")
     parser.add_argument("--steps", type=int, default=8)
     parser.add_argument("--guidance", type=float, default=1.75)
     parser.add_argument("--file", default="denoiser.pt",
@@ -77,27 +78,27 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     k = parser.parse_args()
     torch.set_num_threads(k.threads)
-    prompts = [p.strip() for p in k.prompts.split(",")] if k.prompts else PROMPTS
-    encoder = shipped_minilm(k.state)
-    tokenizer = WordPiece(minilm_folder() / "vocab.txt")
+    prompts = [p.strip() for p in k.prompts.split(";")] if k.prompts else PROMPTS
     denoiser, stored = averaged_denoiser(k.state, k.file)
-    decoder = trained_decoder(k.state)
-    configuration = denoiser.configuration
-    side, rows = configuration.latent_height, []
-    for style in STYLES:
-        text, empty = text_batch(encoder, tokenizer, [prompt(style, p) for p in prompts])
-        noise = torch.cat([noise_for(k.seed + i, side * side, configuration.latent_channels)
-                           for i in range(len(prompts))])
-        with torch.no_grad():
-            if k.file == "denoiser.pt":
-                x = sample(denoiser, noise, text, empty, k.steps, k.guidance)
-            else:
-                seeds = range(k.seed, k.seed + len(prompts))
-                x = consistency_sample(denoiser, noise, text, k.steps, SHIFT, seeds)
-            z = x * stored["divisor"] + stored["mean"]
-            pixels = decoder(z).clamp(0, 1)
-        pixels = torch.nn.functional.avg_pool2d(pixels.float(), 4)
-        rows.append(np.concatenate([on_chequers(p.permute(1, 2, 0).numpy()) for p in pixels], 1))
+    drawing, rows = Drawing(k.state), []
+    guidance = k.guidance if k.file == "denoiser.pt" else 1
+
+    def drawn(texts):
+        return row_of(drawing.pictures(denoiser, stored, texts, range(k.seed, k.seed + len(texts)),
+                                       k.steps, guidance))
+
+    if k.composed:
+        found, truth = validation_compositions(k.data, k.state, k.composed)
+        for i in range(0, len(found), 12):
+            some = found[i:i + 12]
+            rows += [captioned([f"{c['caption']} ({c['style']})" for c in some]),
+                     row_of(truth[i:i + 12]),
+                     drawn([prompt(c["style"], c["caption"]) for c in some])]
+    else:
+        rows = [captioned(prompts)] + [drawn([prompt(s, p) for p in prompts]) for s in STYLES]
+    wide = max(row.shape[1] for row in rows)
+    rows = [np.pad(row, ((0, 0), (0, wide - row.shape[1]), (0, 0)), constant_values=255)
+            for row in rows]
     Image.fromarray(np.concatenate(rows)).save(k.out)
     print(f"step {stored['step']}, {stored['seen']} pictures seen")
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 
 from .denoiser import Denoiser
-from .sheet import averaged_denoiser
+from .drawing import averaged_denoiser
 from .train_denoiser import noisy, opened, options
 from .train_quantized import MatchingRun
 from .trainer import train

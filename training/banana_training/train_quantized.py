@@ -15,7 +15,7 @@ import torch
 
 from .quantization import chosen_bits, quantizable, quantize, sensitivity, set_levels
 from .sampling import SHIFT, sigmas
-from .sheet import averaged_denoiser
+from .drawing import averaged_denoiser
 from .train_denoiser import Run, noise_levels, noisy, opened, options, predicted
 from .trainer import save_json, train
 

@@ -14,7 +14,7 @@ import copy
 import torch
 
 from .sampling import SHIFT, sigmas
-from .sheet import averaged_denoiser
+from .drawing import averaged_denoiser
 from .train_denoiser import Run, noisy, opened, options, predicted
 from .trainer import train
 

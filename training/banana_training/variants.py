@@ -15,16 +15,11 @@ import torch
 from . import formats
 from .captions import prompt
 from .data import Pictures
+from .drawing import Drawing, averaged_denoiser
 from .evaluate import UNSEEN, Gallery, chosen
-from .export import ALPHA_RANGE
-from .export_goldens import matted
 from .quantization import QuantizedLinear, quantizable, quantize, stored_denoiser
 from .retrieval import thumbnails
-from .sampling import SHIFT, consistency_sample, noise_for, sample
-from .sheet import averaged_denoiser, text_batch, trained_decoder
-from .text_encoder import minilm_folder, shipped_minilm
 from .trainer import save_json
-from .wordpiece import WordPiece
 
 
 class Bench:
@@ -33,30 +28,14 @@ class Bench:
     def __init__(self, k):
         self.pictures = Pictures(k.data, k.state)
         self.gallery = Gallery(self.pictures, k.state)
-        self.encoder, self.k = shipped_minilm(k.state), k
-        self.tokenizer = WordPiece(minilm_folder() / "vocab.txt")
-        self.decoder = trained_decoder(k.state)
+        self.drawing, self.k = Drawing(k.state), k
         unseen = [p for kind in UNSEEN for p in chosen(self.pictures, kind, k.captions // 3)]
         self.captions = {"seen": chosen(self.pictures, "seen", k.captions), "unseen": unseen}
 
-    @torch.no_grad()
     def pictures_of(self, denoiser, stored, captions, steps, guidance):
         """[n, 4, 256, 256] pictures, one seed each; guidance 1 is a student."""
-        result = []
-        for i in range(0, len(captions), 16):
-            some = captions[i:i + 16]
-            text, empty = text_batch(self.encoder, self.tokenizer,
-                                     [prompt(p.style, p.name) for p in some])
-            seeds = [1 + i + j for j in range(len(some))]
-            noise = torch.cat([noise_for(s, 64, 128) for s in seeds])
-            if guidance == 1:
-                z = consistency_sample(denoiser, noise, text, steps, SHIFT, seeds)
-            else:
-                z = sample(denoiser, noise, text, empty, steps, guidance)
-            pixels = self.decoder(z * stored["divisor"] + stored["mean"])
-            pixels = torch.cat([matted(p[None], ALPHA_RANGE) for p in pixels])
-            result.append(torch.nn.functional.avg_pool2d(pixels, 2))
-        return torch.cat(result)
+        return self.drawing.pictures(denoiser, stored, [prompt(p.style, p.name) for p in captions],
+                                     range(1, 1 + len(captions)), steps, guidance)
 
     def figures(self, denoiser, stored, steps, guidance=1, reference=None):
         """Retrieval seen and unseen, and the pictures; PSNR to `reference` if given."""
