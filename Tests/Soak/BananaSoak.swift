@@ -13,7 +13,8 @@ struct BananaSoak: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "banana-soak",
     abstract: "Puts a real bananad under load and checks what it promises.",
-    subcommands: [Storm.self, Memory.self, Client.self], defaultSubcommand: Storm.self)
+    subcommands: [Storm.self, Besiege.self, Memory.self, Client.self], defaultSubcommand: Storm.self
+  )
 }
 
 /// What both runs need.
@@ -34,8 +35,9 @@ struct DaemonOptions: ParsableArguments {
   /// - Throws: `ExitCode.failure` if a promise was broken.
   func conclude(
     _ checks: [Check], _ report: ClientReport, seed: UInt64,
-    unexplained: [ClientReport.Interruption]
+    unexplained: [ClientReport.Interruption], siege: SiegeChecks? = nil
   ) throws {
+    if let siege { print("\n\(siege.table)") }
     print("\n\(SoakReport.table(checks))\n\n\(SoakReport.outcomes(report))\n")
     for failure in report.failures.prefix(20) { print("- \(failure)") }
     for one in unexplained.prefix(20) { print("- cut off: \(one.what)") }
@@ -47,11 +49,14 @@ struct DaemonOptions: ParsableArguments {
 
 struct Storm: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "32 clients of three users, some of them rude, and restarts in the middle.")
+    abstract: """
+      32 clients of three users, some of them rude, and restarts in the middle; then a siege by one \
+      of them.
+      """)
 
   @OptionGroup var options: DaemonOptions
 
-  @Option(help: "How long the clients go on, altogether.")
+  @Option(help: "How long the clients go on, altogether; a siege takes as long again.")
   var minutes = 3.0
 
   func run() async throws {
@@ -62,9 +67,48 @@ struct Storm: AsyncParsableCommand {
       seed: seed
     ).run()
     try options.conclude(
-      result.checks, result.report, seed: seed, unexplained: result.unexplained)
+      result.checks, result.report, seed: seed, unexplained: result.unexplained,
+      siege: result.siege)
   }
 }
+
+struct Besiege: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "siege",
+    abstract: "Two users who draw, and a third who means harm, of one kind after another; as root.")
+
+  @OptionGroup var options: DaemonOptions
+
+  @Option(help: "How long it takes; at least a second and a half for each kind.")
+  var minutes = 3.0
+
+  @Option(
+    name: .customLong("kind"), parsing: .upToNextOption,
+    help: "What the third does. Default: everything. One of \(Self.kindNames).")
+  var kinds: [HostileKind] = HostileKind.allCases
+
+  private static let kindNames = HostileKind.allCases.map(\.rawValue).joined(separator: ", ")
+
+  func validate() throws {
+    guard geteuid() == 0 else {
+      throw ValidationError("A siege is between three users. Run it as root.")
+    }
+  }
+
+  func run() async throws {
+    let seed = options.seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
+    print("seed \(seed)")
+    let result = try await SoakRun(
+      daemonPath: options.daemon, models: options.models, peels: options.peels, minutes: minutes,
+      seed: seed
+    ).besiege(by: kinds)
+    try options.conclude(
+      result.checks, result.report, seed: seed, unexplained: result.unexplained,
+      siege: result.siege)
+  }
+}
+
+extension HostileKind: ExpressibleByArgument {}
 
 struct Memory: AsyncParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// What a client process shall do; handed to it as JSON.
 struct ClientPlan: Codable, Sendable {
   enum Role: String, Codable, Sendable {
@@ -13,6 +19,12 @@ struct ClientPlan: Codable, Sendable {
     case cleanup
     /// Measures how quickly the admin's paths answer.
     case probe
+    /// Measures how quickly `/healthz` answers.
+    case healthProbe
+    /// Does harm, of one kind.
+    case hostile
+    /// Removes what a hostile user has installed.
+    case sweep
   }
 
   var role: Role
@@ -26,12 +38,22 @@ struct ClientPlan: Codable, Sendable {
   var space: Workspace
   /// When to begin nothing more, by `Clock.now`.
   var end = Double.infinity
+  /// Once it is there, nothing more is begun either.
+  var stopFile: String?
   /// Of a counted client.
   var requests = 0
+  /// Which kind of request a greedy client sends.
+  var drawnKind = RequestKind.smallest
+  /// What a hostile client does.
+  var harm: HostileKind?
 
   struct User: Codable, Sendable, Hashable {
     var uid: UInt32
     var gid: UInt32
+  }
+
+  var isOver: Bool {
+    Clock.now >= end || stopFile.map { access($0, F_OK) == 0 } ?? false
   }
 
   var reportPath: String { "\(space.reports)/\(role.rawValue)-\(index)-\(Int(end)).json" }
@@ -46,10 +68,11 @@ struct ClientReport: Codable, Sendable {
     var what: String
   }
 
-  /// A picture of a greedy client.
+  /// An answer that a greedy client got.
   struct Finish: Codable, Sendable {
     var time: Double
     var pixels: Int
+    var pictures: Int
   }
 
   struct Sample: Codable, Sendable {

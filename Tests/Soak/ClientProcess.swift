@@ -52,6 +52,7 @@ struct ClientProcess {
 
   /// The life of a client process.
   static func live(_ plan: ClientPlan, kindSeed: UInt64) async throws {
+    if plan.role == .hostile { HostileClient.takeDescriptorsAndStepBack() }
     if let user = plan.user { try become(user) }
     let uid = geteuid()
     let report: ClientReport
@@ -69,7 +70,10 @@ struct ClientProcess {
       await app.run()
       report = app.report
     case .greedy: report = await GreedyClient.run(plan, uid: uid, kindSeed: kindSeed)
-    case .probe: report = AdminProbe(plan: plan).run()
+    case .probe: report = Probe.admin(plan).run()
+    case .healthProbe: report = Probe.health(plan).run()
+    case .hostile: report = HostileClient(plan).run()
+    case .sweep: report = await HostileClient(plan).sweep()
     }
     try JSONEncoder().encode(report).write(to: URL(filePath: plan.reportPath))
   }

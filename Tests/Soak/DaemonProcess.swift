@@ -16,6 +16,8 @@ final class DaemonProcess {
   /// What the kernel says of a process.
   struct Facts: Sendable {
     var residentBytes: Int
+    /// The most since the start, or since `forgetPeak`.
+    var peakBytes: Int
     var descriptors: Int
     var threads: Int
     /// Of all threads, in user and kernel mode.
@@ -56,6 +58,12 @@ final class DaemonProcess {
 
   var isRunning: Bool { process?.isRunning ?? false }
   var pid: Int32 { process?.processIdentifier ?? 0 }
+  /// With what it ended; negative for a signal.
+  var exitStatus: Int32 {
+    guard let process, !process.isRunning else { return 0 }
+    let status = process.terminationStatus
+    return process.terminationReason == .uncaughtSignal ? -status : status
+  }
 
   /// Starts it and waits until it can draw.
   func start() async throws {
@@ -128,8 +136,7 @@ final class DaemonProcess {
       }
       try await Task.sleep(for: .milliseconds(10))
     }
-    let status = process.terminationStatus
-    return process.terminationReason == .uncaughtSignal ? -status : status
+    return exitStatus
   }
 
   /// Writes the config file; a daemon that runs reads it again.
@@ -162,16 +169,25 @@ final class DaemonProcess {
       .split(separator: " ") ?? []
     let ticks = fields.dropFirst(11).prefix(2).reduce(0) { $0 + (Int($1) ?? 0) }
     return Facts(
-      residentBytes: figure("VmRSS:") * 1024, descriptors: descriptors.count,
-      threads: figure("Threads:"),
+      residentBytes: figure("VmRSS:") * 1024, peakBytes: figure("VmHWM:") * 1024,
+      descriptors: descriptors.count, threads: figure("Threads:"),
       processorSeconds: Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK))))
+  }
+
+  /// Makes the kernel measure the peak of memory anew, where it lets this process.
+  func forgetPeak() {
+    let file = open("/proc/\(pid)/clear_refs", O_WRONLY)
+    guard file >= 0 else { return }
+    _ = write(file, "5", 1)
+    close(file)
   }
 
   /// Waits until no job is left, no answer is kept, nobody but this process is connected, and the
   /// engine has given its memory back.
-  func rest() async throws -> Rest {
+  /// - Parameter patience: Seconds for jobs and connections to end.
+  func rest(patience: Double = 20) async throws -> Rest {
     let client = BananaClient(socketPath: space.adminSocket)
-    let deadline = Clock.now + 20
+    let deadline = Clock.now + patience
     var (connections, jobs) = (0, 0)
     repeat {
       try await Task.sleep(for: .milliseconds(200))

@@ -19,14 +19,15 @@ enum GreedyClient {
     _ plan: ClientPlan, _ uid: UInt32, _ kindSeed: UInt64
   ) async -> ClientReport {
     let app = OrderlyClient(plan, uid: uid, kindSeed: kindSeed)
-    let kind = app.kinds[RequestKind.smallest]
-    while Clock.now < plan.end {
+    let kind = app.kinds[plan.drawnKind]
+    while !plan.isOver {
       let answer = await app.attempt("draw greedily") { [client = app.client] in
         try await client.generate(kind.request)
       }
       guard case .success(let response) = answer else { continue }
       app.compare(kind, response.data, "draw greedily")
-      app.report.finishes.append(.init(time: Clock.now, pixels: 256 * 256))
+      app.report.finishes.append(
+        .init(time: Clock.now, pixels: kind.pictures * 256 * 256, pictures: kind.pictures))
     }
     return app.report
   }

@@ -22,6 +22,8 @@ struct RequestKind: Sendable {
   static let count = 24
   /// The first: small and quick. Its picture is what edits begin with.
   static let smallest = 0
+  /// Four pictures in two steps each.
+  static let several = 1
   /// The last two are drawn with private peels.
   static let withPrivatePeel = [count - 2, count - 1]
 
@@ -51,7 +53,9 @@ struct RequestKind: Sendable {
     var kind = RequestKind(id: id, request: request)
     switch id % 8 {
     case 0: break
-    case 1: (request.steps, request.count) = (2, Int.random(in: 2...4, using: &random))
+    case 1:
+      request.steps = 2
+      request.count = id == several ? 4 : Int.random(in: 2...4, using: &random)
     case 2: (request.size, request.steps) = ("512x512", 2)
     case 3: (request.size, request.steps) = ("512x512", Int.random(in: 3...4, using: &random))
     case 4:

@@ -114,10 +114,10 @@ struct SoakChecks {
   }
 
   private var admin: [Check] {
-    let idle = percentiles(AdminProbe.idleServer)
+    let idle = percentiles(Probe.idleServer)
     let isMachineBusy = idle[0.99] > Self.adminSeconds / 4
     let reference = "\(SoakReport.milliseconds(idle[0.99])) ms for a server that does nothing"
-    return AdminProbe.paths.map { path in
+    return Probe.adminPaths.map { path in
       let name = "p99 of \(path) is below 20 ms"
       let times = percentiles(path)
       let figure =

@@ -22,6 +22,18 @@ final class SoakRun {
     "idle_unload_seconds": 2, "closing_grace_seconds": 1, "queue_capacity": 24,
   ]
 
+  /// What was promised, and what was seen.
+  struct Result {
+    var checks: [Check]
+    var report: ClientReport
+    var unexplained: [ClientReport.Interruption] = []
+    var siege: SiegeChecks?
+  }
+
+  private static let noSiege = Check(
+    leftOut: "one user cannot take from two others",
+    because: "all clients are one user; run this as root for three")
+
   private let daemon: DaemonProcess
   private let space: Workspace
   private let seconds: Double
@@ -31,7 +43,7 @@ final class SoakRun {
   private var exits: [(signal: String, status: Int32, expected: Int32)] = []
   private var phase = 0
 
-  /// - Parameter minutes: Of storms and race together.
+  /// - Parameter minutes: Of storms and race together, and once more of the siege.
   init(
     daemonPath: String, models: String, peels: String, minutes: Double, seed: UInt64
   ) throws {
@@ -46,11 +58,29 @@ final class SoakRun {
 
   private let group: UInt32
 
-  func run() async throws -> SoakChecks {
+  func run() async throws -> Result {
+    try await tidily { try await self.runPhases() }
+  }
+
+  /// Only the siege, by some kinds of harm.
+  func besiege(by kinds: [HostileKind]) async throws -> Result {
+    try await tidily {
+      let siege = try await self.siege(kinds)
+      let status = try await self.daemon.stop(by: SIGTERM)
+      return Result(
+        checks: (siege?.checks ?? []) + [
+          Check("the daemon ends when told", status == 0, "\(status)")
+        ],
+        report: siege?.wholeReport ?? report,
+        unexplained: siege?.report.interruptions ?? [], siege: siege)
+    }
+  }
+
+  private func tidily(_ body: () async throws -> Result) async throws -> Result {
     do {
-      let checks = try await runPhases()
+      let result = try await body()
       space.remove()
-      return checks
+      return result
     } catch {
       _ = try? await daemon.stop(by: SIGKILL)
       print("bananad's last words:\n\(daemon.lastWords)\nEverything is in \(space.folder).")
@@ -58,7 +88,7 @@ final class SoakRun {
     }
   }
 
-  private func runPhases() async throws -> SoakChecks {
+  private func runPhases() async throws -> Result {
     try await daemon.configure(Self.settings)
     try await daemon.start()
     say("drawing \(RequestKind.count) kinds of requests on a calm daemon")
@@ -73,11 +103,37 @@ final class SoakRun {
     try await storm(seconds: seconds * (isRoot ? 0.45 : 0.55), restarting: false)
     let after = try await rest()
 
-    let status = try await daemon.stop(by: SIGTERM)
-    exits.append((signal: "SIGTERM", status: status, expected: 0))
-    return SoakChecks(
+    try await stop()
+    let siege = try await siege(HostileKind.allCases)
+    if siege != nil { try await stop() }
+    let storms = SoakChecks(
       report: report, outages: daemon.outages, before: before, after: after, exits: exits,
       pixelsByUser: pixels)
+    if let siege { report.merge(siege.wholeReport) }
+    return Result(
+      checks: storms.checks + (siege?.checks ?? [Self.noSiege]), report: report,
+      unexplained: storms.unexplained, siege: siege)
+  }
+
+  private func stop() async throws {
+    let status = try await daemon.stop(by: SIGTERM)
+    exits.append((signal: "SIGTERM", status: status, expected: 0))
+  }
+
+  /// On a daemon of its own, with the limits that ship; nil where all clients are one user.
+  private func siege(_ kinds: [HostileKind]) async throws -> SiegeChecks? {
+    guard isRoot else { return nil }
+    say("a siege by one user: \(kinds.count) kinds of harm")
+    try await daemon.configure(Siege.settings)
+    try await daemon.start()
+    let drawn = RequestKind.all(seed: seed).prefix(RequestKind.several + 1)
+    try await ReferencePictures(space: space, client: BananaClient(socketPath: space.socket))
+      .draw(Array(drawn))
+    let users = Self.users.map { ClientPlan.User(uid: $0, gid: group) }
+    return try await Siege(
+      daemon, others: Array(users[..<2]), hostile: users[2], kinds: kinds, seconds: seconds,
+      seed: seed
+    ).run()
   }
 
   /// Everything at random at once.

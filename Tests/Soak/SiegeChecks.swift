@@ -1,0 +1,260 @@
+import BananaAPI
+
+/// What a siege showed, and what it has to be.
+struct SiegeChecks {
+  var slices: [SiegeSlice]
+  /// Of the users who mean no harm, and of the probes.
+  var report: ClientReport
+  var before: DaemonProcess.Rest
+  var after: DaemonProcess.Rest
+
+  /// Of three users who want all that they can get, two have so much together.
+  static let fairShare = 2.0 / 3
+  /// They must have at least so much of it.
+  static let keptShare = 0.9
+  static let healthSeconds = 0.05
+  /// Nobody may be left so long without an answer, however busy the machine is.
+  static let deafSeconds = 5.0
+  /// Fewer pictures in a window, or fewer answers, say nothing about a tenth.
+  static let tellingPictures = 400.0
+  static let tellingAnswers = 200
+  /// What the daemon may hold beyond what it holds for the others.
+  static let allowedBytes = 512 << 20
+
+  /// With what became of hostile requests.
+  var wholeReport: ClientReport {
+    var whole = report
+    for slice in hostile {
+      for (outcome, count) in slice.outcomes {
+        whole.outcomes["hostile \(slice.kind!.rawValue)", default: [:]][outcome, default: 0] +=
+          count
+      }
+    }
+    return whole
+  }
+
+  private var hostile: [SiegeSlice] { slices.filter { $0.kind != nil } }
+  private var calm: [SiegeSlice] { slices.filter { $0.kind == nil } }
+
+  var checks: [Check] {
+    [
+      alive, combined("others draw 90 % of their fair share of pictures a second", rates),
+      together, combined("p99 of /healthz is below 50 ms for an app", health(isApp: true)),
+      combined("p99 of /healthz is below 50 ms for the admin", health(isApp: false)), memory, rest,
+      restOfDescriptors, nothingLeft, answers, harm,
+    ]
+  }
+
+  // MARK: Pictures
+
+  private func pictures(_ slice: SiegeSlice) -> Int {
+    report.finishes.reduce(0) {
+      $0 + (slice.window.contains($1.time) ? $1.pictures : 0)
+    }
+  }
+
+  private func rate(_ slice: SiegeSlice) -> Double {
+    Double(pictures(slice)) / slice.window.length
+  }
+
+  private var calmRates: Percentiles { Percentiles(calm.map(rate)) }
+
+  /// Of their fair share; 1 is all of it.
+  private func share(_ rate: Double, of calmRate: Double) -> Double {
+    calmRate > 0 ? rate / (calmRate * Self.fairShare) : 0
+  }
+
+  /// Whether a rate over some time is enough, as far as the calm rates allow to tell.
+  private func verdict(_ rate: Double, over seconds: Double) -> Check.Verdict {
+    let calm = calmRates
+    if share(rate, of: calm[0.5]) >= Self.keptShare { return .kept }
+    let due = calm[0.5] * Self.fairShare * seconds
+    if due >= Self.tellingPictures {
+      return share(rate, of: calm[0.1]) < Self.keptShare ? .broken : .leftOut
+    }
+    if due >= Self.tellingPictures / 4, share(rate, of: calm[0.5]) < 0.5 { return .broken }
+    return .leftOut
+  }
+
+  private var rates: [(kind: HostileKind, verdict: Check.Verdict, figure: String)] {
+    hostile.map { slice in
+      let rate = rate(slice)
+      return (
+        slice.kind!, verdict(rate, over: slice.window.length),
+        percent(share(rate, of: calmRates[0.5]))
+      )
+    }
+  }
+
+  private var together: Check {
+    let name = "and over all kinds together"
+    let seconds = hostile.reduce(0) { $0 + $1.window.length }
+    let rate = Double(hostile.reduce(0) { $0 + pictures($1) }) / max(seconds, 1e-9)
+    let calm = calmRates
+    let figure =
+      "\(percent(share(rate, of: calm[0.5]))): \(tenths(rate)) pictures a second; calm "
+      + "\(tenths(calm[0.5])), from \(tenths(calm[0.1])) to \(tenths(calm[0.9]))"
+    switch verdict(rate, over: seconds) {
+    case .kept: return Check(name, true, figure)
+    case .broken: return Check(name, false, figure)
+    case .leftOut:
+      return Check(leftOut: name, because: "too few, or the calm rate varies: " + figure)
+    }
+  }
+
+  // MARK: Answers
+
+  /// Seconds until the answers in a window, and those that had been asked for meanwhile if the
+  /// probe had not waited.
+  private func seconds(_ name: String, _ slice: SiegeSlice) -> Percentiles {
+    let stride = 2 * Probe.pauseSeconds
+    let lost = report.interruptions.filter { $0.what == "probe \(name)" }
+      .map { ClientReport.Sample(start: $0.start, seconds: Double(Probe.patienceSeconds)) }
+    var all: [Double] = []
+    for sample in (report.samples[name] ?? []) + lost
+    where sample.start <= slice.window.upperBound
+      && sample.start + sample.seconds >= slice.window.lowerBound
+    {
+      all.append(sample.seconds)
+      var missed = sample.seconds - stride
+      while missed > stride {
+        all.append(missed)
+        missed -= stride
+      }
+    }
+    return Percentiles(all)
+  }
+
+  private func health(
+    isApp: Bool
+  ) -> [(kind: HostileKind, verdict: Check.Verdict, figure: String)] {
+    hostile.map { slice in
+      let times = seconds(Probe.healthName(isApp: isApp), slice)
+      let idle = seconds(Probe.idleServer, slice)[0.99]
+      let p99 = times[0.99]
+      let figure =
+        "\(SoakReport.milliseconds(p99)) ms (idle server \(SoakReport.milliseconds(idle)))"
+      let verdict: Check.Verdict =
+        if times.sorted.isEmpty || times[1] >= Self.deafSeconds {
+          .broken
+        } else if p99
+          < Self.healthSeconds
+        {
+          .kept
+        } else if times.sorted.count >= Self.tellingAnswers,
+          idle <= Self.healthSeconds / 4 || p99 > 10 * idle
+        { .broken } else { .leftOut }
+      return (slice.kind!, verdict, figure)
+    }
+  }
+
+  private var answers: Check {
+    let cut = report.interruptions.count
+    return Check(
+      "every request of the others gets its answer, their pictures byte for byte",
+      report.failureCount == 0 && cut == 0 && report.comparedPictures > 0,
+      "\(report.comparedPictures) pictures, \(report.wrongPictures) wrong, "
+        + "\(report.failureCount) failures, \(cut) cut off")
+  }
+
+  // MARK: Memory
+
+  private var memory: Check {
+    let calmPeak = calm.first?.peakBytes ?? 0
+    let bound = calmPeak + Self.allowedBytes
+    let worst = hostile.max { $0.peakBytes < $1.peakBytes }
+    return Check(
+      "resident memory stays within what limits allow", (worst?.peakBytes ?? 0) <= bound,
+      "at most \(SoakReport.mebibytes(worst?.peakBytes ?? 0)) (\(worst?.kind?.rawValue ?? "")); "
+        + "calm \(SoakReport.mebibytes(calmPeak)), bound \(SoakReport.mebibytes(bound))")
+  }
+
+  private var rest: Check {
+    let grown = after.facts.residentBytes - before.facts.residentBytes
+    return Check(
+      "memory is given back after a siege", grown <= SoakChecks.residentTolerance,
+      "\(SoakReport.mebibytes(before.facts.residentBytes)) → "
+        + SoakReport.mebibytes(after.facts.residentBytes))
+  }
+
+  private var restOfDescriptors: Check {
+    Check(
+      "descriptors and threads are given back after a siege",
+      after.facts.descriptors <= before.facts.descriptors
+        && after.facts.threads <= before.facts.threads + 2,
+      "\(before.facts.descriptors) → \(after.facts.descriptors) descriptors, "
+        + "\(before.facts.threads) → \(after.facts.threads) threads")
+  }
+
+  private var nothingLeft: Check {
+    Check(
+      "no connection, job or file is left after a siege",
+      after.connections + after.jobs + after.files.count == 0,
+      "\(after.connections), \(after.jobs), \(after.files.count)")
+  }
+
+  // MARK: The rest
+
+  private var alive: Check {
+    let ends = slices.compactMap { slice in
+      slice.exit.map { "\(slice.kind?.rawValue ?? "calm"): \($0)" }
+    }
+    return Check(
+      "the daemon lives under siege", ends.isEmpty,
+      ends.isEmpty ? "\(hostile.count) kinds" : ends.joined(separator: ", "))
+  }
+
+  private var harm: Check {
+    let idle = hostile.filter { $0.outcomes.isEmpty }.map { $0.kind!.rawValue }
+    return Check(
+      "hostile clients were hostile", idle.isEmpty && !hostile.isEmpty,
+      idle.isEmpty ? "every kind" : "nothing of \(idle.joined(separator: ", "))")
+  }
+
+  /// One check of many kinds: broken when it is for one of them.
+  private func combined(
+    _ name: String, _ all: [(kind: HostileKind, verdict: Check.Verdict, figure: String)]
+  ) -> Check {
+    func list(_ verdict: Check.Verdict) -> String {
+      all.filter { $0.verdict == verdict }.map { "\($0.kind.rawValue) \($0.figure)" }
+        .joined(separator: ", ")
+    }
+    let kept = all.count { $0.verdict == .kept }
+    let (broken, untold) = (list(.broken), list(.leftOut))
+    var figure = "\(kept) of \(all.count) kinds"
+    if !broken.isEmpty { figure += "; broken by \(broken)" }
+    if !untold.isEmpty { figure += "; too short or too busy to tell: \(untold)" }
+    if !broken.isEmpty { return Check(name, false, figure) }
+    return untold.isEmpty ? Check(name, true, figure) : Check(leftOut: name, because: figure)
+  }
+
+  /// A line for each kind, as Markdown.
+  var table: String {
+    let rows = slices.map { slice in
+      let rate = rate(slice)
+      let share = slice.kind == nil ? "" : percent(share(rate, of: calmRates[0.5]))
+      let times =
+        [true, false].map { seconds(Probe.healthName(isApp: $0), slice)[0.99] }
+        + [seconds(Probe.idleServer, slice)[0.99]]
+      let ends = slice.outcomes.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(6)
+        .map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+      return "| \(slice.kind?.rawValue ?? "(calm)") | \(tenths(rate)) | \(share) | "
+        + times.map(SoakReport.milliseconds).joined(separator: " / ")
+        + " | \(SoakReport.mebibytes(slice.peakBytes)) | \(slice.peakDescriptors) | \(ends) |"
+    }
+    return
+      ([
+        "| harm | others' pictures/s | of their fair share | p99 of /healthz, ms: app / admin / idle "
+          + "server | peak resident | descriptors | how its requests ended |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+      ] + rows).joined(separator: "\n")
+  }
+
+  private func percent(_ share: Double) -> String { "\(Int((share * 100).rounded())) %" }
+
+  private func tenths(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
+}
+
+extension ClosedRange where Bound == Double {
+  var length: Double { upperBound - lowerBound }
+}
