@@ -16,7 +16,8 @@ SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test fuzz arm64-test systemd-test deb deb-test \
-  docs thermal-plot heat-bench soak memory-test train train-denoiser eval lint bench ci clean
+  docs thermal-plot heat-bench soak siege memory-test train train-denoiser eval lint bench ci \
+  clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -144,8 +145,9 @@ heat-bench: deps
 	scripts/plot-thermal $(BUILD_PATH)/heat.csv docs/benchmarks/heat-real-load.png \
 	  "A simulated board under the real load of bananad" "pictures/s"
 
-# 32 clients of three users, a tenth of them rude, and the daemon killed in the middle; as root, or
-# of one user without the checks between users. SEED replays the choices of an earlier run.
+# 32 clients of three users, a tenth of them rude, and the daemon killed in the middle; then a siege
+# by one of them, which takes as long again. As root, or of one user without what is between users.
+# SEED replays the choices of an earlier run.
 MINUTES ?= 3
 SEED ?=
 SOAK = bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && "$$bin/banana-soak"
@@ -154,6 +156,12 @@ SOAK_FLAGS = --daemon "$$bin/bananad" --models models --peels peels $(if $(SEED)
 soak: build
 	$(SWIFT) build -c release $(FLAGS) --product banana-soak
 	$(SOAK) $(SOAK_FLAGS) --minutes $(MINUTES)
+
+# The siege alone; KINDS="longJobs churn" are some kinds of harm.
+KINDS ?=
+siege: build
+	$(SWIFT) build -c release $(FLAGS) --product banana-soak
+	$(SOAK) siege $(SOAK_FLAGS) --minutes $(MINUTES) $(if $(KINDS),--kind $(KINDS))
 
 # 10,000 requests to a daemon in a control group with hardly more memory than it needs; as root.
 memory-test: build

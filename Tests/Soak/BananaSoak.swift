@@ -50,8 +50,8 @@ struct DaemonOptions: ParsableArguments {
 struct Storm: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: """
-      32 clients of three users, some of them rude, and restarts in the middle; then a siege by one \
-      of them.
+      32 clients of three users, some of them rude, and restarts in the middle; then a siege by \
+      one of them.
       """)
 
   @OptionGroup var options: DaemonOptions

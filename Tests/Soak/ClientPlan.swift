@@ -73,6 +73,8 @@ struct ClientReport: Codable, Sendable {
     var time: Double
     var pixels: Int
     var pictures: Int
+    /// From the request to the answer.
+    var seconds: Double
   }
 
   struct Sample: Codable, Sendable {

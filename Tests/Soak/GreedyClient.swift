@@ -21,13 +21,16 @@ enum GreedyClient {
     let app = OrderlyClient(plan, uid: uid, kindSeed: kindSeed)
     let kind = app.kinds[plan.drawnKind]
     while !plan.isOver {
+      let start = Clock.now
       let answer = await app.attempt("draw greedily") { [client = app.client] in
         try await client.generate(kind.request)
       }
       guard case .success(let response) = answer else { continue }
       app.compare(kind, response.data, "draw greedily")
       app.report.finishes.append(
-        .init(time: Clock.now, pixels: kind.pictures * 256 * 256, pictures: kind.pictures))
+        .init(
+          time: Clock.now, pixels: kind.pictures * 256 * 256, pictures: kind.pictures,
+          seconds: Clock.now - start))
     }
     return app.report
   }

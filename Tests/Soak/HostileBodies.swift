@@ -43,13 +43,10 @@ enum HostileBodies {
 
   // MARK: Work before admission
 
-  static func nested(_ files: HostileFiles) -> [@Sendable () -> [UInt8]] {
+  static func nested(_ files: HostileFiles) -> [[UInt8]] {
     let image: Field = ("image", files.small)
-    func field(_ name: String, _ text: String) -> @Sendable () -> [UInt8] {
-      { form([image], ["prompt": "a", name: text]) }
-    }
-    func json(_ text: @escaping @Sendable () -> String) -> @Sendable () -> [UInt8] {
-      { generation(text()) }
+    func field(_ name: String, _ text: String) -> [UInt8] {
+      form([image], ["prompt": "a", name: text])
     }
     return [
       field("peels", repeated("[", 650) + repeated("]", 650)),
@@ -59,42 +56,45 @@ enum HostileBodies {
       field("steps", repeated("9", 60_000)),
       field("n", repeated(#"{"a":"#, 1000) + "1" + repeated("}", 1000)),
       field("peels", "[" + repeated("\"a\",", 15_000) + "\"a\"]"),
-      json { repeated("[", 1_000_000) },
-      json { #"{"prompt": "# + repeated(#"{"a":"#, 150_000) },
-      json { #"{"prompt": "a", "peels": "# + repeated("[", 500) + repeated("]", 500) + "}" },
-      json { #"{"prompt": "a", "peels": ["# + repeated("1,", 450_000) + "1]}" },
-      json { #"{"prompt": "a", "seed": 1"# + repeated("0", 900_000) + "}" },
-      json { #"{"prompt": ""# + repeated(#"\ud83c\udf4c"#, 80_000) + "\"}" },
-      json { "{" + (0..<60_000).map { "\"k\($0)\":1," }.joined() + #""prompt":"a"}"# },
-      json { #"{"prompt": "a""# + repeated(#", "n": 1"#, 100_000) + "}" },
+      generation(repeated("[", 1_000_000)),
+      generation(#"{"prompt": "# + repeated(#"{"a":"#, 150_000)),
+      generation(#"{"prompt": "a", "peels": "# + repeated("[", 500) + repeated("]", 500) + "}"),
+      generation(#"{"prompt": "a", "peels": ["# + repeated("1,", 450_000) + "1]}"),
+      generation(#"{"prompt": "a", "seed": 1"# + repeated("0", 900_000) + "}"),
+      generation(#"{"prompt": ""# + repeated(#"\ud83c\udf4c"#, 80_000) + "\"}"),
+      generation("{" + (0..<60_000).map { "\"k\($0)\":1," }.joined() + #""prompt":"a"}"#),
+      generation(#"{"prompt": "a""# + repeated(#", "n": 1"#, 100_000) + "}"),
     ]
   }
 
-  static func bombs(_ files: HostileFiles) -> [@Sendable () -> [UInt8]] {
-    func edit(
-      _ fields: [String: String], image: any KeyPath<HostileFiles, [UInt8]> & Sendable = \.bomb
-    ) -> @Sendable () -> [UInt8] {
-      let pictures: [Field] = [("image", files[keyPath: image]), ("mask", files.bombMask)]
-      return { form(pictures, fields.merging(["prompt": "a bomb"]) { old, _ in old }) }
+  static func bombs(_ files: HostileFiles) -> [[UInt8]] {
+    func edit(_ fields: [String: String], image: [UInt8]) -> [UInt8] {
+      form(
+        [("image", image), ("mask", files.bombMask)],
+        fields.merging(["prompt": "a bomb"]) { old, _ in old })
     }
     let (bomb, small) = (files.bomb, files.small)
     return [
-      edit(["steps": "1", "size": "256x256"]),
-      edit(["size": "300x300"]), edit(["n": "11"]), edit(["peels": "nothing"]),
-      edit(["model": "nothing"]), edit(["strength": "2"]), edit(["prompt": " "]),
+      edit(["steps": "1", "size": "256x256"], image: bomb),
+      edit(["size": "300x300"], image: bomb), edit(["n": "11"], image: bomb),
+      edit(["peels": "nothing"], image: bomb), edit(["model": "nothing"], image: bomb),
+      edit(["strength": "2"], image: bomb), edit(["prompt": " "], image: bomb),
       // Decoded, and then not of the mask's size.
-      edit(["steps": "1"], image: \.small),
-      { form([("image", Array(bomb.dropLast(200)))], ["prompt": "a bomb"]) },
-      { form([("image", bomb), ("mask", bomb)], ["prompt": "opaque everywhere"]) },
+      edit(["steps": "1"], image: small),
+      form([("image", Array(bomb.dropLast(200)))], ["prompt": "a bomb"]),
+      form([("image", bomb), ("mask", bomb)], ["prompt": "opaque everywhere"]),
       // A header that says 65535 x 65535.
-      {
-        form(
-          [("image", Array(small[..<16]) + [0, 0, 255, 255, 0, 0, 255, 255] + small[24...])], [:])
-      },
+      form(
+        [("image", Array(small[..<16]) + [0, 0, 255, 255, 0, 0, 255, 255] + small[24...])],
+        ["prompt": "a bomb"]),
     ]
   }
 
   // MARK: Work that is drawn
+
+  /// What the others ask for too.
+  static let ordinary = generation(
+    #"{"prompt": "a red pear", "size": "256x256", "steps": 2, "n": 4}"#)
 
   static func interactive(_ random: inout SeededGenerator) -> [UInt8] {
     generation(

@@ -16,6 +16,10 @@ import Synchronization
 struct HostileClient: Sendable {
   let plan: ClientPlan
   let files: HostileFiles
+  /// Ready to send: after everybody else there is little time to make them.
+  private let nested: [[UInt8]]
+  private let bombs: [[UInt8]]
+  private let edges: [[UInt8]]
   private let log = Log()
 
   private final class Log: Sendable {
@@ -27,7 +31,15 @@ struct HostileClient: Sendable {
 
   init(_ plan: ClientPlan) {
     self.plan = plan
-    files = HostileFiles(plan.space)
+    let files = HostileFiles(plan.space)
+    self.files = files
+    let kind = plan.harm
+    func made(_ one: HostileKind, _ make: (HostileFiles) -> [[UInt8]]) -> [[UInt8]] {
+      kind == one || kind == .everything ? make(files) : []
+    }
+    nested = made(.nestedFields, HostileBodies.nested)
+    bombs = made(.pngBombs, HostileBodies.bombs)
+    edges = made(.edgeNumbers, HostileBodies.edges)
   }
 
   /// Does harm until the plan ends, whatever still hangs then.
@@ -43,10 +55,10 @@ struct HostileClient: Sendable {
     return report
   }
 
-  /// For as many descriptors as the machine allows; and after everybody else, because what the
-  /// daemon gives to whom is on trial and not the kernel.
+  /// For as many descriptors as the machine allows; and behind everybody else, because what the
+  /// daemon gives to whom is on trial and not what the kernel does.
   static func takeDescriptorsAndStepBack() {
-    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
+    setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 10)
     let descriptors = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     var limit = rlimit()
     getrlimit(descriptors, &limit)
@@ -74,8 +86,8 @@ struct HostileClient: Sendable {
     _ kind: HostileKind, lane: Int, _ random: inout SeededGenerator
   ) async throws {
     switch kind {
-    case .nestedFields: await ask(HostileBodies.nested(files).randomElement(using: &random)!())
-    case .pngBombs: await ask(HostileBodies.bombs(files).randomElement(using: &random)!())
+    case .nestedFields: await ask(nested.randomElement(using: &random)!)
+    case .pngBombs: await ask(bombs.randomElement(using: &random)!)
     case .largePeels: try await largePeels(lane: lane, &random)
     case .wordyPeels: try await wordyPeels(lane: lane, &random)
     case .halfForms: try await halfForm()
@@ -87,11 +99,12 @@ struct HostileClient: Sendable {
     case .waitingEdits: try await waitingEdit(&random)
     case .longJobs: await ask(HostileBodies.longJob(&random))
     case .storedAnswers: try await storedAnswer(&random)
-    case .edgeNumbers: await ask(HostileBodies.edges(files).randomElement(using: &random)!)
+    case .edgeNumbers: await ask(edges.randomElement(using: &random)!)
     case .badRequests: try await badRequests(&random)
     case .slowReaders: try await readSlowly(&random)
     case .jobGuessing: try await guessJobs(&random)
     case .garbage: try await sendGarbage(&random)
+    case .manyUsers: await ask(HostileBodies.ordinary)
     case .everything: preconditionFailure("chosen from the single ones")
     }
   }

@@ -38,16 +38,24 @@ enum HostileKind: String, Codable, CaseIterable, Sendable {
   case jobGuessing
   /// What is no HTTP, or HTTP without an end.
   case garbage
-  /// All of these at once.
+  /// Not one uid but many, none of which the machine knows: all of them are one user's.
+  case manyUsers
+  /// All of these at once, but for the uids.
   case everything
 
   /// Client processes of the hostile user.
-  static let processes = 3
+  var processes: Int { self == .manyUsers ? 8 : 3 }
+
+  /// The uid of one of them, when it is not the hostile user's.
+  func user(ofProcess index: Int) -> UInt32? {
+    self == .manyUsers ? 61_001 + UInt32(index) : nil
+  }
 
   /// What each of them does at the same time.
   var lanes: Int {
     switch self {
     case .halfForms: 30
+    case .manyUsers: 4
     case .drippedBytes: 64
     case .connections: 4
     case .interactive, .cheapLooking, .waitingEdits, .storedAnswers, .everything: 24
@@ -56,6 +64,6 @@ enum HostileKind: String, Codable, CaseIterable, Sendable {
     }
   }
 
-  /// Everything but the mixture itself.
-  static let single = allCases.filter { $0 != .everything }
+  /// What the mixture is of.
+  static let single = allCases.filter { $0 != .everything && $0 != .manyUsers }
 }

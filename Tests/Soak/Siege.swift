@@ -101,16 +101,19 @@ final class Siege {
     return clients
   }
 
+  private func startHostile(_ kind: HostileKind, end: Double) throws -> [ClientProcess] {
+    try (0..<kind.processes).map { index in
+      var user = hostile
+      if let uid = kind.user(ofProcess: index) { user.uid = uid }
+      return try start(.hostile, as: user, end: end, harm: kind)
+    }
+  }
+
   private func pass(_ kind: HostileKind?, seconds: Double) async throws {
     daemon.forgetPeak()
     let start = Clock.now
     let end = start + seconds
-    let clients =
-      kind == nil
-      ? []
-      : try (0..<HostileKind.processes).map { _ in
-        try self.start(.hostile, as: hostile, end: end, harm: kind)
-      }
+    let clients = try kind.map { try startHostile($0, end: end) } ?? []
     var slice = SiegeSlice(
       kind: kind, window: start + min(seconds / 3, 2)...end, peakBytes: 0, peakDescriptors: 0)
     while Clock.now < end, daemon.isRunning {

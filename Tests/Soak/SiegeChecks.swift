@@ -16,7 +16,7 @@ struct SiegeChecks {
   /// Nobody may be left so long without an answer, however busy the machine is.
   static let deafSeconds = 5.0
   /// Fewer pictures in a window, or fewer answers, say nothing about a tenth.
-  static let tellingPictures = 400.0
+  static let tellingPictures = 200.0
   static let tellingAnswers = 200
   /// What the daemon may hold beyond what it holds for the others.
   static let allowedBytes = 512 << 20
@@ -57,23 +57,38 @@ struct SiegeChecks {
     Double(pictures(slice)) / slice.window.length
   }
 
-  private var calmRates: Percentiles { Percentiles(calm.map(rate)) }
+  /// What the others draw in peace.
+  private struct Calm {
+    var rate: Double
+    /// A tenth of the calm windows had less, and as many more; nil when they are too short to tell.
+    var range: ClosedRange<Double>?
+  }
+
+  private var calmRate: Calm {
+    let seconds = calm.reduce(0) { $0 + $1.window.length }
+    let rate = Double(calm.reduce(0) { $0 + pictures($1) }) / max(seconds, 1e-9)
+    // The first one is longer.
+    let shortest = calm.map(\.window.length).min() ?? 0
+    guard rate * shortest >= Self.tellingPictures / 2 else { return Calm(rate: rate) }
+    let rates = Percentiles(calm.map(self.rate))
+    return Calm(rate: rates[0.5], range: rates[0.1]...rates[0.9])
+  }
 
   /// Of their fair share; 1 is all of it.
   private func share(_ rate: Double, of calmRate: Double) -> Double {
-    calmRate > 0 ? rate / (calmRate * Self.fairShare) : 0
+    calmRate > 0 ? rate / (calmRate * Self.fairShare) : 1
   }
 
   /// Whether a rate over some time is enough, as far as the calm rates allow to tell.
   private func verdict(_ rate: Double, over seconds: Double) -> Check.Verdict {
-    let calm = calmRates
-    if share(rate, of: calm[0.5]) >= Self.keptShare { return .kept }
-    let due = calm[0.5] * Self.fairShare * seconds
-    if due >= Self.tellingPictures {
-      return share(rate, of: calm[0.1]) < Self.keptShare ? .broken : .leftOut
+    let calm = calmRate
+    let share = share(rate, of: calm.rate)
+    if share >= Self.keptShare { return .kept }
+    if calm.rate * Self.fairShare * seconds < Self.tellingPictures { return .leftOut }
+    if let low = calm.range?.lowerBound, self.share(rate, of: low) < Self.keptShare {
+      return .broken
     }
-    if due >= Self.tellingPictures / 4, share(rate, of: calm[0.5]) < 0.5 { return .broken }
-    return .leftOut
+    return share < 0.5 ? .broken : .leftOut
   }
 
   private var rates: [(kind: HostileKind, verdict: Check.Verdict, figure: String)] {
@@ -81,7 +96,7 @@ struct SiegeChecks {
       let rate = rate(slice)
       return (
         slice.kind!, verdict(rate, over: slice.window.length),
-        percent(share(rate, of: calmRates[0.5]))
+        percent(share(rate, of: calmRate.rate))
       )
     }
   }
@@ -90,10 +105,13 @@ struct SiegeChecks {
     let name = "and over all kinds together"
     let seconds = hostile.reduce(0) { $0 + $1.window.length }
     let rate = Double(hostile.reduce(0) { $0 + pictures($1) }) / max(seconds, 1e-9)
-    let calm = calmRates
-    let figure =
-      "\(percent(share(rate, of: calm[0.5]))): \(tenths(rate)) pictures a second; calm "
-      + "\(tenths(calm[0.5])), from \(tenths(calm[0.1])) to \(tenths(calm[0.9]))"
+    let calm = calmRate
+    var figure =
+      "\(percent(share(rate, of: calm.rate))): \(tenths(rate)) pictures a second; calm "
+      + tenths(calm.rate)
+    if let range = calm.range {
+      figure += ", from \(tenths(range.lowerBound)) to \(tenths(range.upperBound))"
+    }
     switch verdict(rate, over: seconds) {
     case .kept: return Check(name, true, figure)
     case .broken: return Check(name, false, figure)
@@ -230,24 +248,31 @@ struct SiegeChecks {
 
   /// A line for each kind, as Markdown.
   var table: String {
-    let rows = slices.map { slice in
-      let rate = rate(slice)
-      let share = slice.kind == nil ? "" : percent(share(rate, of: calmRates[0.5]))
-      let times =
-        [true, false].map { seconds(Probe.healthName(isApp: $0), slice)[0.99] }
-        + [seconds(Probe.idleServer, slice)[0.99]]
-      let ends = slice.outcomes.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(6)
-        .map { "\($0.key) \($0.value)" }.joined(separator: ", ")
-      return "| \(slice.kind?.rawValue ?? "(calm)") | \(tenths(rate)) | \(share) | "
-        + times.map(SoakReport.milliseconds).joined(separator: " / ")
-        + " | \(SoakReport.mebibytes(slice.peakBytes)) | \(slice.peakDescriptors) | \(ends) |"
-    }
-    return
-      ([
-        "| harm | others' pictures/s | of their fair share | p99 of /healthz, ms: app / admin / idle "
-          + "server | peak resident | descriptors | how its requests ended |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-      ] + rows).joined(separator: "\n")
+    let columns = [
+      "harm", "others' pictures/s", "of their fair share", "p99 of /healthz, ms: app", "admin",
+      "idle server", "others' longest wait, s", "others cut off", "peak resident", "descriptors",
+      "how its requests ended",
+    ]
+    let rows = [columns, columns.map { _ in "---" }] + slices.map(cells)
+    return rows.map { "| \($0.joined(separator: " | ")) |" }.joined(separator: "\n")
+  }
+
+  private func cells(_ slice: SiegeSlice) -> [String] {
+    let rate = rate(slice)
+    let probes = [
+      Probe.healthName(isApp: true), Probe.healthName(isApp: false), Probe.idleServer,
+    ]
+    let waits = report.finishes.filter { slice.window.contains($0.time) }.map(\.seconds)
+    let cut = report.interruptions.count { slice.window.contains($0.end) }
+    let ends = slice.outcomes.sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(6)
+      .map { "\($0.key) \($0.value)" }
+    return [
+      slice.kind?.rawValue ?? "(calm)", tenths(rate),
+      slice.kind == nil ? "" : percent(share(rate, of: calmRate.rate)),
+    ] + probes.map { SoakReport.milliseconds(seconds($0, slice)[0.99]) } + [
+      tenths(waits.max() ?? 0), "\(cut)", SoakReport.mebibytes(slice.peakBytes),
+      "\(slice.peakDescriptors)", ends.joined(separator: ", "),
+    ]
   }
 
   private func percent(_ share: Double) -> String { "\(Int((share * 100).rounded())) %" }
