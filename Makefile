@@ -15,9 +15,9 @@ DEB_PACKAGES := dpkg-dev python3 binutils lintian
 SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
-.PHONY: generate build deps test test-deps clients-test fuzz arm64-test systemd-test deb deb-test \
-  docs thermal-plot heat-bench soak siege memory-test train train-denoiser eval lint bench ci \
-  clean
+.PHONY: generate build deps test test-deps clients-test clients-test-newest fuzz arm64-test \
+  systemd-test deb deb-test docs thermal-plot heat-bench soak siege memory-test train \
+  train-denoiser eval lint bench ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -43,11 +43,15 @@ clients-test: test-deps build
 	.venv/bin/pip install --quiet --requirement Tests/clients/requirements.txt
 	.venv/bin/python -m openapi_spec_validator docs/openapi.json
 	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && \
-	  for test in openai_client openai_edits openai_errors; do \
-	    .venv/bin/python Tests/clients/$${test}_test.py "$$bin/bananad" models || exit 1; done && \
-	  .venv/bin/python Tests/clients/banana_command_test.py "$$bin/banana" models && \
-	  .venv/bin/python Tests/clients/docs_examples_test.py "$$bin/bananad" models peels \
-	    docs/clients.md
+	  Tests/clients/run .venv/bin/python "$$bin" && \
+	  .venv/bin/python Tests/clients/banana_command_test.py "$$bin/banana" models
+
+# The same with the newest client that there is, to see what breaks with it.
+clients-test-newest: test-deps build
+	python3 -m venv --clear $(BUILD_PATH)/venv-newest
+	$(BUILD_PATH)/venv-newest/bin/pip install --quiet openai
+	Tests/clients/run $(BUILD_PATH)/venv-newest/bin/python \
+	  "$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)"
 
 # Looks for inputs that parsers trip over, SECONDS for each of the TARGETS (all of them), two at a
 # time; KEEP=1 keeps what reaches something new in Tests/Fixtures/fuzz. CONTRIBUTING.md says what to
@@ -126,8 +130,11 @@ docs: test-deps
 
 # The units, on a real systemd in a container; needs root.
 systemd-test: build
-	@scripts/install-packages $(SYSTEMD_PACKAGES)
-	scripts/test-systemd "$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" models
+	@scripts/install-packages $(SYSTEMD_PACKAGES) $(TEST_PACKAGES)
+	/usr/bin/python3 -m venv $(BUILD_PATH)/venv-systemd
+	$(BUILD_PATH)/venv-systemd/bin/pip install --quiet --requirement Tests/clients/requirements.txt
+	scripts/test-systemd "$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" models \
+	  $(BUILD_PATH)/venv-systemd
 
 # The picture of docs/benchmarks: what heat does to a simulated board; needs matplotlib.
 thermal-plot:
@@ -177,6 +184,7 @@ bench: deps
 
 # Everything that must hold before a change lands.
 ci: lint test docs arm64-test clients-test
+	-$(MAKE) clients-test-newest
 	$(MAKE) generate OUT=$(BUILD_PATH)/ci.png
 	$(MAKE) soak MINUTES=0.4
 	$(MAKE) bench

@@ -11,34 +11,39 @@ extension ImageGenerationRequest: Codable {
     case outputFormat = "output_format"
     case outputCompression = "output_compression"
     case deadlineSeconds = "deadline_seconds"
+    case strictSize = "strict_size"
   }
 
   /// - Throws: `APIError` that names the field when one is unknown, missing or of a wrong type.
   public init(from decoder: any Decoder) throws {
-    let fields = try Self.knownFields(of: decoder)
+    let (fields, ignored) = try Self.knownFields(of: decoder)
     guard let prompt = try fields.value(String.self, .prompt, "a string of valid Unicode") else {
       throw APIError(
         .invalidRequest, "prompt is missing. Say what to draw, for example \"a red apple\".",
         param: "prompt")
     }
     self.init(prompt: prompt)
-    model = try fields.value(String.self, .model, "a string of valid Unicode")
+    self.ignored = ignored
+    model = try fields.text(.model)
     count = try fields.value(Int.self, .count, "an integer")
-    size = try fields.value(String.self, .size, "a string such as \"512x512\"")
+    size = try fields.text(.size, "a string such as \"512x512\"")
+    strictSize = try fields.value(Bool.self, .strictSize, "true or false")
     let backgrounds = Background.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-    background = try fields.value(Background.self, .background, "one of \(backgrounds)")
-    style = try fields.value(String.self, .style, "a string of valid Unicode")
-    seed = try fields.value(UInt64.self, .seed, "an integer between 0 and 18446744073709551615")
+    if try fields.text(.background, "one of \(backgrounds)") != nil {
+      background = try fields.value(Background.self, .background, "one of \(backgrounds)")
+    }
+    style = try fields.text(.style)
+    seed = try fields.seed(.seed)
     steps = try fields.value(Int.self, .steps, "an integer")
     guidance = try fields.value(Double.self, .guidance, "a number")
     stream = try fields.value(Bool.self, .stream, "true or false")
     partialImages = try fields.value(Int.self, .partialImages, "an integer")
-    responseFormat = try fields.value(String.self, .responseFormat, "a string of valid Unicode")
-    outputFormat = try fields.value(String.self, .outputFormat, "a string of valid Unicode")
-    quality = try fields.value(String.self, .quality, "a string of valid Unicode")
+    responseFormat = try fields.text(.responseFormat)
+    outputFormat = try fields.text(.outputFormat)
+    quality = try fields.text(.quality)
     outputCompression = try fields.value(Int.self, .outputCompression, "an integer")
-    moderation = try fields.value(String.self, .moderation, "a string of valid Unicode")
-    user = try fields.value(String.self, .user, "a string of valid Unicode")
+    moderation = try fields.text(.moderation)
+    user = try fields.text(.user)
     peels = try fields.value(
       [PeelReference].self, .peels,
       "a list of names or of {\"name\": \"…\", \"strength\": 1.0}")
@@ -49,23 +54,36 @@ extension ImageGenerationRequest: Codable {
     provenance = try fields.value(Bool.self, .provenance, "true or false")
   }
 
+  /// The fields that are read, and the names of those that OpenAI's API has and that mean nothing
+  /// here.
   private static func knownFields(
     of decoder: any Decoder
-  ) throws -> KeyedDecodingContainer<CodingKeys> {
+  ) throws -> (KeyedDecodingContainer<CodingKeys>, ignored: [String]) {
     let all: KeyedDecodingContainer<AnyKey>
     do {
       all = try decoder.container(keyedBy: AnyKey.self)
     } catch {
       throw APIError(.invalidRequest, "The body must be a JSON object, {\"prompt\": \"…\"}.")
     }
-    let known = Set(CodingKeys.allCases.map(\.rawValue))
-    if let unknown = all.allKeys.map(\.stringValue).filter({ !known.contains($0) }).min() {
-      throw APIError(
-        .invalidRequest,
-        "Unknown field \"\(unknown.prefix(64))\". The fields are: "
-          + known.sorted().joined(separator: ", ") + ".", param: String(unknown.prefix(64)))
+    let known = Set(fieldNames)
+    var ignored: [String] = []
+    for key in all.allKeys.sorted(by: { $0.stringValue < $1.stringValue })
+    where !known.contains(key.stringValue) {
+      guard ForeignNames.ignoredFields.contains(key.stringValue) else {
+        throw unknownField(key.stringValue, known: fieldNames)
+      }
+      if try !all.decodeNil(forKey: key) { ignored.append(key.stringValue) }
     }
-    return try decoder.container(keyedBy: CodingKeys.self)
+    return (try decoder.container(keyedBy: CodingKeys.self), ignored)
+  }
+
+  /// The error for a field that neither API has, with a hint where another program's is meant.
+  package static func unknownField(_ name: String, known: [String]) -> APIError {
+    let hint = ForeignNames.hint(for: name, known: known).map { ": \($0)" } ?? ""
+    return APIError(
+      .invalidRequest,
+      "Unknown field \"\(name.prefix(64))\"\(hint). The fields are: "
+        + known.sorted().joined(separator: ", ") + ".", param: String(name.prefix(64)))
   }
 
   public func encode(to encoder: any Encoder) throws {
@@ -92,6 +110,7 @@ extension ImageGenerationRequest: Codable {
     try fields.encodeIfPresent(deadlineSeconds, forKey: .deadlineSeconds)
     try fields.encodeIfPresent(store, forKey: .store)
     try fields.encodeIfPresent(provenance, forKey: .provenance)
+    try fields.encodeIfPresent(strictSize, forKey: .strictSize)
   }
 }
 
@@ -120,5 +139,21 @@ extension KeyedDecodingContainer {
       throw APIError(
         .invalidRequest, "\(key.stringValue) must be \(expected).", param: key.stringValue)
     }
+  }
+
+  /// A text at `key`, or nil when it is absent, null or empty: front ends send what nobody chose as
+  /// an empty text.
+  fileprivate func text(
+    _ key: Key, _ expected: String = "a string of valid Unicode"
+  ) throws -> String? {
+    let text = try value(String.self, key, expected)
+    return text?.isEmpty == true ? nil : text
+  }
+
+  /// A seed, or nil when it is absent, null or -1, by which other programs mean any.
+  fileprivate func seed(_ key: Key) throws -> UInt64? {
+    if let seed = try? decodeIfPresent(Int.self, forKey: key), seed == -1 { return nil }
+    return try value(
+      UInt64.self, key, "an integer between 0 and 18446744073709551615, or -1 for a random one")
   }
 }

@@ -18,8 +18,11 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var model: String?
   /// How many pictures, 1...10; `n` on the wire; nil is 1.
   public var count: Int?
-  /// `"256x256"`, `"512x512"` or another of the model's sizes, or `"auto"`; nil is auto.
+  /// `"256x256"`, `"512x512"` or another `WIDTHxHEIGHT`, of which the nearest that the model has is
+  /// drawn, or `"auto"`; nil is auto.
   public var size: String?
+  /// Refuse a size that the model does not have instead of drawing the nearest; nil is false.
+  public var strictSize: Bool?
   /// What is behind the drawing; nil is transparent.
   public var background: Background?
   /// One of the model's styles; nil is its default.
@@ -34,7 +37,7 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var stream: Bool?
   /// Previews of each picture to send while streaming, 0...3.
   public var partialImages: Int?
-  /// Only `"b64_json"` is served.
+  /// `"b64_json"`, or `"url"` for pictures as `data:` URLs; nil is `b64_json`.
   public var responseFormat: String?
   /// Only `"png"` is served.
   public var outputFormat: String?
@@ -58,6 +61,8 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var store: Bool?
   /// Write into the PNG what drew it; nil is true.
   public var provenance: Bool?
+  /// What came with the request and means nothing here, by its field's name; never on the wire.
+  package var ignored: [String] = []
 
   /// A request with its most used fields; the others can be set afterwards, and nil leaves the
   /// choice to the model.
@@ -100,6 +105,8 @@ extension ImageGenerationRequest {
     public static let deadlineSeconds = 0.001...86_400.0
     /// Bytes of the JSON body.
     public static let bodyBytes = 1 << 20
+    /// How pictures can come inside the answer.
+    public static let responseFormats = ["b64_json", "url"]
   }
 
   /// Checks everything that does not depend on the model.
@@ -115,15 +122,16 @@ extension ImageGenerationRequest {
         .invalidRequest, "The prompt is empty. Say what to draw, for example \"a red apple\".",
         param: "prompt")
     }
+    try validateTags()
     try require(count, in: Limits.count, "n")
     try require(steps, in: Limits.steps, "steps")
     try require(guidance, in: Limits.guidance, "guidance")
     try require(outputCompression, in: 0...100, "output_compression")
-    if let responseFormat, responseFormat != "b64_json" {
+    if let responseFormat, !Limits.responseFormats.contains(responseFormat) {
       throw APIError(
         .invalidRequest,
-        "response_format \"\(responseFormat.prefix(64))\" is not served: pictures come inside "
-          + "the answer. Use \"b64_json\".", param: "response_format")
+        "response_format \"\(responseFormat.prefix(64))\" is not served. Use \"b64_json\", or "
+          + "\"url\" for a data: URL.", param: "response_format")
     }
     if let outputFormat, outputFormat != "png" {
       throw APIError(
@@ -139,6 +147,19 @@ extension ImageGenerationRequest {
     }
     try require(deadlineSeconds, in: Limits.deadlineSeconds, "deadline_seconds")
     try validatePeels()
+  }
+
+  /// What would only be words here has another place: a picture without the adapter that was meant
+  /// is not what anybody wants.
+  private func validateTags() throws(APIError) {
+    guard let tag = ForeignNames.promptTag(in: prompt) else { return }
+    throw APIError(
+      .invalidRequest,
+      "The prompt has \"\(tag.text.prefix(96))\", by which other programs mean an adapter; here "
+        + "it would be words. Leave it out and name what is installed (GET \(Route.peels)) in "
+        + "\"peels\": [{\"name\": \"\(tag.name.prefix(64))\", \"strength\": \(tag.strength)}], or "
+        + "with --peel.",
+      param: "prompt")
   }
 
   private func validatePeels() throws(APIError) {

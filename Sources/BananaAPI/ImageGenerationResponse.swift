@@ -56,21 +56,57 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
 }
 
 /// One picture.
-public struct GeneratedImage: Codable, Sendable, Equatable {
+public struct GeneratedImage: Sendable, Equatable {
   /// A whole PNG file; base64 on the wire.
   public var png: Data
   /// The seed that draws this picture again when it is asked for alone.
   public var seed: UInt64
+  /// On the wire it is `url`, a `data:` URL, and not `b64_json`.
+  public var isURL: Bool
 
   /// A picture as the bytes of a PNG file.
-  public init(png: Data, seed: UInt64) {
+  public init(png: Data, seed: UInt64, isURL: Bool = false) {
     self.png = png
     self.seed = seed
+    self.isURL = isURL
   }
+}
+
+extension GeneratedImage: Codable {
+  /// What is before the base64 text in a URL (RFC 2397).
+  private static let urlHead = "data:image/png;base64,"
 
   private enum CodingKeys: String, CodingKey {
     case png = "b64_json"
-    case seed
+    case url, seed
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let fields = try decoder.container(keyedBy: CodingKeys.self)
+    seed = try fields.decode(UInt64.self, forKey: .seed)
+    let url = try fields.decodeIfPresent(String.self, forKey: .url)
+    isURL = url != nil
+    guard let url else {
+      png = try fields.decode(Data.self, forKey: .png)
+      return
+    }
+    guard url.hasPrefix(Self.urlHead),
+      let png = Data(base64Encoded: String(url.dropFirst(Self.urlHead.count)))
+    else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .url, in: fields, debugDescription: "It is no data: URL of a PNG file.")
+    }
+    self.png = png
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var fields = encoder.container(keyedBy: CodingKeys.self)
+    try fields.encode(seed, forKey: .seed)
+    if isURL {
+      try fields.encode(Self.urlHead + png.base64EncodedString(), forKey: .url)
+    } else {
+      try fields.encode(png, forKey: .png)
+    }
   }
 }
 

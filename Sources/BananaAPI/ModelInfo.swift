@@ -44,6 +44,8 @@ public struct ModelInfo: Codable, Sendable, Equatable {
 
   /// The name that requests give.
   public var id: String
+  /// The model that draws when this is only another name for it (`model_aliases`); else nil.
+  public var aliasOf: String?
   /// Always `"model"`.
   public var object = "model"
   /// Seconds since 1970 at which the daemon opened it.
@@ -106,6 +108,7 @@ public struct ModelInfo: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case id, object, created, status, family, version, description, licenses, styles, sizes
+    case aliasOf = "alias_of"
     case ownedBy = "owned_by"
     case defaultStyle = "default_style"
     case nativeSize = "native_size"

@@ -33,11 +33,12 @@ public enum Route {
       self.methods = methods
     }
 
+    /// Empty segments count for nothing, as for the router: `/v1/models/` is `/v1/models`.
     package func matches(_ other: String) -> Bool {
-      let mine = path.split(separator: "/", omittingEmptySubsequences: false)
-      let theirs = other.split(separator: "/", omittingEmptySubsequences: false)
+      let mine = path.split(separator: "/")
+      let theirs = other.split(separator: "/")
       return mine.count == theirs.count
-        && zip(mine, theirs).allSatisfy { $0 == $1 || ($0.hasPrefix("{") && !$1.isEmpty) }
+        && zip(mine, theirs).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
     }
   }
 

@@ -35,6 +35,7 @@ struct ModelListCommand: AsyncParsableCommand {
 
   /// A few lines on one model.
   static func text(_ model: ModelInfo) -> String {
+    if let name = model.aliasOf { return "\(model.id)  another name for \(name)" }
     let millions = Double(model.parameterCount / 100_000) / 10
     var lines = [
       "\(model.id) \(model.version)  \(model.status.rawValue)",

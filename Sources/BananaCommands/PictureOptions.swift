@@ -11,8 +11,15 @@ struct PictureOptions: ParsableArguments {
   @Option(help: "One of the model's styles; `banana model list` shows them.")
   var style: String?
 
-  @Option(help: "Pixels on a side, 256 or 512; default: the model's own.")
+  @Option(
+    help: """
+      Pixels on a side, or WIDTHxHEIGHT: the nearest that the model has is drawn; default: the \
+      model's own.
+      """)
   var size: String?
+
+  @Flag(help: "Refuse a --size that the model does not have.")
+  var strictSize = false
 
   @Option(help: "Denoising steps, 1 to 50; default: the model's own.")
   var steps: Int?
@@ -62,6 +69,7 @@ struct PictureOptions: ParsableArguments {
       size: size.map { Int($0) == nil ? $0 : "\($0)x\($0)" },
       background: .init(rawValue: background), style: style, seed: seed, steps: steps,
       guidance: guidance)
+    if strictSize { request.strictSize = true }
     if !peels.isEmpty { request.peels = peels }
     request.priority = priority.flatMap(JobPriority.init)
     if noProvenance { request.provenance = false }

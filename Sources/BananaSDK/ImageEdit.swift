@@ -58,6 +58,7 @@ extension ImageEdit {
     form.add("model", request.model)
     form.add("n", request.count)
     form.add("size", request.size)
+    form.add("strict_size", request.strictSize)
     form.add("background", request.background?.rawValue)
     form.add("style", request.style)
     form.add("seed", request.seed)

@@ -34,6 +34,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var editBodyBytes: Int
   /// Pixels of an image to edit.
   package var editPixels: Int
+  package var modelAliases: ModelAliases
 
   /// Bytes that the images of waiting edits may hold.
   package static let heldBytes = 256 << 20
@@ -47,7 +48,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
     thermalClockRate: Double = 1,
     idleUnload: Duration = .seconds(300), ageing: Duration = .seconds(30),
     quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
-    editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048
+    editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048,
+    modelAliases: ModelAliases = .init()
   ) {
     self.waitingJobs = waitingJobs
     self.closingGrace = closingGrace
@@ -66,5 +68,6 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.resultBytes = resultBytes
     self.editBodyBytes = editBodyBytes
     self.editPixels = editPixels
+    self.modelAliases = modelAliases
   }
 }

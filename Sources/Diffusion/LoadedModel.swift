@@ -142,18 +142,28 @@ package final class LoadedModel: Sendable {
     return updates
   }
 
+  /// The names of the packages in `path`, or of the one that it is, of those whose `model.json` can
+  /// be read.
+  package static func names(in path: String) -> [String] {
+    folders(in: path).compactMap { ModelPackage.name(in: $0) }
+  }
+
+  /// `path` if it is a package, else the packages in it, sorted.
+  private static func folders(in path: String) -> [String] {
+    let files = FileManager.default
+    if files.fileExists(atPath: path + "/model.json") { return [path] }
+    return ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted()
+      .map { "\(path)/\($0)" }.filter { files.fileExists(atPath: $0 + "/model.json") }
+  }
+
   private static func openPackage(
     in path: String
   ) throws(ModelLoadingError) -> ModelPackage {
-    let files = FileManager.default
-    var folder = path
-    if !files.fileExists(atPath: path + "/model.json") {
-      let names = ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted().filter {
-        files.fileExists(atPath: "\(path)/\($0)/model.json")
-      }
-      guard let only = names.first else { throw .noModel(directory: path) }
-      guard names.count == 1 else { throw .severalModels(directory: path, names: names) }
-      folder = "\(path)/\(only)"
+    let folders = folders(in: path)
+    guard let folder = folders.first else { throw .noModel(directory: path) }
+    guard folders.count == 1 else {
+      let names = folders.map { String($0.dropFirst(path.count + 1)) }
+      throw .severalModels(directory: path, names: names)
     }
     do throws(ModelPackageError) { return try ModelPackage(path: folder) } catch {
       throw .package(error)

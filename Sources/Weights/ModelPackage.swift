@@ -97,6 +97,11 @@ package struct ModelPackage: Sendable {
     }
   }
 
+  /// The name of the package in the folder `path`; nil when its `model.json` cannot be used.
+  package static func name(in path: String) -> String? {
+    (try? manifest(in: map(path + "/model.json")))?.0.name
+  }
+
   /// Reads and checks a `model.json`; the configuration is JSON.
   package static func manifest(
     in file: MappedFile

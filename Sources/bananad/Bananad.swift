@@ -1,6 +1,7 @@
 import ArgumentParser
 import BananaAPI
 import BananaServer
+import Diffusion
 import FoundationEssentials
 import Logging
 import NIOPosix
@@ -24,6 +25,8 @@ struct Bananad: AsyncParsableCommand {
       the file again. The socket is --socket, else $BANANA_SOCKET, else /run/banana/banana.sock \
       for root and $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; sockets that systemd \
       hands over (LISTEN_FDS) win, and one with FileDescriptorName=admin is the admin socket. \
+      bananad opens no TCP port: bananad-tcp.socket, a unit that ships disabled, puts systemd's \
+      socket proxy on 127.0.0.1:22626 in front of the socket. \
       SIGTERM and SIGINT finish the running jobs, answer those that wait with shutting_down, and \
       exit with 0.
       """,
@@ -147,6 +150,10 @@ struct Bananad: AsyncParsableCommand {
       thermalClockRate ?? settings.daemon.thermalClockRate
     settings.logLevel = logLevel ?? settings.logLevel
     settings.daemon.waitingJobs = queue ?? settings.daemon.waitingJobs
+    try settings.checkAliases(
+      installed: LoadedModel.names(
+        in: settings.modelsDirectory ?? DataDirectory.models(environment: environment)),
+      path: config ?? "")
     settings.threads = threads ?? settings.threads
     settings.daemon.limits.threads =
       settings.threads ?? ProcessInfo.processInfo.activeProcessorCount

@@ -19,6 +19,7 @@ import Testing
     request.deadlineSeconds = 2.5
     request.store = true
     request.provenance = false
+    request.strictSize = true
     let json = try JSONEncoder().encode(request)
     #expect(try JSONDecoder().decode(ImageGenerationRequest.self, from: json) == request)
     #expect(String(decoding: json, as: UTF8.self).contains(#""n":3"#))
@@ -27,6 +28,75 @@ import Testing
   @Test func takesNullForAbsent() throws {
     let request = try decode(#"{"prompt":"p","n":null,"size":null,"stream":null,"seed":null}"#)
     #expect(request == ImageGenerationRequest(prompt: "p"))
+  }
+
+  @Test func takesAnEmptyTextForAbsent() throws {
+    let request = try decode(
+      #"{"prompt":"p","model":"","size":"","style":"","quality":"","background":"","user":""}"#)
+    #expect(request == ImageGenerationRequest(prompt: "p"))
+  }
+
+  @Test func takesMinusOneForAnySeed() throws {
+    #expect(try decode(#"{"prompt":"p","seed":-1}"#).seed == nil)
+    #expect(try decode(#"{"prompt":"p","seed":18446744073709551615}"#).seed == .max)
+  }
+
+  /// What the newest of OpenAI's clients can send beside what is read.
+  @Test func ignoresOpenAIsOtherFieldsByName() throws {
+    let request = try decode(
+      #"""
+      {"prompt":"p","safety_identifier":"me","complexity":"low","frame_count":9,
+       "frame_duration_ms":200,"svg":{"model":"m","reasoning":{"effort":"low"}},
+       "prompt_rewriter":null}
+      """#)
+    #expect(
+      request.ignored
+        == ["complexity", "frame_count", "frame_duration_ms", "safety_identifier", "svg"])
+  }
+
+  @Test(arguments: [
+    ("num_inference_steps", "steps"), ("numInferenceSteps", "steps"), ("step", "steps"),
+    ("cfg_scale", "guidance"), ("guidance_scale", "guidance"), ("batch_size", "n"),
+    ("num_images", "n"), ("width", "size"), ("height", "size"), ("Seed", "seed"),
+    ("negative_prompt", "negative"), ("sampler_name", "sampler"), ("scheduler", "sampler"),
+    ("init_images", "/v1/images/edits"), ("denoising_strength", "/v1/images/edits"),
+    ("loras", "peels"), ("enable_hr", "leave it out"), ("strictSize", "strict_size"),
+  ])
+  func hintsAtWhatOtherProgramsCall(_ field: String, _ hint: String) throws {
+    let error = #expect(throws: APIError.self) {
+      try decode("{\"prompt\":\"p\",\"\(field)\":1}")
+    }
+    #expect(error?.param == field)
+    let sentence = try #require(error?.message.split(separator: ". The fields are").first)
+    #expect(sentence.contains("Unknown field \"\(field)\": ") && sentence.contains(hint))
+  }
+
+  @Test func namesPeelsForAnAdapterInThePrompt() throws {
+    for (prompt, name) in [
+      ("an apple <lora:pixel-art:0.8>", #"{"name": "pixel-art", "strength": 0.8}"#),
+      ("<LORA:a b>", #"{"name": "a b", "strength": 1.0}"#),
+      ("1 < 2 <lyco:x:te=1:unet=2>", #"{"name": "x", "strength": 1.0}"#),
+    ] {
+      let error = #expect(throws: APIError.self) {
+        try ImageGenerationRequest(prompt: prompt).validate()
+      }
+      #expect(error?.param == "prompt" && error?.message.contains(name) == true, "\(prompt)")
+    }
+    for prompt in ["<lora>", "a <b> <lora: x", "<lora:>", "lora:x:1", "<3", "<<<lora :x>"] {
+      try check(nil) { $0.prompt = prompt }
+    }
+  }
+
+  @Test func picturesComeAsTextOrAsURL() throws {
+    let image = GeneratedImage(png: Data([1, 2, 3]), seed: 7, isURL: true)
+    let json = try JSONEncoder().encode(image)
+    let members = try JSONDecoder().decode([String: JSONValue].self, from: json)
+    #expect(members == ["url": .string("data:image/png;base64,AQID"), "seed": .int(7)])
+    #expect(try JSONDecoder().decode(GeneratedImage.self, from: json) == image)
+    let wrong = Data(#"{"url":"http://x/a.png","seed":1}"#.utf8)
+    #expect(throws: DecodingError.self) {
+      try JSONDecoder().decode(GeneratedImage.self, from: wrong)
+    }
   }
 
   @Test func takesPeelsByNameAlone() throws {
@@ -40,12 +110,12 @@ import Testing
 
   @Test(arguments: [
     ("prompt", "5"), ("n", "\"two\""), ("n", "1.5"), ("size", "512"), ("background", "\"red\""),
-    ("style", "[]"), ("seed", "-1"), ("seed", "18446744073709551616"), ("seed", "0.5"),
+    ("style", "[]"), ("seed", "-2"), ("seed", "18446744073709551616"), ("seed", "0.5"),
     ("steps", "{}"), ("guidance", "\"high\""), ("stream", "1"), ("partial_images", "\"0\""),
     ("response_format", "true"), ("output_format", "1"), ("quality", "1"), ("user", "{}"),
     ("moderation", "0"), ("output_compression", "\"1\""), ("surprise", "1"),
     ("peels", "[1]"), ("priority", "1"), ("deadline_seconds", "true"), ("store", "\"x\""),
-    ("provenance", "0"),
+    ("provenance", "0"), ("strict_size", "1"), ("n", "\"\""), ("seed", "-1.5"),
   ])
   func namesTheFieldThatIsWrong(_ field: String, _ value: String) throws {
     let prompt = field == "prompt" ? "" : #""prompt":"p","#
@@ -64,7 +134,8 @@ import Testing
     try check("guidance") { $0.guidance = -0.1 }
     try check("guidance") { $0.guidance = .nan }
     try check("output_compression") { $0.outputCompression = 101 }
-    try check("response_format") { $0.responseFormat = "url" }
+    try check("response_format") { $0.responseFormat = "ftp" }
+    try check(nil) { $0.responseFormat = "url" }
     try check("output_format") { $0.outputFormat = "webp" }
     try check("partial_images") { $0.partialImages = 2 }
     try check(nil) { ($0.partialImages, $0.stream) = (3, true) }

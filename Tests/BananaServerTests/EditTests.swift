@@ -85,7 +85,7 @@ import Testing
       (try Self.form(prompt + [("strength", "1.1")]), 400, "invalid_request", "strength"),
       (try Self.form(prompt + [("strength", "nan")]), 400, "invalid_request", "strength"),
       (try Self.form(prompt + [("surprise", "1")]), 400, "invalid_request", "surprise"),
-      (try Self.form(prompt + [("size", "3x3")]), 400, "invalid_request", "size"),
+      (try Self.form(prompt + [("size", "3")]), 400, "invalid_request", "size"),
       (try Self.form(prompt + [("peels", "a")]), 400, "invalid_request", "peels"),
       (try Self.form(prompt + [("peels", "[a")]), 400, "invalid_request", "peels"),
       // Numbers to some, and not to JSON.
@@ -93,7 +93,6 @@ import Testing
       (try Self.form(prompt + [("n", "007")]), 400, "invalid_request", "n"),
       (try Self.form(prompt + [("guidance", "0x1p3")]), 400, "invalid_request", "guidance"),
       (try Self.form(prompt + [("guidance", ".5")]), 400, "invalid_request", "guidance"),
-      (try Self.form(prompt + [("seed", "null")]), 400, "invalid_request", "seed"),
       (try Self.form(prompt + [("seed", "1,2")]), 400, "invalid_request", "seed"),
       (try Self.form(prompt + [("peels[]", "a")]), 404, "peel_not_found", "peels"),
       (try Self.form(prompt + [("peels", "[\"a\"]")]), 404, "peel_not_found", "peels"),
@@ -130,8 +129,8 @@ import Testing
         let error = try JSONDecoder().decode(WireError.self, from: Data(answer.body.utf8)).error
         #expect(error.code == code && error.param == param, "case \(index): \(answer.body)")
       }
-      var twice = try Self.form(prompt)
-      twice.addFile("image", [])
+      var twice = try Self.form(mask: Self.png(20, 10, .clear), prompt)
+      twice.addFile("mask", try Self.png(20, 10, .clear))
       #expect(try await twice.post(to: daemon).code == "invalid_request")
       var none = TestForm()
       none.add("prompt", "p")

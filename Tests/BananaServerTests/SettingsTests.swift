@@ -21,6 +21,7 @@ import Testing
        "requests_per_minute": 8, "concurrent_jobs": 9, "queue_share": 0.25, "pixels_per_day": 0,
        "result_seconds": 11, "result_bytes": 12, "edit_body_bytes": 2048, "edit_pixels": 13,
        "pace": 0.5, "peels_per_user": 15, "peel_bytes_per_user": 16,
+       "model_aliases": {"dall-e-3": "sticker"},
        "idle_timeout_seconds": 14, "closing_grace_seconds": 0}
       """#)
     #expect(settings.socket == "/a" && settings.adminSocket == "/b")
@@ -35,6 +36,7 @@ import Testing
     #expect(settings.daemon.editBodyBytes == 2048 && settings.daemon.editPixels == 13)
     #expect(settings.daemon.idleTimeout == .seconds(14) && settings.daemon.closingGrace == .zero)
     #expect(settings.daemon.limits.pace == 0.5)
+    #expect(settings.daemon.modelAliases == ModelAliases(["dall-e-3": "sticker"]))
     #expect(settings.daemon.peelLimits == .init(peels: 15, bytes: 16))
     #expect(try await Self.read("{}") == Settings())
   }
@@ -61,6 +63,7 @@ import Testing
     ("log_level", "\"loud\""), ("ageing_seconds", "0"), ("threads", "null"),
     ("peels_per_user", "10001"), ("peel_bytes_per_user", "-1"), ("pace", "0"), ("pace", "1.5"),
     ("pixels_per_day", "-1"), ("closing_grace_seconds", "[]"),
+    ("model_aliases", "[]"), ("model_aliases", "{\"a\": 1}"), ("model_aliases", "{\"\": \"b\"}"),
   ])
   func saysWhatAValueMustBe(_ name: String, _ value: String) async throws {
     let error = await #expect(throws: SettingsError.self) {
@@ -71,6 +74,25 @@ import Testing
       return
     }
     #expect("\(error!)".contains("\(name) must be "))
+  }
+
+  @Test func refusesAnAliasOfNothing() async throws {
+    let settings = try await Self.read(
+      #"{"model_aliases": {"dall-e-3": "sticker", "gpt-image-1": "stiker"}}"#)
+    let error = #expect(throws: SettingsError.self) {
+      try settings.checkAliases(installed: ["sticker"], path: "/c.json")
+    }
+    #expect(
+      error
+        == .alias(
+          path: "/c.json",
+          .standsForNothing(alias: "gpt-image-1", model: "stiker", installed: ["sticker"])))
+    #expect("\(error!)".contains("Installed: sticker."))
+    try settings.checkAliases(installed: ["sticker", "stiker"], path: "/c.json")
+    try settings.checkAliases(installed: [], path: "/c.json")
+    #expect(throws: SettingsError.alias(path: "/c.json", .hidesModel(alias: "dall-e-3"))) {
+      try settings.checkAliases(installed: ["dall-e-3", "sticker"], path: "/c.json")
+    }
   }
 
   @Test func refusesFilesThatAreNone() async throws {

@@ -24,7 +24,9 @@ extension FuzzTarget {
     } catch { return try expectRefusal(error, input) }
     try expect(!wire.prompt.isEmpty, "an empty prompt")
     let again = try? WireJSON.decode(ImageGenerationRequest.self, from: WireJSON.encode(wire))
-    try expect(again == wire, "a request is not read as it was written")
+    var written = wire
+    written.ignored = []
+    try expect(again == written, "a request is not read as it was written")
     try complete(wire, input)
   }
 

@@ -23,7 +23,7 @@ struct BadRequest: Sendable {
     .init(.invalidRequest, #"{"prompt": "  "}"#),
     .init(.invalidRequest, #"{"prompt": "a", "colour": "red"}"#),
     .init(.invalidRequest, #"{"prompt": "a", "n": 11}"#),
-    .init(.invalidRequest, #"{"prompt": "a", "size": "300x300"}"#),
+    .init(.invalidRequest, #"{"prompt": "a", "size": "300"}"#),
     .init(.invalidRequest, #"{"prompt": "a", "partial_images": 2}"#),
     .init(.invalidRequest, #"{"prompt": "a", "guidance": 31}"#),
     .init(.invalidRequest, #"{"prompt": "a", "peels": ["noto", "noto"]}"#),

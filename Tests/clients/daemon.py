@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 
-import httpx
+import httpx2
 import openai
 
 # Whom a test that runs as root takes for an app: root has no quotas.
@@ -50,7 +50,7 @@ class Daemon:
             try:
                 ready = self.http.get("/readyz")
                 break
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 if time.monotonic() > deadline or self.process.poll() is not None:
                     raise
                 time.sleep(0.02)
@@ -58,8 +58,8 @@ class Daemon:
             raise RuntimeError(ready.text)
 
     def connection(self):
-        self.connections.append(httpx.Client(
-            transport=httpx.HTTPTransport(uds=self.socket), base_url="http://localhost",
+        self.connections.append(httpx2.Client(
+            transport=httpx2.HTTPTransport(uds=self.socket), base_url="http://localhost",
             timeout=300,
         ))
         return self.connections[-1]

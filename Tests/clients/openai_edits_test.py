@@ -8,6 +8,7 @@ Starts the given bananad on a socket of its own. Exits with 0 when every check p
 
 import argparse
 import base64
+import inspect
 import io
 import sys
 import unittest
@@ -100,6 +101,26 @@ class OpenAIEditsTest(unittest.TestCase):
     def test_several_pictures_of_one_image(self):
         answer = self.edit(stripes(), n=2)
         self.assertEqual([image.seed for image in answer.data], [7, 8])
+
+    def test_takes_everything_that_the_client_can_send(self):
+        known = {
+            "background": "opaque", "complexity": "low", "frame_count": 9,
+            "frame_duration_ms": 200, "image": [file(stripes(), "1.png"), file(stripes(), "2.png")],
+            "input_fidelity": "high", "markup": file(stripes(), "markup.png"),
+            "mask": file(mask(lambda x, y: x < 100), "mask.png"), "model": "",
+            "n": 1, "output_compression": 100, "output_format": "png", "partial_images": 0,
+            "quality": "high", "response_format": "b64_json", "safety_identifier": "me",
+            "size": "1024x1024", "stream": False, "svg": {"model": "any", "reasoning": {
+                "effort": "low"}}, "user": "me",
+        }
+        ours = {"self", "prompt", "extra_headers", "extra_query", "extra_body", "timeout"}
+        names = set(inspect.signature(self.client.images.edit).parameters) - ours
+        self.assertLessEqual(names, set(known), "the client has fields that are not tried here")
+        answer = self.client.images.edit(
+            prompt="a green apple", **{name: known[name] for name in names})
+        warnings = " ".join(answer.warnings)
+        for word in ("1024x1024", "image[] after the first", "markup", "input_fidelity", "svg"):
+            self.assertIn(word, warnings)
 
     def test_a_mask_keeps_what_it_covers(self):
         # The edge lies inside of the patches that the model draws.

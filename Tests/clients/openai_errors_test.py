@@ -106,7 +106,7 @@ class OpenAIErrorsTest(unittest.TestCase):
     def test_every_status_has_its_exception(self):
         client = self.start().client()
         for kind, status, code, request in [
-            (openai.BadRequestError, 400, "invalid_request", {"size": "3x3"}),
+            (openai.BadRequestError, 400, "invalid_request", {"size": "small"}),
             (openai.NotFoundError, 404, "model_not_found", {"model": "dall-e-3"}),
             (openai.NotFoundError, 404, "peel_not_found", {"extra_body": {"peels": ["none"]}}),
             (openai.APIStatusError, 413, "request_too_large", {"prompt": "x" * 4001}),

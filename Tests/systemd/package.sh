@@ -29,6 +29,7 @@ completes() { bash -c ". /usr/share/bash-completion/completions/$1 && complete -
 is_drawing() { as alice banana status --json | grep -q '"running_jobs" *: *[1-9]'; }
 stopped_before_the_end() { journalctl -u bananad.service -o cat | awk '
   / stopping$/ { stopping = NR } /pictures=4 / { done = NR } END { exit !(stopping < done) }'; }
+port_answers() { curl --silent --fail --max-time 20 http://127.0.0.1:22626/v1/models; }
 is_gone() { ! pgrep -x bananad; }
 
 # Installation.
@@ -36,6 +37,9 @@ check "package installs" dpkg -i /run/t/first.deb
 check "group is there" getent group banana
 check "sockets listen" systemctl is-active bananad.socket bananad-admin.socket
 check "and will after the next boot" systemctl is-enabled bananad.socket bananad-admin.socket
+check "no TCP port listens" fails systemctl is-active bananad-tcp.socket
+check "nor will after the next boot" fails systemctl is-enabled bananad-tcp.socket
+check "it is opened when somebody wants it" systemctl enable --now bananad-tcp.socket
 useradd -m -G banana alice
 useradd -m -G banana carol
 useradd -m bob
@@ -103,6 +107,8 @@ check "job was finished" is "$(cat "$out/long.status")" 0
 for number in 1 2 3 4; do check "its picture $number" is_png "/home/alice/long-$number.png"; done
 check "socket was kept" is "$(stat -c %i $socket)" "$inode"
 check "next request is answered" draws next.png
+check "TCP port was kept" systemctl is-enabled bananad-tcp.socket
+check "and answers" port_answers
 check "by the new daemon" fails is "$(property bananad.service MainPID)" "$pid"
 check "peel outlives the upgrade" lists alice mine
 check "doctor is content with it" content
@@ -111,7 +117,8 @@ check "doctor is content with it" content
 check "package is removed" dpkg -r banana
 check "daemon is gone" until_true 5 is_gone
 check "so are the sockets" test ! -e $socket
-check "no unit is left" fails systemctl is-active bananad.socket bananad.service
+check "no unit is left" fails systemctl is-active bananad.socket bananad.service \
+  bananad-tcp.socket bananad-tcp.service
 check "what users installed stays" test -d "$state/peels"
 check "package comes back" dpkg -i /run/t/first.deb
 check "with the peels" lists alice mine

@@ -48,6 +48,35 @@ check "result of the stop" is "$(property bananad.service Result)" success
 check "socket outlives the daemon" is "$(stat -c %i $socket)" "$inode"
 check "next request starts it again" asks $socket
 
+# The port for clients that speak TCP only.
+tcp=http://127.0.0.1:22626
+local_address=0100007F:5862
+listening() { awk '$4 == "0A" { print $2 }' /proc/net/tcp /proc/net/tcp6 | grep ":5862$"; }
+draws() { # URL [ARGUMENT...]
+  url=$1
+  shift
+  curl --silent --show-error --fail-with-body --max-time 60 "$@" "$url/v1/images/generations" \
+    -H 'Content-Type: application/json' \
+    -d '{"prompt": "a red apple", "size": "256x256", "steps": 1, "store": true}'
+}
+jobs() { curl --silent --max-time 20 --unix-socket $admin http://localhost/v1/jobs; }
+check "no TCP port is open unless somebody opens it" fails listening
+systemctl start bananad-tcp.socket
+check "port listens on this machine only" is "$(listening)" $local_address
+check "picture through the port" draws $tcp
+proxy=$(property bananad-tcp.service MainPID)
+check "proxy is a dynamic user" dynamic "$proxy"
+check "that is the user of what comes by the port" \
+  is "$(jobs | grep -o '"uid":[0-9]*')" "\"uid\":$(stat -c %u "/proc/$proxy")"
+check "proxy has no network of its own" alone "$proxy"
+check "proxy has no capabilities and a system call filter" confined "$proxy"
+check "public client draws through the port" \
+  env HOME=/run /run/venv/bin/python /run/t/tcp_client.py $tcp/v1
+check "port serves when the daemon was restarted" \
+  sh -c 'systemctl restart bananad.service && curl --silent --fail --max-time 20 '$tcp/readyz
+check "port closes" systemctl stop bananad-tcp.socket bananad-tcp.service
+check "and nobody listens" fails listening
+
 mkdir -p /run/systemd/system/bananad.service.d
 printf '[Service]\nExecStart=\nExecStart=/bin/false\n' \
   >/run/systemd/system/bananad.service.d/90-broken.conf

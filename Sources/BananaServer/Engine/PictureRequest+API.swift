@@ -4,21 +4,19 @@ extension PictureRequest {
   /// Completes a wire request with the model's facts.
   /// - Parameters:
   ///   - wire: Already validated.
+  ///   - aliases: Other names of models.
   ///   - randomSeed: Used when the request names no seed.
   ///   - peels: What the request's names stand for.
   ///   - edit: The image to start from.
   /// - Throws: `APIError` for a model, size or style that is not `model`'s.
   package init(
-    _ wire: ImageGenerationRequest, model: ModelDescription, randomSeed: UInt64,
-    peels: [PeelUse] = [], edit: PictureEdit? = nil
+    _ wire: ImageGenerationRequest, model: ModelDescription, aliases: ModelAliases = .init(),
+    randomSeed: UInt64, peels: [PeelUse] = [], edit: PictureEdit? = nil
   ) throws(APIError) {
-    if let name = wire.model, name != model.name {
-      throw APIError(
-        .modelNotFound,
-        "The model \"\(name.prefix(64))\" is not installed. Installed: \(model.name).",
-        param: "model")
+    if let name = wire.model, aliases.model(named: name) != model.name {
+      throw aliases.notInstalled(name, installed: [model.name])
     }
-    let size = try model.size(named: wire.size)
+    let size = try model.size(named: wire.size, isStrict: wire.strictSize ?? false)
     self.init(
       prompt: Self.printable(wire.prompt), style: try model.style(named: wire.style),
       width: size.width, height: size.height, steps: wire.steps,
@@ -45,16 +43,6 @@ extension ModelDescription {
   /// OpenAI's own styles, which its clients may send: they mean nothing here and are ignored.
   package static let ignoredStyles: Set<String> = ["vivid", "natural"]
 
-  fileprivate func size(named name: String?) throws(APIError) -> Size {
-    guard let name, name != "auto" else { return nativeSize }
-    if let size = sizes.first(where: { $0.name == name }) { return size }
-    let known = sizes.map { "\"\($0.name)\"" }.joined(separator: ", ")
-    throw APIError(
-      .invalidRequest,
-      "size \"\(name.prefix(64))\" is not drawn by \(self.name). Use \(known) or \"auto\".",
-      param: "size")
-  }
-
   fileprivate func style(named name: String?) throws(APIError) -> String? {
     guard let name else { return nil }
     if styles.contains(name) { return name }
@@ -67,11 +55,6 @@ extension ModelDescription {
         : "style \"\(name.prefix(64))\" is not known to \(self.name). Use \(known).",
       param: "style")
   }
-}
-
-extension ModelDescription.Size {
-  /// As in the API: `"512x512"`.
-  package var name: String { "\(width)x\(height)" }
 }
 
 extension ModelInfo {

@@ -44,18 +44,22 @@ struct DaemonRoutes: Sendable {
   private var models: [ModelInfo] {
     get async {
       guard case .available(let engine, let created) = await model.state else { return [] }
-      return [ModelInfo(engine.model, created: created)]
+      let info = ModelInfo(engine.model, created: created)
+      let aliases = await scheduler.configuration.modelAliases.names(for: info.id)
+      return [info]
+        + aliases.map { alias in
+          var other = info
+          (other.id, other.aliasOf) = (alias, info.id)
+          return other
+        }
     }
   }
 
   private func model(named id: String) async throws -> Response {
-    let installed = await models
-    if let info = installed.first(where: { $0.id == id }) { return try .json(info) }
-    throw APIError(
-      .modelNotFound,
-      "The model \"\(id.prefix(64))\" is not installed. Installed: "
-        + (installed.isEmpty ? "none" : installed.map(\.id).joined(separator: ", ")) + ".",
-      param: "model")
+    let known = await models
+    if let info = known.first(where: { $0.id == id }) { return try .json(info) }
+    throw await scheduler.configuration.modelAliases.notInstalled(
+      id, installed: known.filter { $0.aliasOf == nil }.map(\.id))
   }
 
   private func ready() async throws -> Response {

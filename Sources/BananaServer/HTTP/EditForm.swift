@@ -12,34 +12,43 @@ package struct EditForm {
   package var mask: [UInt8]?
   package var strength: Float
 
-  /// OpenAI's field that means nothing here.
-  private static let ignored = "input_fidelity"
+  /// OpenAI's fields that mean nothing here; `markup` is a file.
+  private static let ignoredFields = ForeignNames.ignoredFields.union(["markup"])
 
   /// - Throws: `APIError` that names the field that is wrong.
   package init(_ parts: [FormPart]) throws {
     var fields: [String: String] = [:]
     var peels: [String] = []
     var files: [String: [UInt8]] = [:]
-    let known = Set(ImageGenerationRequest.fieldNames + ["strength", Self.ignored])
+    var ignored: [String] = []
+    let known = ImageGenerationRequest.fieldNames + ["strength"]
     for part in parts {
       // OpenAI's clients write lists as name[].
       let name = part.name.hasSuffix("[]") ? String(part.name.dropLast(2)) : part.name
+      if name == "image", files[name] != nil {
+        // OpenAI's models take several; the first is the one that its other models change.
+        ignored.append("image[] after the first")
+        continue
+      }
       if name == "image" || name == "mask" {
         guard files.updateValue(part.bytes, forKey: name) == nil else {
           throw APIError(.invalidRequest, "Send only one \(name).", param: name)
         }
         continue
       }
+      // Members of an object are name[member].
+      let root = String(name.prefix { $0 != "[" })
+      if Self.ignoredFields.contains(root) {
+        if !part.bytes.isEmpty { ignored.append(root) }
+        continue
+      }
       guard known.contains(name) else {
-        throw APIError(
-          .invalidRequest,
-          "Unknown field \"\(name.prefix(64))\". The fields are: "
-            + known.union(["image", "mask"]).sorted().joined(separator: ", ") + ".",
-          param: String(name.prefix(64)))
+        throw ImageGenerationRequest.unknownField(name, known: known + ["image", "mask"])
       }
       guard let text = String(validating: part.bytes, as: UTF8.self) else {
         throw APIError(.invalidRequest, "\(name) is not valid UTF-8.", param: name)
       }
+      if Self.isAbsent(text, name) { continue }
       if name == "peels", part.name != name {
         peels.append(text)
       } else if fields.updateValue(text, forKey: name) != nil {
@@ -52,10 +61,23 @@ package struct EditForm {
     self.image = image
     mask = files["mask"]
     strength = try Self.strength(fields.removeValue(forKey: "strength"), hasMask: mask != nil)
-    fields[Self.ignored] = nil
     request = try WireJSON.decode(
       ImageGenerationRequest.self, from: try Self.json(fields, peels: peels))
+    for name in ignored where !request.ignored.contains(name) { request.ignored.append(name) }
     try request.validate()
+  }
+
+  /// The fields whose values are texts.
+  private static let strings: Set = [
+    "prompt", "model", "size", "background", "style", "quality", "response_format",
+    "output_format", "moderation", "user", "priority",
+  ]
+
+  /// Whether a field was left out by whoever filled in the form: HTML sends it empty, JavaScript
+  /// and Python as their word for nothing.
+  private static func isAbsent(_ text: String, _ name: String) -> Bool {
+    if text.isEmpty { return name != "prompt" }
+    return !strings.contains(name) && ["null", "undefined", "None"].contains(text)
   }
 
   private static func strength(_ text: String?, hasMask: Bool) throws(APIError) -> Float {
@@ -75,14 +97,10 @@ package struct EditForm {
   /// The JSON body that would say the same; what is no number or truth value stays a string, so
   /// that the request's own decoding says what is wrong with it.
   private static func json(_ fields: [String: String], peels: [String]) throws -> ByteBuffer {
-    let strings: Set = [
-      "prompt", "model", "size", "background", "style", "quality", "response_format",
-      "output_format", "moderation", "user", "priority",
-    ]
     var members: [String] = []
     for (name, text) in fields {
-      let isLiteral = !strings.contains(name) && isLiteral(text)
-      members.append("\(try quoted(name)):\(isLiteral ? text : try quoted(text))")
+      let value = strings.contains(name) ? try quoted(text) : try literal(text) ?? quoted(text)
+      members.append("\(try quoted(name)):\(value)")
     }
     if !peels.isEmpty {
       members.append("\"peels\":[\(try peels.map(quoted).joined(separator: ","))]")
@@ -90,7 +108,17 @@ package struct EditForm {
     return ByteBuffer(string: "{\(members.joined(separator: ","))}")
   }
 
-  /// Whether `text` can stand in JSON as it is: a number, a truth value or a list.
+  /// What `text` is in JSON, if it is a number, a truth value or a list; Python's clients write
+  /// truth values with a capital.
+  private static func literal(_ text: String) -> String? {
+    switch text {
+    case "True": return "true"
+    case "False": return "false"
+    default: return isLiteral(text) ? text : nil
+    }
+  }
+
+  /// Whether `text` can stand in JSON as it is.
   private static func isLiteral(_ text: String) -> Bool {
     // Alone it could begin with a byte order mark.
     guard

@@ -29,11 +29,11 @@ extension DaemonRoutes {
       uses.append(PeelUse(peel: installed, strength: Float(peel.strength)))
     }
     let request = try PictureRequest(
-      wire, model: engine.model,
+      wire, model: engine.model, aliases: await scheduler.configuration.modelAliases,
       // Short enough to survive readers that keep numbers as doubles.
       randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)), peels: uses, edit: edit)
     let answer = ImagesAnswer(
-      wire: wire, request: request, modelName: engine.model.name, arrival: arrival)
+      wire: wire, request: request, model: engine.model, arrival: arrival)
     let job: Job
     do {
       job = try await scheduler.submit(
@@ -125,23 +125,22 @@ extension DaemonRoutes {
 struct ImagesAnswer: Sendable {
   let wire: ImageGenerationRequest
   let request: PictureRequest
-  let modelName: String
+  let model: ModelDescription
   let arrival: ContinuousClock.Instant
 
   func response(_ result: PictureResult, _ job: JobFacts) -> ImageGenerationResponse {
     func seconds(_ stage: PictureStage) -> Double { result.secondsByStage[stage] ?? 0 }
-    var warnings: [String] = []
+    var warnings = RequestWarnings.of(wire, as: request, by: model)
     if result.promptTokensTruncated {
       warnings.append("The prompt is longer than the model reads: only its beginning was used.")
     }
-    if let style = wire.style, style != request.style {
-      warnings.append("style \"\(style)\" means nothing to \(modelName) and was ignored.")
-    }
     return ImageGenerationResponse(
       created: UnixTime.now,
-      data: result.pictures.map { GeneratedImage(png: Data($0.png), seed: $0.seed) },
+      data: result.pictures.map {
+        GeneratedImage(png: Data($0.png), seed: $0.seed, isURL: wire.responseFormat == "url")
+      },
       background: request.background.rawValue, size: "\(request.width)x\(request.height)",
-      quality: wire.quality ?? "auto", model: modelName,
+      quality: wire.quality ?? "auto", model: model.name,
       timings: Timings(
         queueSeconds: job.queueSeconds, textSeconds: seconds(.text),
         denoiseSeconds: seconds(.denoise),

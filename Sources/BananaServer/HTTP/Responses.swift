@@ -129,7 +129,8 @@ struct ErrorMiddleware: RouterMiddleware {
     }
     return APIError(
       .notFound,
-      "There is no \(path.prefix(128)). The paths are: "
+      "There is no \(path.prefix(128)). "
+        + (PathHints.hint(for: path).map { "\($0) " } ?? "") + "The paths are: "
         + Route.served.map(\.path).joined(separator: ", ") + ".")
   }
 }

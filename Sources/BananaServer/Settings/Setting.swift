@@ -90,6 +90,11 @@ extension Setting {
       "The largest body of a request to edit an image."),
     int(
       "edit_pixels", \.daemon.editPixels, 1...1 << 26, "The most pixels of an image to edit."),
+    Setting(
+      "model_aliases", \.daemon.modelAliases,
+      expected: "an object that gives each alias a model, {\"dall-e-3\": \"NAME\"}",
+      reloadable: true, "Other names by which requests may ask for models that are installed."
+    ) { $0.aliases },
     duration(
       "idle_unload_seconds", \.daemon.idleUnload, 0...86_400, reloadable: false,
       "After so long without a job the memory of the engine is given back; 0 is never."),
@@ -190,6 +195,16 @@ extension JSONValue {
   fileprivate var path: String? {
     guard case .string(let path) = self, !path.isEmpty else { return nil }
     return path
+  }
+
+  fileprivate var aliases: ModelAliases? {
+    guard case .object(let members) = self else { return nil }
+    var models: [String: String] = [:]
+    for (alias, model) in members {
+      guard case .string(let model) = model, !model.isEmpty, !alias.isEmpty else { return nil }
+      models[alias] = model
+    }
+    return ModelAliases(models)
   }
 
   fileprivate func integer(in range: ClosedRange<Int>) -> Int? {

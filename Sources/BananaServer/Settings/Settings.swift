@@ -48,6 +48,17 @@ package struct Settings: Sendable, Equatable {
     }
   }
 
+  /// Checks the aliases against what is installed.
+  /// - Parameter installed: Names of the models that are there; without any nothing is said, which
+  ///   `/readyz` does.
+  /// - Throws: `SettingsError.alias`.
+  package func checkAliases(installed: [String], path: String) throws(SettingsError) {
+    guard !installed.isEmpty, let fault = daemon.modelAliases.fault(installed: installed) else {
+      return
+    }
+    throw .alias(path: path, fault)
+  }
+
   /// The names of settings that differ and that need a restart to change.
   package func needingRestart(to other: Settings) -> [String] {
     Setting.all.filter { !$0.isReloadable && !$0.isEqual(self, other) }.map(\.name)
@@ -56,10 +67,17 @@ package struct Settings: Sendable, Equatable {
 
 /// Why a config file is refused.
 package enum SettingsError: Error, Equatable {
+  /// What can be wrong with an alias of a model.
+  package enum AliasFault: Equatable, Sendable {
+    case standsForNothing(alias: String, model: String, installed: [String])
+    case hidesModel(alias: String)
+  }
+
   case unreadable(path: String)
   case notAnObject(path: String)
   case unknown(path: String, name: String, nearest: String)
   case wrong(path: String, name: String, expected: String)
+  case alias(path: String, AliasFault)
 }
 
 extension SettingsError: CustomStringConvertible {
@@ -73,6 +91,12 @@ extension SettingsError: CustomStringConvertible {
       "\(path): there is no setting \"\(name)\". Did you mean \"\(nearest)\"?"
     case .wrong(let path, let name, let expected):
       "\(path): \(name) must be \(expected)."
+    case .alias(let path, .standsForNothing(let alias, let model, let installed)):
+      "\(path): model_aliases gives \"\(alias)\" the model \"\(model)\", which is not installed. "
+        + "Installed: \(installed.joined(separator: ", "))."
+    case .alias(let path, .hidesModel(let alias)):
+      "\(path): model_aliases has \"\(alias)\", which is the name of a model that is installed. "
+        + "Leave that alias out."
     }
   }
 }

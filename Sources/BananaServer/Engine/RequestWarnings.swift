@@ -1,0 +1,26 @@
+import BananaAPI
+
+/// What a person should know of how a request was read.
+enum RequestWarnings {
+  /// Warnings that are known before anything is drawn.
+  static func of(
+    _ wire: ImageGenerationRequest, as request: PictureRequest, by model: ModelDescription
+  ) -> [String] {
+    var warnings: [String] = []
+    let drawn = ModelDescription.Size(width: request.width, height: request.height, peakBytes: 0)
+    if let warning = model.warning(onSize: wire.size, drawn: drawn) { warnings.append(warning) }
+    if let style = wire.style, style != request.style {
+      warnings.append("style \"\(style)\" means nothing to \(model.name) and was ignored.")
+    }
+    if let quality = wire.quality, quality != "auto" {
+      warnings.append("quality \"\(quality.prefix(32))\" means nothing here and was ignored.")
+    }
+    if wire.outputCompression != nil {
+      warnings.append("output_compression means nothing for a PNG file and was ignored.")
+    }
+    for name in wire.ignored where !ForeignNames.silentFields.contains(name) {
+      warnings.append("\(name) means nothing here and was ignored.")
+    }
+    return warnings
+  }
+}
