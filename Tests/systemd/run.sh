@@ -50,8 +50,8 @@ check "next request starts it again" asks $socket
 
 # The port for clients that speak TCP only.
 tcp=http://127.0.0.1:22626
-local_address=0100007F:5862
-listening() { awk '$4 == "0A" { print $2 }' /proc/net/tcp /proc/net/tcp6 | grep ":5862$"; }
+# Local address, port, peer and the state of listening, as the kernel writes them.
+listening() { grep -hosE '[0-9A-F]+:5862 0+:0000 0A' /proc/net/tcp /proc/net/tcp6; }
 draws() { # URL [ARGUMENT...]
   url=$1
   shift
@@ -62,7 +62,8 @@ draws() { # URL [ARGUMENT...]
 jobs() { curl --silent --max-time 20 --unix-socket $admin http://localhost/v1/jobs; }
 check "no TCP port is open unless somebody opens it" fails listening
 systemctl start bananad-tcp.socket
-check "port listens on this machine only" is "$(listening)" $local_address
+check "port listens on this machine only" \
+  is "$(listening)" "0100007F:5862 00000000:0000 0A"
 check "picture through the port" draws $tcp
 proxy=$(property bananad-tcp.service MainPID)
 check "proxy is a dynamic user" dynamic "$proxy"
