@@ -13,6 +13,8 @@ struct HTTPBody: Sendable {
 struct HTTPExchange: Sendable {
   private typealias Connection = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
 
+  private static let backlogPatience = Duration.seconds(10)
+
   let socketPath: String
 
   /// Sends a request and hands the answer's head and stream of bytes to `read`.
@@ -31,7 +33,20 @@ struct HTTPExchange: Sendable {
     }
   }
 
+  /// Where many clients come at once the socket's backlog is full for a moment, which is no reason
+  /// to give up.
   private func connect() async throws -> Connection {
+    let deadline = ContinuousClock.now + Self.backlogPatience
+    while true {
+      do {
+        return try await connectOnce()
+      } catch let error as IOError where error.errnoCode == EAGAIN && .now < deadline {
+        try await Task.sleep(for: .milliseconds(5))
+      }
+    }
+  }
+
+  private func connectOnce() async throws -> Connection {
     try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .connect(unixDomainSocketPath: socketPath) { channel in
         channel.eventLoop.makeCompletedFuture {

@@ -115,12 +115,14 @@ extension HostileClient {
     count("begun and left")
   }
 
-  /// Sends everything at once and counts the answers by status.
+  /// Sends everything at once, with a last request that ends the connection, and counts the answers
+  /// by status.
   private func pipeline(_ requests: [UInt8]) async throws {
     let connection = try RawConnection(plan.space.socket)
     let log = self
     _ = try? await within(20) {
-      async let sent: Void = connection.send(requests)
+      async let sent: Void = connection.send(
+        requests + RawConnection.request("GET", Route.health))
       var tail = ""
       while true {
         let bytes = try await connection.receive()
