@@ -1,3 +1,0 @@
-#include "../common/targets.h"
-#define BANANA_SET portable
-#include "head_norm.h"
