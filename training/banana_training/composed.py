@@ -7,7 +7,9 @@ their captions in STATE/composed/1. The number seeds the set: another number is 
 """
 
 import argparse
+import multiprocessing
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -114,33 +116,50 @@ def drawn_compositions(things, count, generator, held_out=False):
 
 
 @torch.no_grad()
+def composed_part(data, state, seed, count):
+    """Compositions and their coordinates [count, tokens, channels] f16."""
+    torch.set_num_threads(1)
+    things, code = Things(Pictures(data, state)), loaded_code(state)
+    compositions = drawn_compositions(things, count, np.random.default_rng(seed))
+    coordinates = []
+    for i in range(0, count, 64):
+        pixels = np.stack([composed_picture(c, things) for c in compositions[i:i + 64]])
+        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        coordinates.append(code.coordinates(x).half().numpy())
+    return compositions, np.concatenate(coordinates)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True)
     parser.add_argument("--state", required=True)
     parser.add_argument("--set", type=int, required=True)
     parser.add_argument("--count", type=int, default=40000)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--part", type=int, default=5000, help="pictures of one process at a time")
+    parser.add_argument("--workers", type=int, default=1)
     k = parser.parse_args()
-    torch.set_num_threads(k.threads)
-    began, folder = time.time(), Path(k.state) / "composed" / str(k.set)
-    things, code = Things(Pictures(k.data, k.state)), loaded_code(k.state)
-    compositions = drawn_compositions(things, k.count, np.random.default_rng(k.set))
-    print(f"drawn in {time.time() - began:.0f} s", flush=True)
-    coordinates = []
-    for i in range(0, k.count, 64):
-        pixels = np.stack([composed_picture(c, things) for c in compositions[i:i + 64]])
-        x = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        coordinates.append(code.coordinates(x).half().numpy())
-    print(f"composed in {time.time() - began:.0f} s", flush=True)
+    began, compositions, coordinates = time.time(), [], []
+    sizes = [min(k.part, k.count - i) for i in range(0, k.count, k.part)]
+    # Forked processes would inherit the threads of PyTorch in any state.
+    with ProcessPoolExecutor(k.workers, multiprocessing.get_context("spawn")) as pool:
+        jobs = [pool.submit(composed_part, k.data, k.state, [k.set, i], size)
+                for i, size in enumerate(sizes)]
+        for job in jobs:
+            found, z = job.result()
+            compositions += found
+            coordinates.append(z)
+            print(f"{len(compositions)} pictures in {time.time() - began:.0f} s", flush=True)
     full = [prompt(c["style"], c["caption"]) for c in compositions]
     texts = sorted(set(full))
     row_of = {text: i for i, text in enumerate(texts)}
-    hidden, pooled = encoded_texts(texts, shipped_minilm(k.state),
+    torch.set_num_threads(k.workers)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    hidden, pooled = encoded_texts(texts, shipped_minilm(k.state).to(device),
                                    WordPiece(minilm_folder() / "vocab.txt"))
-    write_set(folder, np.concatenate(coordinates), np.array([row_of[t] for t in full]),
-              [h.numpy() for h in hidden], pooled.numpy(), compositions)
-    print(f"{k.count} pictures, {len(texts)} captions in {time.time() - began:.0f} s", flush=True)
+    write_set(Path(k.state) / "composed" / str(k.set), np.concatenate(coordinates),
+              np.array([row_of[t] for t in full]), [h.numpy() for h in hidden], pooled.numpy(),
+              compositions)
+    print(f"{len(texts)} captions in {time.time() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -223,9 +223,10 @@ def main():
     try:
         for steps in k.steps:
             figures = result["steps"][str(steps)] = {}
-            for kind in KINDS:
-                figures[kind] = drawn_figures(artist, steps, pictures, gallery,
-                                              chosen(pictures, kind, k.captions), k.seeds)
+            asked = {kind: chosen(pictures, kind, k.captions) for kind in KINDS}
+            for kind in filter(asked.get, KINDS):
+                figures[kind] = drawn_figures(artist, steps, pictures, gallery, asked[kind],
+                                              k.seeds)
                 print(steps, "steps,", kind, figures[kind], flush=True)
             result.setdefault("composed", {})[str(steps)] = {
                 name: composed_figures(artist, steps, judge, k.captions, held_out)

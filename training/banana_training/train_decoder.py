@@ -25,13 +25,15 @@ from .muon import Muon
 from .trainer import Ema, Interrupt, deadline, rate_factor, save_atomically
 
 COMPONENTS = 512
+# How many pictures the components are of.
+SAMPLE = 1500
 
 
-def principal_components(pictures, count=1500, seed=0):
+def principal_components(pictures, seed=0):
     """A code of COMPONENTS, and what each of them looks like at full size."""
     generator = np.random.default_rng(seed)
     chosen = [p for p in pictures.index if not p.toned and not p.held_out]
-    chosen = [chosen[i] for i in generator.permutation(len(chosen))[:count]]
+    chosen = [chosen[i] for i in generator.permutation(len(chosen))[:SAMPLE]]
     size = PATCH ** 2 * 4
     total, mean, second = 0, torch.zeros(size), torch.zeros(size, size)
     for i in range(0, len(chosen), 50):
@@ -42,7 +44,7 @@ def principal_components(pictures, count=1500, seed=0):
         second.addmm_(rows.t(), rows)
     mean /= total
     code = LinearCode(mean, leading(second / total - torch.outer(mean, mean), COMPONENTS))
-    return {"mean": mean, "basis": code.basis} | full_size(chosen[:count // 3], pictures, code)
+    return {"mean": mean, "basis": code.basis} | full_size(chosen[:len(chosen) // 3], pictures, code)
 
 
 def leading(covariance, count, rounds=8):

@@ -52,8 +52,10 @@ class ConsistencyRun(Run):
 
     def guided_step(self, x, sigma, after, batch):
         """One Euler step of the teacher's guided ODE from sigma to `after`."""
-        b = len(x)
-        hidden, pooled, mask = (t.expand(b, *t.shape[1:]) for t in self.empty)
+        b, length = batch.mask.shape
+        hidden, pooled, mask = self.empty
+        hidden, pooled, mask = (t.expand(b, *t.shape[1:])
+                                for t in (hidden[:, :length], pooled, mask[:, :length]))
         both = batch._replace(hidden=torch.cat([batch.hidden, hidden.float()]),
                               pooled=torch.cat([batch.pooled, pooled.float()]),
                               mask=torch.cat([batch.mask, mask]))
