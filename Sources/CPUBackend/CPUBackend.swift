@@ -1,5 +1,6 @@
 import CKernels
 package import Execution
+package import Graph
 package import TensorTypes
 package import Weights
 
@@ -22,12 +23,15 @@ package final class CPUBackend: Backend {
   /// A constant table in C.
   nonisolated(unsafe) let kernels: UnsafePointer<banana_kernels>
   let pool: WorkerPool
+  let grain: TaskGrain
 
   /// - Parameters:
   ///   - threadCount: Threads that compute, the caller's included.
   ///   - level: The best if nil.
+  ///   - grain: How finely work is cut; nothing depends on it but time.
   /// - Precondition: The processor has the level.
-  package init(threadCount: Int, level: Level? = nil) {
+  package init(threadCount: Int, level: Level? = nil, grain: TaskGrain = TaskGrain()) {
+    self.grain = grain
     self.level = level ?? .best
     guard let kernels = banana_kernels_for(self.level.code) else {
       preconditionFailure("this processor cannot run \(self.level)")
@@ -45,6 +49,62 @@ package final class CPUBackend: Backend {
 
   /// Lets only the first `count` threads compute from the next step on. Any thread may call it.
   package func limitThreads(to count: Int) { pool.limitThreads(to: count) }
+
+  /// Quantizes what is multiplied with integers, and gives every value a place.
+  package func plan(
+    _ graph: Graph, for weights: WeightStore, activations: ActivationFormat
+  ) -> Plan {
+    guard activations == .int8 else { return Planner.plan(graph) }
+    return Planner.plan(
+      graph.quantizingOperands { op in
+        if case .linear(let op) = op {
+          return op.quantization(for: weights.quantization(of: op.weight.name))
+        }
+        if case .convolution(let op) = op {
+          return op.quantization(for: weights.quantization(of: op.weight.name))
+        }
+        return nil
+      })
+  }
+
+  package func peakBytes(of plan: Plan) -> Int {
+    plan.arenaBytes + threadCount * Self.workerBytes(of: plan)
+  }
+
+  /// What each thread needs of its own: the most that a node needs, for they share it.
+  static func workerBytes(of plan: Plan) -> Int {
+    plan.graph.nodes.reduce(0) { max($0, $1.workerBytes) }
+  }
+
+  package func boundBytes(
+    of graphs: [Graph], in weights: WeightStore, activations: ActivationFormat
+  ) -> Int {
+    var bytes: [String: Int] = [:]
+    func matrix(_ weight: WeightReference, _ quantize: Quantize?) {
+      guard activations == .int8, let quantize else {
+        bytes["\(weight.name) packed"] = weight.packedBytes
+        return
+      }
+      bytes["\(weight.name) initial"] = quantize.group == nil ? weight.initialBytes : 0
+    }
+    for node in graphs.flatMap(\.nodes) {
+      var vectors = node.op.payload.weights
+      switch node.op {
+      case .linear(let op):
+        matrix(
+          vectors.removeFirst(), op.quantization(for: weights.quantization(of: op.weight.name)))
+      case .convolution(let op):
+        matrix(
+          vectors.removeFirst(), op.quantization(for: weights.quantization(of: op.weight.name)))
+      case .embedding: vectors = []
+      case .parameter, .sinusoidal, .matmul, .norm, .headNorm, .attention, .activation, .binary,
+        .slice, .meanPool, .depthToSpace, .spaceToDepth, .reshape, .quantize:
+        break
+      }
+      for vector in vectors { bytes[vector.name] = vector.vectorBytes }
+    }
+    return bytes.values.reduce(0, +)
+  }
 
   package func bind(
     _ weights: WeightStore, activations: ActivationFormat
@@ -73,10 +133,14 @@ package final class CPUBackend: Backend {
   private func bestRate(_ operations: @escaping () -> Double) -> Double {
     let clock = ContinuousClock()
     let round = PeakStep(operations, pieces: 16 * threadCount)
+    // It works in registers.
+    let nowhere = HostBuffer(byteCount: 64)
+    guard let base = nowhere.bytes.baseAddress else { return 0 }
+    let memory = Memory(arena: base, workers: base, workerBytes: 0)
     let count = operations() * Double(round.taskCount)
     return (0..<7).map { _ in
       let start = clock.now
-      pool.run(round)
+      pool.run(round, in: memory)
       return count / (start.duration(to: clock.now) / .seconds(1))
     }.max() ?? 0
   }
@@ -90,5 +154,5 @@ private final class PeakStep: Step {
     super.init("peak", taskCount: pieces)
   }
 
-  override func perform(task: Int, worker: Int) { _ = operations() }
+  override func perform(task: Int, worker: Int, in memory: Memory) { _ = operations() }
 }

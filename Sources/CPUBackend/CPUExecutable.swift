@@ -1,14 +1,16 @@
 import CKernels
 package import Execution
 import Graph
+import TensorTypes
 
 /// A plan as a list of steps.
 package final class CPUExecutable: Executable {
   package let plan: Plan
   private let weights: CPUWeights
   private let steps: [Step]
-  private let scratch: Scratch
-  private var placedArena: UnsafeMutableRawPointer?
+  /// Each thread's own memory, one after another.
+  private let workers: HostBuffer
+  private let workerBytes: Int
 
   init(plan: Plan, weights: CPUWeights) throws(ExecutionError) {
     var lowering = Lowering(plan: plan, weights: weights)
@@ -19,23 +21,26 @@ package final class CPUExecutable: Executable {
     self.plan = plan
     self.weights = weights
     steps = lowering.steps
-    scratch = try Scratch(lowering.needs, threadCount: weights.backend.threadCount)
+    workerBytes = CPUBackend.workerBytes(of: plan)
+    workers = try HostBuffer(planned: workerBytes * weights.backend.threadCount)
   }
 
-  package var peakBytes: Int { plan.arenaBytes + scratch.byteCount }
+  package var peakBytes: Int { weights.backend.peakBytes(of: plan) }
 
   package func run(arena: UnsafeMutableRawBufferPointer) throws(ExecutionError) {
-    precondition(arena.count >= plan.arenaBytes, "an arena of \(arena.count) bytes is too small")
-    guard let base = arena.baseAddress else { return }
-    if base != placedArena {
-      for step in steps { step.place(Memory(arena: base, scratch: scratch)) }
-      placedArena = base
-    }
+    let memory = memory(in: arena)
     let mode = banana_flush_denormals()
     defer { banana_restore_denormals(mode) }
     let pool = weights.backend.pool
     // By index: without optimization, an array's iterator allocates.
-    for index in 0..<steps.count { pool.run(steps[index]) }
+    for index in 0..<steps.count { pool.run(steps[index], in: memory) }
+  }
+
+  private func memory(in arena: UnsafeMutableRawBufferPointer) -> Memory {
+    guard let base = arena.baseAddress, let own = workers.bytes.baseAddress,
+      arena.count >= plan.arenaBytes
+    else { preconditionFailure("an arena of \(arena.count) bytes is too small") }
+    return Memory(arena: base, workers: own, workerBytes: workerBytes)
   }
 
   /// Runs once and tells how long each kind of step took, in order of first appearance.
@@ -44,12 +49,13 @@ package final class CPUExecutable: Executable {
     arena: UnsafeMutableRawBufferPointer
   ) throws(ExecutionError) -> [(step: String, count: Int, seconds: Double)] {
     try run(arena: arena)
+    let memory = memory(in: arena)
     let clock = ContinuousClock()
     var order: [String] = []
     var totals: [String: (count: Int, seconds: Double)] = [:]
     for step in steps {
       let start = clock.now
-      weights.backend.pool.run(step)
+      weights.backend.pool.run(step, in: memory)
       let seconds = start.duration(to: clock.now) / .seconds(1)
       if totals[step.name] == nil { order.append(step.name) }
       totals[step.name, default: (0, 0)].count += 1

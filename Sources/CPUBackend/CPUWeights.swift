@@ -4,10 +4,8 @@ import Graph
 import TensorTypes
 import Weights
 
-/// A matrix as a kernel takes it.
-enum BoundMatrix {
-  /// `[ceil(n/16)][k][16]` f32.
-  case float32(UnsafePointer<Float>)
+/// A quantized matrix as a kernel takes it.
+enum BoundIntegers {
   /// n16k4 blocks in the mapping, a scale an output, and what the accumulators start from.
   case int8(
     UnsafePointer<Int8>, scales: UnsafePointer<Float>, initial: UnsafePointer<Int32>)
@@ -22,13 +20,25 @@ enum BoundTable {
   case int4(UnsafePointer<UInt8>, group: Int)
 }
 
+extension WeightReference {
+  var outputs: Int { shape[0] }
+  var inputs: Int { shape.count / shape[0] }
+  /// What a matrix takes packed in f32.
+  var packedBytes: Int { 4 * BlockLayout.blocks(of: outputs) * BlockLayout.outputs * inputs }
+  /// What an int8 matrix takes beside the mapping.
+  var initialBytes: Int { 4 * BlockLayout.blocks(of: outputs) * BlockLayout.outputs }
+  /// What plain elements take in f32.
+  var vectorBytes: Int { 4 * shape.count }
+}
+
 /// The tensors of one network. Quantized ones are read in place; what is packed or widened is
 /// made once, when the first plan asks for it.
 final class CPUWeights: BoundWeights {
   let backend: CPUBackend
   let activations: ActivationFormat
   private let store: WeightStore
-  private var matrices: [WeightReference: BoundMatrix] = [:]
+  private var integerMatrices: [WeightReference: BoundIntegers] = [:]
+  private var floatMatrices: [WeightReference: UnsafePointer<Float>] = [:]
   private var vectors: [WeightReference: UnsafePointer<Float>] = [:]
   private var buffers: [HostBuffer] = []
   /// What keeps the stored bytes in memory.
@@ -46,20 +56,28 @@ final class CPUWeights: BoundWeights {
     try CPUExecutable(plan: plan, weights: self)
   }
 
-  /// A linear's `[out, in]` or a convolution's `[out, kernelHeight, kernelWidth, in]` weight.
-  func matrix(_ reference: WeightReference) throws(ExecutionError) -> BoundMatrix {
-    if let bound = matrices[reference] { return bound }
+  /// A linear's `[out, in]` or a convolution's `[out, kernelHeight, kernelWidth, in]` weight that
+  /// is stored as integers, in place.
+  func integers(_ reference: WeightReference) throws(ExecutionError) -> BoundIntegers {
+    if let bound = integerMatrices[reference] { return bound }
     let stored = try weight(reference)
-    let n = reference.shape[0]
-    let k = reference.shape.count / n
-    let bound: BoundMatrix
-    switch (stored.format, activations) {
-    case (.int8, .int8): bound = try int8(stored, reference, n, k)
-    case (.int4(let group), .int8):
+    let bound: BoundIntegers
+    switch stored.format {
+    case .int8: bound = try int8(stored, reference)
+    case .int4(let group):
       bound = .int4(try bytes(stored, reference).assumingMemoryBound(to: UInt8.self), group: group)
-    default: bound = .float32(try packed(stored, reference, n, k))
+    case .float32, .float16, .bfloat16, .int8Rows, .int4Rows:
+      throw unsupported("matrix product of integers", reference, stored.format)
     }
-    matrices[reference] = bound
+    integerMatrices[reference] = bound
+    return bound
+  }
+
+  /// The same weights in f32, `[ceil(n/16)][k][16]`.
+  func floats(_ reference: WeightReference) throws(ExecutionError) -> UnsafePointer<Float> {
+    if let bound = floatMatrices[reference] { return bound }
+    let bound = try packed(weight(reference), reference)
+    floatMatrices[reference] = bound
     return bound
   }
 
@@ -67,7 +85,7 @@ final class CPUWeights: BoundWeights {
   func vector(_ reference: WeightReference) throws(ExecutionError) -> UnsafePointer<Float> {
     if let bound = vectors[reference] { return bound }
     let stored = try weight(reference)
-    let buffer = try makeBuffer(floats: reference.shape.count)
+    let buffer = try makeBuffer(byteCount: reference.vectorBytes)
     if let storage = plainStorage(stored.format) {
       banana_widen(try bytes(stored, reference), storage, reference.shape.count, buffer)
     } else {
@@ -104,20 +122,22 @@ final class CPUWeights: BoundWeights {
   }
 
   private func int8(
-    _ stored: StoredWeight, _ reference: WeightReference, _ n: Int, _ k: Int
-  ) throws(ExecutionError) -> BoundMatrix {
+    _ stored: StoredWeight, _ reference: WeightReference
+  ) throws(ExecutionError) -> BoundIntegers {
     let w = try bytes(stored, reference).assumingMemoryBound(to: Int8.self)
-    let buffer = try makeBuffer(floats: BlockLayout.blocks(of: n) * BlockLayout.outputs)
+    let buffer = try makeBuffer(byteCount: reference.initialBytes)
     let initial = UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: Int32.self)
-    backend.kernels.pointee.linear_int8_initial(w, Int32(n), Int32(k), initial)
+    backend.kernels.pointee.linear_int8_initial(
+      w, Int32(reference.outputs), Int32(reference.inputs), initial)
     return .int8(w, scales: try scales(stored, reference), initial: initial)
   }
 
   private func packed(
-    _ stored: StoredWeight, _ reference: WeightReference, _ n: Int, _ k: Int
+    _ stored: StoredWeight, _ reference: WeightReference
   ) throws(ExecutionError) -> UnsafePointer<Float> {
     let data = try bytes(stored, reference)
-    let buffer = try makeBuffer(floats: BlockLayout.blocks(of: n) * BlockLayout.outputs * k)
+    let (n, k) = (reference.outputs, reference.inputs)
+    let buffer = try makeBuffer(byteCount: reference.packedBytes)
     switch stored.format {
     case .int8:
       banana_pack_int8(
@@ -153,8 +173,10 @@ final class CPUWeights: BoundWeights {
     return base
   }
 
-  private func makeBuffer(floats: Int) throws(ExecutionError) -> UnsafeMutablePointer<Float> {
-    let buffer = try HostBuffer(planned: floats * 4)
+  private func makeBuffer(
+    byteCount: Int
+  ) throws(ExecutionError) -> UnsafeMutablePointer<Float> {
+    let buffer = try HostBuffer(planned: byteCount)
     buffers.append(buffer)
     guard let base = buffer.floats.baseAddress else { preconditionFailure("no memory") }
     return base

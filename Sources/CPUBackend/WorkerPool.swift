@@ -48,11 +48,11 @@ package final class WorkerPool: Sendable {
   }
 
   /// Performs every task of a step and returns when all are done. One caller at a time.
-  func run(_ step: Step) {
+  func run(_ step: Step, in memory: Memory) {
     if state.activeThreads.load(ordering: .relaxed) == 1 || step.taskCount == 1 {
-      for task in 0..<step.taskCount { step.perform(task: task, worker: 0) }
+      for task in 0..<step.taskCount { step.perform(task: task, worker: 0, in: memory) }
     } else if step.taskCount > 0 {
-      state.run(step)
+      state.run(step, in: memory)
     }
   }
 }
@@ -86,8 +86,8 @@ private final class ThreadStart {
   }
 }
 
-/// What the threads share. Unchecked: `step` is written only while no task is open, and read only
-/// by holders of a task.
+/// What the threads share. Unchecked: `step` and `memory` are written only while no task is open,
+/// and read only by holders of a task.
 private final class PoolState: @unchecked Sendable {
   /// The open step: `generation << 40 | tasks << 20 | next task`. One word, so that a task is
   /// claimed only from the very step that was looked at.
@@ -98,6 +98,7 @@ private final class PoolState: @unchecked Sendable {
   private let isStopping = Atomic<Bool>(false)
   let activeThreads: Atomic<Int>
   private var step: Unmanaged<Step>?
+  private var memory: Memory?
 
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let workArrived = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -139,10 +140,11 @@ private final class PoolState: @unchecked Sendable {
     if count > before { wake(limitRaised) }
   }
 
-  func run(_ step: Step) {
+  func run(_ step: Step, in memory: Memory) {
     let count = UInt64(step.taskCount)
     precondition(count <= Self.fieldMask, "\(step.taskCount) tasks are too many")
     self.step = Unmanaged.passUnretained(step)
+    self.memory = memory
     finishedTasks.store(0, ordering: .relaxed)
     let generation = ticket.load(ordering: .relaxed) >> (2 * Self.fieldBits) &+ 1
     ticket.store(
@@ -173,7 +175,9 @@ private final class PoolState: @unchecked Sendable {
         seen = original
         continue
       }
-      step?._withUnsafeGuaranteedRef { $0.perform(task: Int(next), worker: index) }
+      if let step, let memory {
+        step._withUnsafeGuaranteedRef { $0.perform(task: Int(next), worker: index, in: memory) }
+      }
       finishTask(of: Int(count))
       return true
     }

@@ -21,7 +21,8 @@ package final class BoundModel {
     family: any ModelFamily, stores: [ModelComponent: WeightStore], backend: any Backend,
     activations: ActivationFormat, cacheBytes: Int = 512 << 20
   ) {
-    plans = NetworkPlans(family: family)
+    plans = NetworkPlans(
+      family: family, stores: stores, backend: backend, activations: activations)
     self.stores = stores
     self.backend = backend
     self.activations = activations

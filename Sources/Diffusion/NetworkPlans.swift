@@ -2,7 +2,8 @@ package import Execution
 package import Graph
 package import Models
 import Synchronization
-import TensorTypes
+package import TensorTypes
+package import Weights
 
 /// A network of the model at certain extents.
 package struct NetworkKey: Hashable, Sendable {
@@ -35,12 +36,22 @@ package final class NetworkPlans: Sendable {
   private static let capacity = 64
 
   package let family: any ModelFamily
+  private let stores: [ModelComponent: WeightStore]
+  private let backend: any Backend
+  private let activations: ActivationFormat
   private let contextWeights: Set<WeightReference>
   private let denoiserWeights: Set<WeightReference>
   private let plans = Mutex<[NetworkKey: Plan]>([:])
 
-  package init(family: any ModelFamily) {
+  /// - Parameter stores: The weights of each component.
+  package init(
+    family: any ModelFamily, stores: [ModelComponent: WeightStore], backend: any Backend,
+    activations: ActivationFormat
+  ) {
     self.family = family
+    self.stores = stores
+    self.backend = backend
+    self.activations = activations
     contextWeights = Set(family.context(batch: 1, tokens: 1).weights)
     denoiserWeights = Set(family.denoiser(batch: 1, tokens: 1).weights)
   }
@@ -53,7 +64,7 @@ package final class NetworkPlans: Sendable {
     switch network {
     case .context: layout = peels?.restricted(to: contextWeights)
     case .denoiser: layout = peels?.restricted(to: denoiserWeights)
-    default: layout = nil
+    case .textEncoder, .decoder, .encoder: layout = nil
     }
     return NetworkKey(network: network, batch: batch, tokens: tokens, peels: layout)
   }
@@ -75,7 +86,8 @@ package final class NetworkPlans: Sendable {
 
   package func plan(_ key: NetworkKey) -> Plan {
     if let known = plans.withLock({ $0[key] }) { return known }
-    let plan = Planner.plan(graph(key))
+    let plan = backend.plan(
+      graph(key), for: stores[key.network.component]!, activations: activations)
     plans.withLock {
       if $0.count >= Self.capacity { $0.removeAll() }
       $0[key] = plan
@@ -83,18 +95,6 @@ package final class NetworkPlans: Sendable {
     return plan
   }
 
-  /// Bytes that running the network takes, a little more than its executable says: the arena, and
-  /// the largest operand that a matrix product could want copied.
-  package func peakBytes(_ key: NetworkKey) -> Int {
-    let plan = plan(key)
-    let largest = plan.graph.nodes.reduce(0) { largest, node in
-      switch node.op {
-      case .linear: max(largest, node.operands[0].byteCount)
-      // With a border of one pixel all round.
-      case .convolution: max(largest, node.operands[0].byteCount * 5 / 4)
-      default: largest
-      }
-    }
-    return plan.arenaBytes + largest + 1 << 20
-  }
+  /// Bytes that running the network takes beside bound weights.
+  package func peakBytes(_ key: NetworkKey) -> Int { backend.peakBytes(of: plan(key)) }
 }

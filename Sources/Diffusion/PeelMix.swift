@@ -41,7 +41,7 @@ package final class PeelMix: Sendable {
   /// The ranks that plans are compiled for.
   package static let ranks = [8, 16, 32, 64, 128]
 
-  /// The factors of one linear's update as the graph's inputs hold them (`Product`).
+  /// The factors of one linear's update as the graph's inputs hold them (`Matmul`).
   private struct Factors {
     var down: [Float]
     var up: [Float]
@@ -102,8 +102,8 @@ package final class PeelMix: Sendable {
         let (outputs, inputs) = (weight.shape[0], weight.shape[1])
         var factors = Factors(
           down: Array(
-            repeating: 0, count: Product.matrixShape(outputs: rank, inputs: inputs).count),
-          up: Array(repeating: 0, count: Product.matrixShape(outputs: outputs, inputs: rank).count))
+            repeating: 0, count: Matmul.matrixShape(outputs: rank, inputs: inputs).count),
+          up: Array(repeating: 0, count: Matmul.matrixShape(outputs: outputs, inputs: rank).count))
         var first = 0
         for (update, strength) in updates {
           Self.block(

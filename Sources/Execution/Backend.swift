@@ -1,3 +1,4 @@
+package import Graph
 package import TensorTypes
 package import Weights
 
@@ -5,6 +6,18 @@ package import Weights
 package protocol Backend: Sendable {
   /// What people see in status and benchmarks, such as `cpu (avx512-vnni, 2 threads)`.
   var name: String { get }
+
+  /// A graph with what this backend adds to it, and a place for every value. Binds nothing: the
+  /// formats of the weights are all that is looked at.
+  func plan(_ graph: Graph, for weights: WeightStore, activations: ActivationFormat) -> Plan
+
+  /// Bytes that running a plan takes beside bound weights: the arena, and each thread's own.
+  func peakBytes(of plan: Plan) -> Int
+
+  /// Bytes that binding the weights of these graphs takes beside the mapping.
+  func boundBytes(
+    of graphs: [Graph], in weights: WeightStore, activations: ActivationFormat
+  ) -> Int
 
   /// Makes weights ready for plans that read them. Each stored tensor is bound once, however many
   /// plans use it, and quantized ones are read in place from the mapping.
@@ -29,7 +42,7 @@ package protocol BoundWeights: AnyObject {
 /// A plan that can run any number of times. It is used by one thread at a time.
 package protocol Executable: AnyObject {
   var plan: Plan { get }
-  /// Memory that one run needs: the arena, and what the backend needs beside it.
+  /// What the backend says of the plan.
   var peakBytes: Int { get }
   /// Runs every node once on the values in `arena`.
   /// - Parameter arena: `plan.arenaBytes` bytes, aligned to 64.

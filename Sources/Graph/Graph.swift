@@ -13,7 +13,7 @@ package struct Node: Hashable, Sendable {
   }
 
   /// Multiply-adds count as two; only matrix products are counted.
-  package var operationCount: Int { op.operationCount(operands, result: result.shape) }
+  package var operationCount: Int { op.payload.operationCount(operands, result: result.shape) }
 }
 
 /// A name that callers use for a value.
@@ -56,7 +56,7 @@ package struct Graph: Hashable, Sendable {
   /// Every stored tensor that the graph reads, in order of first use, each once.
   package var weights: [WeightReference] {
     var seen = Set<WeightReference>()
-    return nodes.flatMap(\.op.weights).filter { seen.insert($0).inserted }
+    return nodes.flatMap(\.op.payload.weights).filter { seen.insert($0).inserted }
   }
 
   package var operationCount: Int { nodes.reduce(0) { $0 + $1.operationCount } }
@@ -67,8 +67,9 @@ package struct Graph: Hashable, Sendable {
     lines += inputs.map { "  %\($0.value.id) = input \"\($0.name)\" : \($0.value.shape)" }
     lines += nodes.map { node in
       let operands = node.operands.map { "%\($0.id)" }.joined(separator: ", ")
-      let weights = node.op.weights.map { " \($0.name)" }.joined()
-      return "  %\(node.result.id) = \(node.op.name)(\(operands))\(weights) : \(node.result.shape)"
+      let op = node.op.payload
+      let weights = op.weights.map { " \($0.name)" }.joined()
+      return "  %\(node.result.id) = \(op.name)(\(operands))\(weights) : \(node.result.shape)"
     }
     lines += outputs.map { "  output \"\($0.name)\" = %\($0.value.id)" }
     return lines.joined(separator: "\n") + "\n"

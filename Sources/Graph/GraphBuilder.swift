@@ -35,15 +35,15 @@ package final class GraphBuilder {
 
   /// The graph traced so far, verified.
   package func build() -> Graph {
-    let graph = Graph(name: name, inputs: inputs, nodes: nodes, outputs: outputs, taps: taps)
-    do throws(GraphError) { try graph.verify() } catch { preconditionFailure("\(error)") }
-    return graph
+    Graph(name: name, inputs: inputs, nodes: nodes, outputs: outputs, taps: taps).verified()
   }
 
   /// Appends a node; the typed calls below are its only users in model code.
   package func append(_ op: Op, _ operands: [Value]) -> Value {
     do throws(ShapeError) {
-      let result = makeValue(try op.resultShape(operands), .float32)
+      let payload = op.payload
+      let shape = try payload.resultShape(operands)
+      let result = makeValue(shape, payload.resultType(operands))
       nodes.append(Node(op: op, operands: operands, result: result))
       return result
     } catch { preconditionFailure("\(name): \(error)") }
@@ -99,10 +99,10 @@ extension GraphBuilder {
     append(.norm(Norm(kind: .layer, epsilon: epsilon, weight: weight, bias: bias)), [x])
   }
 
-  package func rotary(
-    _ x: Value, heads: Int, weight: WeightReference?, epsilon: Float, grid: Rotary.Grid?
+  package func headNorm(
+    _ x: Value, heads: Int, weight: WeightReference?, epsilon: Float, grid: HeadNorm.Grid?
   ) -> Value {
-    append(.rotary(Rotary(heads: heads, weight: weight, epsilon: epsilon, grid: grid)), [x])
+    append(.headNorm(HeadNorm(heads: heads, weight: weight, epsilon: epsilon, grid: grid)), [x])
   }
 
   /// One stretch of keys and values that queries attend to.
@@ -130,8 +130,8 @@ extension GraphBuilder {
 
   package func silu(_ x: Value) -> Value { append(.activation(.silu), [x]) }
   package func gelu(_ x: Value) -> Value { append(.activation(.gelu), [x]) }
-  package func add(_ a: Value, _ b: Value) -> Value { append(.add, [a, b]) }
-  package func multiply(_ a: Value, _ b: Value) -> Value { append(.multiply, [a, b]) }
+  package func add(_ a: Value, _ b: Value) -> Value { append(.binary(.add), [a, b]) }
+  package func multiply(_ a: Value, _ b: Value) -> Value { append(.binary(.multiply), [a, b]) }
 
   package func slice(_ x: Value, _ range: Range<Int>) -> Value {
     append(.slice(Slice(offset: range.lowerBound, count: range.count)), [x])
@@ -144,7 +144,9 @@ extension GraphBuilder {
     return (0..<parts).map { slice(x, $0 * width..<($0 + 1) * width) }
   }
 
-  package func meanPool(_ x: Value, mask: Value) -> Value { append(.meanPool, [x, mask]) }
+  package func meanPool(_ x: Value, mask: Value) -> Value {
+    append(.meanPool(MeanPool()), [x, mask])
+  }
 
   package func depthToSpace(_ x: Value, factor: Int) -> Value {
     append(.depthToSpace(DepthToSpace(factor: factor)), [x])
@@ -154,5 +156,7 @@ extension GraphBuilder {
     append(.spaceToDepth(SpaceToDepth(factor: factor)), [x])
   }
 
-  package func reshape(_ x: Value, _ shape: Shape) -> Value { append(.reshape(shape), [x]) }
+  package func reshape(_ x: Value, _ shape: Shape) -> Value {
+    append(.reshape(Reshape(shape)), [x])
+  }
 }

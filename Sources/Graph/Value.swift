@@ -1,11 +1,11 @@
 package import TensorTypes
 
 /// What a value's elements are while a graph runs.
-package enum ElementType: String, Hashable, Sendable {
+package enum ElementType: Hashable, Sendable {
   case float32
   case int32
-
-  package var byteCount: Int { 4 }
+  /// Quantized to bytes, with their scales.
+  case int8(Quantize)
 }
 
 /// A tensor that does not exist yet: the result of an op, or an input of the graph.
@@ -14,7 +14,12 @@ package struct Value: Hashable, Sendable {
   package let shape: Shape
   package let elementType: ElementType
 
-  package var byteCount: Int { shape.count * elementType.byteCount }
+  package var byteCount: Int {
+    switch elementType {
+    case .float32, .int32: 4 * shape.count
+    case .int8(let quantize): quantize.layout(of: shape).byteCount
+    }
+  }
 }
 
 /// A stored tensor that an op reads, named as in the model package, with its logical shape.

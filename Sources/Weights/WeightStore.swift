@@ -115,6 +115,11 @@ package struct WeightStore: Sendable {
     return unused.sorted()
   }
 
+  /// How a weight is quantized; nil if its numbers are plain, or if it is not there.
+  package func quantization(of name: String) -> StorageFormat? {
+    candidates(for: name).first?.format
+  }
+
   private func candidates(for name: String) -> [(name: String, format: StorageFormat?)] {
     let plain = locations[name] == nil ? [] : [(name: name, format: StorageFormat?.none)]
     return plain

@@ -71,7 +71,7 @@ double banana_check_norm(banana_level level, int m, int n, bool subtract_mean, b
   return worst;
 }
 
-double banana_check_rope(banana_level level, int tokens, int heads, int width, int stretch) {
+double banana_check_head_norm(banana_level level, int tokens, int heads, int width, int stretch) {
   const banana_kernels *kernels = banana_kernels_for(level);
   uint64_t seed = (uint64_t)tokens * 1009 + width;
   const int rows = 2 * tokens, n = heads * width;
@@ -80,10 +80,10 @@ double banana_check_rope(banana_level level, int tokens, int heads, int width, i
   float *weight = random_floats(width, &seed);
   float *cosine = random_floats((size_t)tokens * width / 2, &seed);
   float *sine = random_floats((size_t)tokens * width / 2, &seed);
-  const banana_rope p = {.x = x, .x_stride = n, .y = y, .y_stride = n, .heads = heads,
+  const banana_head_norm p = {.x = x, .x_stride = n, .y = y, .y_stride = n, .heads = heads,
                          .width = width, .weight = weight, .epsilon = 1e-6f, .cosine = cosine,
                          .sine = sine, .positions = tokens, .stretch = stretch};
-  kernels->rope(&p, 0, rows);
+  kernels->head_norm(&p, 0, rows);
   double worst = 0;
   for (int r = 0; r < rows; r++) {
     for (int h = 0; h < heads; h++) {

@@ -19,9 +19,9 @@ import Testing
     }
   }
 
-  @Test(arguments: levels) func rope(level: banana_level) {
+  @Test(arguments: levels) func headNorm(level: banana_level) {
     for (width, stretch) in [(4, 2), (12, 6), (32, 32), (64, 32), (100, 50)] as [(Int32, Int32)] {
-      #expect(banana_check_rope(level, 5, 3, width, stretch) <= 1, "\(width)/\(stretch)")
+      #expect(banana_check_head_norm(level, 5, 3, width, stretch) <= 1, "\(width)/\(stretch)")
     }
   }
 

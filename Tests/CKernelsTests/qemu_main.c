@@ -40,8 +40,8 @@ static void check_level(banana_level level) {
   }
   EXPECT(banana_check_convolution_int8(level, 5, 7, 12, 20));
   EXPECT(banana_check_convolution_f32(level, 5, 7, 3, 20));
-  EXPECT(banana_check_rope(level, 5, 3, 64, 32));
-  EXPECT(banana_check_rope(level, 5, 2, 12, 6));
+  EXPECT(banana_check_head_norm(level, 5, 3, 64, 32));
+  EXPECT(banana_check_head_norm(level, 5, 2, 12, 6));
   for (int activation = 0; activation < 4; activation++) {
     EXPECT(banana_check_activation(level, activation));
   }

@@ -12,7 +12,8 @@ func run(
   _ activations: ActivationFormat = .float32, ids: Int = 1, runs: Int = 1
 ) throws -> [[Float]] {
   let bound = backend.bind(weights, activations: activations)
-  let session = try Session(bound.compile(Planner.plan(graph)))
+  let plan = backend.plan(graph, for: weights, activations: activations)
+  let session = try Session(bound.compile(plan))
   var generator = SeededGenerator(state: 7)
   for input in graph.inputs {
     if input.value.elementType == .int32 {
@@ -43,7 +44,9 @@ func normalizedError(_ found: [[Float]], _ expected: [[Float]]) -> Double {
   return error.isNaN || found.map(\.count) != expected.map(\.count) ? .infinity : error
 }
 
-/// Expects every level to come within `bound` of the reference, on one thread and on three.
+/// Expects every level to come within `bound` of the reference, on one thread and on three that
+/// share out far smaller tasks; with int8 activations also of the reference that quantizes alike,
+/// where single roundings may fall otherwise.
 func expectAgreement(
   _ graph: Graph, _ weights: WeightStore, _ activations: ActivationFormat = .float32,
   within bound: Double, ids: Int = 1, _ location: SourceLocation = #_sourceLocation
@@ -52,10 +55,16 @@ func expectAgreement(
   for level in CPUBackend.Level.available {
     let one = try run(
       graph, weights, on: CPUBackend(threadCount: 1, level: level), activations, ids: ids)
-    let three = try run(
-      graph, weights, on: CPUBackend(threadCount: 3, level: level), activations, ids: ids)
+    let finely = CPUBackend(
+      threadCount: 3, level: level, grain: TaskGrain(elements: 32, multiplyAdds: 500))
+    let three = try run(graph, weights, on: finely, activations, ids: ids)
     let error = normalizedError(one, expected)
     #expect(error <= bound, "\(level), \(activations)", sourceLocation: location)
     #expect(one == three, "\(level): threads change the result", sourceLocation: location)
+    guard activations == .int8 else { continue }
+    let quantized = finely.plan(graph, for: weights, activations: .int8).graph
+    let alike = try run(quantized, weights, on: ReferenceBackend(), ids: ids)
+    let rounding = normalizedError(one, alike)
+    #expect(rounding <= bound / 10, "\(level), quantized alike", sourceLocation: location)
   }
 }

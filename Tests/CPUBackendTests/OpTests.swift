@@ -70,7 +70,7 @@ import Weights
     let full = g.input("full", [batch, tokens, outputs])
     let gate = g.input("items", [batch, outputs])
     let inner = g.input("inner", [batch, tokens, rank])
-    let up = g.input("up", Product.matrixShape(outputs: outputs, inputs: rank))
+    let up = g.input("up", Matmul.matrixShape(outputs: outputs, inputs: rank))
     for activation in Activation.allCases {
       var epilogue = Epilogue(hasUpdate: true, activation: activation)
       g.output(
@@ -84,12 +84,12 @@ import Weights
     try expectAgreement(g.build(), weights.store(), .int8, within: 0.02)
   }
 
-  @Test func products() throws {
+  @Test func matmuls() throws {
     for (rows, inputs, outputs) in [(1, 1, 1), (9, 37, 8), (64, 16, 65), (5, 8, 16)] {
-      let g = GraphBuilder("product")
+      let g = GraphBuilder("matmul")
       let x = g.input("x", [2, rows, inputs])
-      let matrix = g.input("m", Product.matrixShape(outputs: outputs, inputs: inputs))
-      g.output("y", g.append(.product(Product(outputs: outputs)), [x, matrix]))
+      let matrix = g.input("m", Matmul.matrixShape(outputs: outputs, inputs: inputs))
+      g.output("y", g.append(.matmul(Matmul(outputs: outputs)), [x, matrix]))
       try expectAgreement(g.build(), TestWeights().store(), within: Self.float32Bound)
       try expectAgreement(g.build(), TestWeights().store(), .int8, within: Self.float32Bound)
     }
@@ -137,17 +137,17 @@ import Weights
     }
   }
 
-  @Test func rotary() throws {
+  @Test func headNorms() throws {
     for (heads, width) in [(1, 4), (3, 16), (2, 20), (2, 64)] {
       var weights = TestWeights()
       let w = weights.add("w", [width])
-      let g = GraphBuilder("rotary")
+      let g = GraphBuilder("headNorm")
       let x = g.input("x", [2, 12, heads * width])
-      let grid = Rotary.Grid(height: 3, width: 4, base: 100)
-      g.output("both", g.rotary(x, heads: heads, weight: w, epsilon: 1e-6, grid: grid))
-      g.output("norm", g.rotary(x, heads: heads, weight: w, epsilon: 1e-6, grid: nil))
-      g.output("turn", g.rotary(x, heads: heads, weight: nil, epsilon: 1e-6, grid: grid))
-      g.output("copy", g.rotary(x, heads: heads, weight: nil, epsilon: 1e-6, grid: nil))
+      let grid = HeadNorm.Grid(height: 3, width: 4, base: 100)
+      g.output("both", g.headNorm(x, heads: heads, weight: w, epsilon: 1e-6, grid: grid))
+      g.output("norm", g.headNorm(x, heads: heads, weight: w, epsilon: 1e-6, grid: nil))
+      g.output("turn", g.headNorm(x, heads: heads, weight: nil, epsilon: 1e-6, grid: grid))
+      g.output("copy", g.headNorm(x, heads: heads, weight: nil, epsilon: 1e-6, grid: nil))
       try expectAgreement(g.build(), weights.store(), within: Self.float32Bound)
     }
   }

@@ -65,8 +65,10 @@ import Weights
       try values("sums", as: Int32.self), try values("scales", as: Float.self)
     )
     for level in CPUBackend.Level.available {
-      let bound = CPUBackend(threadCount: 1, level: level).bind(store, activations: .int8)
-      let session = try Session(bound.compile(Planner.plan(g.build())))
+      let backend = CPUBackend(threadCount: 1, level: level)
+      let bound = backend.bind(store, activations: .int8)
+      let plan = backend.plan(g.build(), for: store, activations: .int8)
+      let session = try Session(bound.compile(plan))
       session.write(x, to: "x")
       try session.run()
       for name in ["y4", "y8"] {

@@ -18,10 +18,10 @@ private func smallNetwork(_ format: StorageFormat) throws -> (Graph, WeightStore
     into: 3)
   var h = g.modulatedRMSNorm(x, shift: modulation[0], scale: modulation[1], epsilon: 1e-6)
   let qkv = g.linear(h, weights.add("qkv", [width * 2, width], format))
-  let grid = Rotary.Grid(height: 4, width: 4, base: 100)
+  let grid = HeadNorm.Grid(height: 4, width: 4, base: 100)
   let norm = weights.add("norm", [16])
-  let q = g.rotary(g.slice(qkv, 0..<64), heads: 4, weight: norm, epsilon: 1e-6, grid: grid)
-  let k = g.rotary(g.slice(qkv, 64..<96), heads: 2, weight: norm, epsilon: 1e-6, grid: grid)
+  let q = g.headNorm(g.slice(qkv, 0..<64), heads: 4, weight: norm, epsilon: 1e-6, grid: grid)
+  let k = g.headNorm(g.slice(qkv, 64..<96), heads: 2, weight: norm, epsilon: 1e-6, grid: grid)
   let segment = GraphBuilder.KeyValueSegment(keys: k, values: g.slice(qkv, 96..<128))
   h = g.attention(q, [segment], heads: 4, keyValueHeads: 2)
   h = g.linear(h, weights.add("out", [width, width], format))
@@ -62,21 +62,29 @@ private func smallNetwork(_ format: StorageFormat) throws -> (Graph, WeightStore
 
   @Test func memoryIsKnownBeforeARun() throws {
     let (graph, weights) = try smallNetwork(.int8)
-    let bound = CPUBackend(threadCount: 2).bind(weights, activations: .int8)
-    let executable = try bound.compile(Planner.plan(graph))
-    #expect(executable.peakBytes > executable.plan.arenaBytes)
+    var residentBytes: [ActivationFormat: Int] = [:]
+    for activations in ActivationFormat.allCases {
+      let backend = CPUBackend(threadCount: 2)
+      let told = backend.boundBytes(of: [graph, graph], in: weights, activations: activations)
+      let plan = backend.plan(graph, for: weights, activations: activations)
+      #expect(backend.peakBytes(of: plan) > plan.arenaBytes)
+      let bound = backend.bind(weights, activations: activations)
+      _ = try bound.compile(plan)
+      #expect(bound.residentBytes == told, "\(activations)")
+      residentBytes[activations] = told
+    }
     // Quantized weights stay in the mapping: what is kept beside it is small.
-    #expect(bound.residentBytes < weights.byteCount)
-    let exact = CPUBackend(threadCount: 1).bind(weights, activations: .float32)
-    _ = try exact.compile(Planner.plan(graph))
-    #expect(exact.residentBytes > bound.residentBytes)
+    #expect(residentBytes[.int8]! < weights.byteCount)
+    #expect(residentBytes[.float32]! > residentBytes[.int8]!)
   }
 
   @Test func aMissingWeightIsAnError() throws {
     let g = GraphBuilder("missing")
     g.output("y", g.linear(g.input("x", [1, 1, 4]), WeightReference("w", [3, 4])))
-    let bound = CPUBackend(threadCount: 1).bind(try TestWeights().store(), activations: .int8)
-    #expect(throws: ExecutionError.self) { _ = try bound.compile(Planner.plan(g.build())) }
+    let (backend, store) = (CPUBackend(threadCount: 1), try TestWeights().store())
+    let plan = backend.plan(g.build(), for: store, activations: .int8)
+    let bound = backend.bind(store, activations: .int8)
+    #expect(throws: ExecutionError.self) { _ = try bound.compile(plan) }
   }
 
   @Test func theNameSaysTheLevelAndTheThreads() {
@@ -90,8 +98,10 @@ private func smallNetwork(_ format: StorageFormat) throws -> (Graph, WeightStore
       await #expect(processExitsWith: .success) { [isQuantized] in
         let (graph, weights) = try smallNetwork(.int8)
         let backend = CPUBackend(threadCount: 2)
-        let bound = backend.bind(weights, activations: isQuantized ? .int8 : .float32)
-        let session = try Session(bound.compile(Planner.plan(graph)))
+        let activations: ActivationFormat = isQuantized ? .int8 : .float32
+        let bound = backend.bind(weights, activations: activations)
+        let plan = backend.plan(graph, for: weights, activations: activations)
+        let session = try Session(bound.compile(plan))
         try session.run()
         let before = banana_allocation_count()
         for _ in 0..<20 { try session.run() }

@@ -23,7 +23,7 @@ private final class CountingStep: Step {
 
   deinit { counts.deallocate() }
 
-  override func perform(task: Int, worker: Int) {
+  override func perform(task: Int, worker: Int, in memory: Memory) {
     if pauseMicroseconds > 0 { usleep(pauseMicroseconds) }
     counts[task] += 1
   }
@@ -32,11 +32,17 @@ private final class CountingStep: Step {
 }
 
 @Suite struct WorkerPoolTests {
+  /// Counting needs no memory.
+  private static var nowhere: Memory {
+    let base = UnsafeMutableRawPointer(bitPattern: 64)!
+    return Memory(arena: base, workers: base, workerBytes: 0)
+  }
+
   @Test(arguments: [1, 2, 3, 8]) func everyTaskIsPerformedOnce(threads: Int) {
     let pool = WorkerPool(threadCount: threads)
     for taskCount in [0, 1, 2, 7, 100] {
       let step = CountingStep(taskCount: taskCount)
-      for _ in 0..<200 { pool.run(step) }
+      for _ in 0..<200 { pool.run(step, in: Self.nowhere) }
       #expect(step.all == Array(repeating: 200, count: taskCount))
     }
   }
@@ -46,7 +52,7 @@ private final class CountingStep: Step {
     let step = CountingStep(taskCount: 5, pauseMicroseconds: 300)
     for _ in 0..<20 {
       usleep(2_000)  // longer than threads spin
-      pool.run(step)
+      pool.run(step, in: Self.nowhere)
     }
     #expect(step.all == [20, 20, 20, 20, 20])
   }
@@ -56,17 +62,17 @@ private final class CountingStep: Step {
     let pool = WorkerPool(threadCount: 3)
     let step = CountingStep(taskCount: 9)
     pool.limitThreads(to: limit)
-    for _ in 0..<10 { pool.run(step) }
+    for _ in 0..<10 { pool.run(step, in: Self.nowhere) }
     usleep(20_000)  // longer than threads spin
     let before = processorSeconds(pool.threads[1])
     for _ in 0..<20 {
-      for _ in 0..<500 { pool.run(step) }
+      for _ in 0..<500 { pool.run(step, in: Self.nowhere) }
       usleep(500)
     }
     #expect(processorSeconds(pool.threads[1]) - before < 0.001)
     pool.limitThreads(to: 3)
     let slow = CountingStep(taskCount: 3, pauseMicroseconds: 5000)
-    for _ in 0..<20 { pool.run(slow) }
+    for _ in 0..<20 { pool.run(slow, in: Self.nowhere) }
     #expect(processorSeconds(pool.threads[1]) > before)
   }
 
@@ -83,7 +89,7 @@ private final class CountingStep: Step {
     let step = CountingStep(taskCount: 9)
     for limit in [1, 3, 2, 0, 99] {
       pool.limitThreads(to: limit)
-      for _ in 0..<50 { pool.run(step) }
+      for _ in 0..<50 { pool.run(step, in: Self.nowhere) }
     }
     #expect(step.all == Array(repeating: 250, count: 9))
   }

@@ -64,8 +64,10 @@ struct Goldens {
     _ component: ModelComponent, _ backend: any Backend, activations: ActivationFormat = .float32,
     _ graph: (any ModelFamily) -> Graph
   ) throws -> Session {
-    let plan = Planner.plan(graph(model.family).exposingTaps().fusingEpilogues())
-    let weights = backend.bind(model.stores[component]!, activations: activations)
+    let store = model.stores[component]!
+    let plan = backend.plan(
+      graph(model.family).exposingTaps().fusingEpilogues(), for: store, activations: activations)
+    let weights = backend.bind(store, activations: activations)
     return try Session(weights.compile(plan))
   }
 }

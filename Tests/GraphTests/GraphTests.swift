@@ -21,7 +21,7 @@ import Testing
   @Test func operandsOfWrongShapeAreRefused() {
     let x = Value(id: 0, shape: [1, 2, 5], elementType: .float32)
     let op = Op.linear(Linear(weight: WeightReference("w", [8, 4])))
-    #expect(throws: ShapeError.self) { try op.resultShape([x]) }
+    #expect(throws: ShapeError.self) { try op.payload.resultShape([x]) }
   }
 
   @Test func verifyFindsAValueReadBeforeItIsComputed() {
@@ -38,7 +38,7 @@ import Testing
     let x = builder.input("x", [1, 2, 4])
     _ = builder.silu(x)
     builder.output("y", builder.gelu(x))
-    #expect(builder.build().removingDeadNodes().nodes.map(\.op.name) == ["activation.gelu"])
+    #expect(builder.build().removingDeadNodes().nodes.map(\.op.payload.name) == ["activation.gelu"])
   }
 
   @Test func epiloguesFuseIntoTheLinearBeforeThem() throws {
@@ -50,7 +50,7 @@ import Testing
     builder.output("y", builder.add(x, down))
     let fused = builder.build().fusingEpilogues()
     try fused.verify()
-    #expect(fused.nodes.map { $0.op.weights[0].name } == ["up", "gate", "down"])
+    #expect(fused.nodes.map { $0.op.payload.weights[0].name } == ["up", "gate", "down"])
     guard case .linear(let op) = fused.nodes[1].op, case .linear(let last) = fused.nodes[2].op
     else {
       Issue.record("not linears")

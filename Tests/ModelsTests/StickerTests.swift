@@ -49,7 +49,7 @@ import Testing
   @Test func fusionLeavesNoLooseEpilogue() throws {
     let graph = try Sticker(Self.configuration).denoiser(batch: 2, tokens: 16).fusingEpilogues()
     try graph.verify()
-    let loose = graph.nodes.filter { $0.op == .multiply }
+    let loose = graph.nodes.filter { $0.op == .binary(.multiply) }
     #expect(loose.isEmpty, "\(graph.dump())")
   }
 

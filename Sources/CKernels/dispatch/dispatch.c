@@ -25,7 +25,7 @@
   void banana_int4_group_sums_##set(const int8_t *, ptrdiff_t, int32_t, int32_t, int32_t,  \
                                     int32_t *);                                            \
   void banana_norm_##set(const banana_norm *, int32_t, int32_t);                           \
-  void banana_rope_##set(const banana_rope *, int32_t, int32_t);                           \
+  void banana_head_norm_##set(const banana_head_norm *, int32_t, int32_t);                           \
   void banana_attention_##set(const banana_attention *, int32_t, int32_t, int32_t, int32_t, \
                               float *);                                                    \
   void banana_activation_##set(const float *, size_t, int32_t, float *);                   \
@@ -43,7 +43,7 @@
    .quantize_rows = banana_quantize_rows_##f32,                                              \
    .absolute_maximum = banana_absolute_maximum_##f32, .quantize = banana_quantize_##f32,     \
    .int4_group_sums = banana_int4_group_sums_##f32, .norm = banana_norm_##f32,               \
-   .rope = banana_rope_##f32, .attention = banana_attention_##f32,                           \
+   .head_norm = banana_head_norm_##f32, .attention = banana_attention_##f32,                           \
    .activation = banana_activation_##f32, .add = banana_add_##f32,                           \
    .multiply = banana_multiply_##f32, .scale = banana_scale_##f32}
 

@@ -152,7 +152,7 @@ typedef struct {
   const float *_Nullable sine;    // no rotation
   int32_t positions;  // row r is at position r % positions
   int32_t stretch;  // even, divides width
-} banana_rope;
+} banana_head_norm;
 
 // Keys and values of one stretch of tokens.
 typedef struct {
@@ -218,7 +218,7 @@ typedef struct {
                                    int32_t groups, int32_t group, int32_t *sums);
 
   void (*norm)(const banana_norm *, int32_t row0, int32_t row1);
-  void (*rope)(const banana_rope *, int32_t row0, int32_t row1);
+  void (*head_norm)(const banana_head_norm *, int32_t row0, int32_t row1);
   // Rows [row0, row1) of the heads that share kv head `kv_head` of batch item `item`.
   void (*attention)(const banana_attention *, int32_t item, int32_t kv_head,
                              int32_t row0, int32_t row1, float *scratch);

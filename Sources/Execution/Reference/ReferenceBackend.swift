@@ -1,4 +1,4 @@
-import Graph
+package import Graph
 package import TensorTypes
 package import Weights
 
@@ -9,7 +9,22 @@ package struct ReferenceBackend: Backend {
 
   package var name: String { "reference" }
 
-  /// `activations` is ignored: the reference is always exact.
+  /// Adds nothing: `activations` is ignored, the reference is exact.
+  package func plan(
+    _ graph: Graph, for weights: WeightStore, activations: ActivationFormat
+  ) -> Plan {
+    Planner.plan(graph)
+  }
+
+  package func peakBytes(of plan: Plan) -> Int { plan.arenaBytes }
+
+  /// Every weight in f32.
+  package func boundBytes(
+    of graphs: [Graph], in weights: WeightStore, activations: ActivationFormat
+  ) -> Int {
+    Set(graphs.flatMap(\.weights)).reduce(0) { $0 + 4 * $1.shape.count }
+  }
+
   package func bind(
     _ weights: WeightStore, activations: ActivationFormat
   ) -> any BoundWeights {
@@ -63,10 +78,12 @@ private final class ReferenceExecutable: Executable {
 /// A value's elements while the interpreter runs.
 struct ReferenceTensor {
   let shape: Shape
+  let elementType: ElementType
   let bytes: UnsafeMutableRawBufferPointer
 
   init(_ value: Value, in arena: UnsafeMutableRawBufferPointer, _ place: ArenaRange) {
     shape = value.shape
+    elementType = value.elementType
     bytes = UnsafeMutableRawBufferPointer(rebasing: arena[place.offset..<place.end])
   }
 
@@ -93,14 +110,14 @@ struct ReferenceContext {
     case .embedding(let op): embedding(op)
     case .sinusoidal(let op): sinusoidal(op)
     case .linear(let op): linear(op)
-    case .product: each { product(operands[0], operands[1], at: $0) }
+    case .matmul: each { product(operands[0], operands[1], at: $0) }
     case .convolution(let op): convolution(op)
     case .norm(let op): norm(op)
-    case .rotary(let op): rotary(op)
+    case .headNorm(let op): headNorm(op)
     case .attention(let op): attention(op)
     case .activation(let function): each { function.value(operands[0].floats[$0]) }
-    case .add: each { operands[0].floats[$0] + broadcast(operands[1], at: $0) }
-    case .multiply: each { operands[0].floats[$0] * broadcast(operands[1], at: $0) }
+    case .binary(.add): each { operands[0].floats[$0] + broadcast(operands[1], at: $0) }
+    case .binary(.multiply): each { operands[0].floats[$0] * broadcast(operands[1], at: $0) }
     case .slice(let op): slice(op)
     case .meanPool: meanPool()
     case .depthToSpace(let op):
@@ -112,6 +129,7 @@ struct ReferenceContext {
         result.floats[coarse] = operands[0].floats[fine]
       }
     case .reshape: break  // The planner gave both the same place.
+    case .quantize(let op): quantize(op)
     }
   }
 

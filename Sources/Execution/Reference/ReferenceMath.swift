@@ -54,7 +54,7 @@ extension ReferenceContext {
     }
   }
 
-  func rotary(_ op: Rotary) {
+  func headNorm(_ op: HeadNorm) {
     let (tokens, width) = (result.shape[1], result.shape[2] / op.heads)
     let weight = op.weight.map(self.weight)
     for row in 0..<result.shape[0] * tokens {
@@ -72,7 +72,7 @@ extension ReferenceContext {
     }
   }
 
-  private func turn(_ x: inout [Float], token: Int, _ grid: Rotary.Grid) {
+  private func turn(_ x: inout [Float], token: Int, _ grid: HeadNorm.Grid) {
     let axisWidth = x.count / 2
     let pairs = axisWidth / 2
     for (axis, position) in [token / grid.width, token % grid.width].enumerated() {

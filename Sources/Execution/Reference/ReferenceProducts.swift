@@ -17,11 +17,12 @@ extension ReferenceContext {
     let weight = self.weight(op.weight)
     let bias = op.bias.map(self.weight)
     let (inputs, outputs) = (op.weight.shape[1], op.weight.shape[0])
+    let x = operands[0].elements
     each { index in
       let (row, output) = index.quotientAndRemainder(dividingBy: outputs)
       var sum = Double(bias?[output] ?? 0)
       for i in 0..<inputs {
-        sum += Double(operands[0].floats[row * inputs + i]) * Double(weight[output * inputs + i])
+        sum += Double(x[row * inputs + i]) * Double(weight[output * inputs + i])
       }
       return finished(Float(sum), at: index, op.epilogue)
     }
@@ -45,6 +46,7 @@ extension ReferenceContext {
     let bias = op.bias.map(self.weight)
     let (kernelHeight, kernelWidth) = (op.weight.shape[1], op.weight.shape[2])
     let (height, width, inputs) = (result.shape[1], result.shape[2], op.weight.shape[3])
+    let picture = operands[0].elements
     each { index in
       let (pixel, output) = index.quotientAndRemainder(dividingBy: result.shape[3])
       let (x, y, item) = (pixel % width, pixel / width % height, pixel / width / height)
@@ -56,7 +58,7 @@ extension ReferenceContext {
           let source = ((item * height + sy) * width + sx) * inputs
           let tap = ((output * kernelHeight + ky) * kernelWidth + kx) * inputs
           for i in 0..<inputs {
-            sum += Double(operands[0].floats[source + i]) * Double(weight[tap + i])
+            sum += Double(picture[source + i]) * Double(weight[tap + i])
           }
         }
       }

@@ -1,8 +1,16 @@
-/// An elementwise function.
-package enum Activation: String, Hashable, Sendable, CaseIterable {
+package import TensorTypes
+
+/// An elementwise function, as an op of its own or as a part of another one.
+package enum Activation: String, OpPayload, CaseIterable {
   case none
   /// `x sigmoid(x)`.
   case silu
   /// `x Phi(x)` with the error function. Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
   case gelu
+
+  package var name: String { "activation.\(rawValue)" }
+
+  package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
+    try operands.only(name).shape
+  }
 }

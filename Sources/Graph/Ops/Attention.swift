@@ -1,4 +1,4 @@
-import TensorTypes
+package import TensorTypes
 
 /// Grouped-query attention: `softmax(q k^T / sqrt(headWidth) + bias) v`, where each group of
 /// `heads / keyValueHeads` query heads shares a key and value head.
@@ -9,7 +9,8 @@ import TensorTypes
 /// result has the queries' shape.
 ///
 /// Ainslie et al. 2023, "GQA: Training Generalized Multi-Query Transformer Models".
-package struct Attention: Hashable, Sendable {
+package struct Attention: OpPayload {
+  package var name: String { "attention" }
   package struct Segment: Hashable, Sendable {
     package let isMasked: Bool
     package init(isMasked: Bool) { self.isMasked = isMasked }
@@ -41,30 +42,30 @@ package struct Attention: Hashable, Sendable {
     }
   }
 
-  func operationCount(_ operands: [Value]) -> Int {
+  package func operationCount(_ operands: [Value], result: Shape) -> Int {
     let keys = segmentOperands.reduce(0) { $0 + operands[$1.keys].shape[1] }
     return 4 * operands[0].shape.count * keys
   }
 
-  func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
+  package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
     let expected = 1 + segments.reduce(0) { $0 + ($1.isMasked ? 3 : 2) }
     guard operands.count == expected, !segments.isEmpty else {
-      throw ShapeError("attention", "takes \(expected) operands, was given \(operands.count)")
+      throw ShapeError(name, "takes \(expected) operands, was given \(operands.count)")
     }
     let q = operands[0].shape
     guard q.rank == 3, heads > 0, keyValueHeads > 0, q.last % heads == 0,
       heads % keyValueHeads == 0
     else {
-      throw ShapeError("attention", "\(q) does not split into \(heads)/\(keyValueHeads) heads")
+      throw ShapeError(name, "\(q) does not split into \(heads)/\(keyValueHeads) heads")
     }
     let width = q.last / heads * keyValueHeads
     for segment in segmentOperands {
       let (k, v) = (operands[segment.keys].shape, operands[segment.values].shape)
       guard k.rank == 3, k == v, k[0] == q[0], k.last == width else {
-        throw ShapeError("attention", "keys \(k) and values \(v) do not fit queries \(q)")
+        throw ShapeError(name, "keys \(k) and values \(v) do not fit queries \(q)")
       }
       if let bias = segment.bias, operands[bias].shape != [k[0], k[1]] {
-        throw ShapeError("attention", "bias \(operands[bias].shape) does not fit keys \(k)")
+        throw ShapeError(name, "bias \(operands[bias].shape) does not fit keys \(k)")
       }
     }
     return q

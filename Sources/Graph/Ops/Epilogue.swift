@@ -4,7 +4,7 @@ import TensorTypes
 /// gate, then plus the residual. What it reads are operands behind the first one, in that order.
 package struct Epilogue: Hashable, Sendable {
   /// A low-rank update of the product, of two operands: inner `[…, rank]`, an even rank, and up
-  /// `[out, rank]` in blocks as `Product` has them.
+  /// `[out, rank]` in blocks as `Matmul` has them.
   package var hasUpdate: Bool
   package var activation: Activation
   package var hasGate: Bool
@@ -40,12 +40,12 @@ package struct Epilogue: Hashable, Sendable {
     if hasUpdate {
       let (inner, up) = (operands[1].shape, operands[2].shape)
       guard inner.last.isMultiple(of: 2), inner.replacingLast(with: result.last) == result,
-        up == Product.matrixShape(outputs: result.last, inputs: inner.last)
+        up == Matmul.matrixShape(outputs: result.last, inputs: inner.last)
       else { throw ShapeError(op, "\(inner) and \(up) do not make \(result)") }
     }
     if hasGate {
       let gate = operands[gateIndex].shape
-      guard gate == result || isRowBroadcast(gate, over: result) else {
+      guard gate == result || gate.isRow(over: result) else {
         throw ShapeError(op, "gate \(gate) does not broadcast over \(result)")
       }
     }
@@ -61,16 +61,20 @@ package struct Epilogue: Hashable, Sendable {
   ///   - index: Where the product stands among the operands of `next`.
   func absorbing(_ next: Op, _ others: [Value], result: Value, at index: Int) -> Epilogue? {
     var epilogue = self
-    switch next {
-    case .activation(let function) where activation == .none && !hasGate && !hasResidual:
+    if case .activation(let function) = next, activation == .none, !hasGate, !hasResidual {
       epilogue.activation = function
+      return epilogue
+    }
+    guard case .binary(let function) = next else { return nil }
+    switch function {
     // A broadcast operand only stands second, so the product must be the first or of equal shape.
     case .multiply
-    where !hasGate && !hasResidual && (index == 0 || others[0].shape == result.shape):
+    where !hasGate && !hasResidual
+      && (index == 0 || others[0].shape == result.shape):
       epilogue.hasGate = true
     case .add where !hasResidual && others[0].shape == result.shape:
       epilogue.hasResidual = true
-    default: return nil
+    case .add, .multiply: return nil
     }
     return epilogue
   }

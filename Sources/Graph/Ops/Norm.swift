@@ -1,4 +1,4 @@
-import TensorTypes
+package import TensorTypes
 
 /// Normalization over the innermost axis: `n = x / rms(x)` or `(x - mean) / deviation`, then
 /// `n * weight + bias`, then, if modulated, `n * (1 + scale) + shift`.
@@ -7,7 +7,8 @@ import TensorTypes
 ///
 /// Zhang and Sennrich 2019, "Root Mean Square Layer Normalization"; Ba et al. 2016, "Layer
 /// Normalization"; Peebles and Xie 2022, "Scalable Diffusion Models with Transformers" (adaLN).
-package struct Norm: Hashable, Sendable {
+package struct Norm: OpPayload {
+  package var name: String { "norm" }
   package enum Kind: String, Hashable, Sendable { case rootMeanSquare, layer }
 
   package let kind: Kind
@@ -30,16 +31,18 @@ package struct Norm: Hashable, Sendable {
     self.activation = activation
   }
 
-  func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
+  package var weights: [WeightReference] { [weight, bias].compactMap { $0 } }
+
+  package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
     guard operands.count == (isModulated ? 3 : 1) else {
-      throw ShapeError("norm", "was given \(operands.count) operands")
+      throw ShapeError(name, "was given \(operands.count) operands")
     }
     let x = operands[0].shape
     for stored in [weight, bias].compactMap({ $0 }) where stored.shape != [x.last] {
-      throw ShapeError("norm", "\(stored.name) \(stored.shape) does not fit \(x)")
+      throw ShapeError(name, "\(stored.name) \(stored.shape) does not fit \(x)")
     }
     for modulation in operands.dropFirst() where modulation.shape != [x[0], x.last] {
-      throw ShapeError("norm", "modulation \(modulation.shape) does not fit \(x)")
+      throw ShapeError(name, "modulation \(modulation.shape) does not fit \(x)")
     }
     return x
   }

@@ -2,7 +2,8 @@ package import TensorTypes
 
 /// A stored tensor as a value, for tables that are added or multiplied rather than multiplied
 /// through: position embeddings, modulation tables.
-package struct Parameter: Hashable, Sendable {
+package struct Parameter: OpPayload {
+  package var name: String { "parameter" }
   package let weight: WeightReference
   /// The leading rows that are wanted; the whole tensor if nil.
   package let rows: Int?
@@ -15,11 +16,13 @@ package struct Parameter: Hashable, Sendable {
     self.shape = shape
   }
 
-  func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
-    guard operands.isEmpty else { throw ShapeError("parameter", "takes no operands") }
+  package var weights: [WeightReference] { [weight] }
+
+  package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
+    guard operands.isEmpty else { throw ShapeError(name, "takes no operands") }
     let available = rows.map { $0 * weight.shape.last } ?? weight.shape.count
     guard (rows ?? 0) <= weight.shape.rows, available == shape.count else {
-      throw ShapeError("parameter", "\(weight.name) \(weight.shape) does not give \(shape)")
+      throw ShapeError(name, "\(weight.name) \(weight.shape) does not give \(shape)")
     }
     return shape
   }

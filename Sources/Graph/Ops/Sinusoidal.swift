@@ -1,10 +1,11 @@
-import TensorTypes
+package import TensorTypes
 
 /// `[batch]` scalars as `[batch, width]` features: the first half `cos(scale x f_i)`, the second
 /// `sin(scale x f_i)`, with `f_i = exp(-ln(maximumPeriod) i / (width / 2))`.
 ///
 /// Vaswani et al. 2017, "Attention Is All You Need", section 3.5.
-package struct Sinusoidal: Hashable, Sendable {
+package struct Sinusoidal: OpPayload {
+  package var name: String { "sinusoidal" }
   package let width: Int
   package let scale: Float
   package let maximumPeriod: Float
@@ -15,10 +16,10 @@ package struct Sinusoidal: Hashable, Sendable {
     self.maximumPeriod = maximumPeriod
   }
 
-  func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
-    let x = try operands.only("sinusoidal")
+  package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
+    let x = try operands.only(name)
     guard x.shape.rank == 1, width % 2 == 0 else {
-      throw ShapeError("sinusoidal", "takes [batch] and an even width, not \(x.shape), \(width)")
+      throw ShapeError(name, "takes [batch] and an even width, not \(x.shape), \(width)")
     }
     return [x.shape[0], width]
   }

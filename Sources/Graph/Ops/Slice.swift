@@ -1,7 +1,8 @@
-import TensorTypes
+package import TensorTypes
 
 /// Channels `offset ..< offset + count` of the innermost axis.
-package struct Slice: Hashable, Sendable {
+package struct Slice: OpPayload {
+  package var name: String { "slice" }
   package let offset: Int
   package let count: Int
 
@@ -10,10 +11,10 @@ package struct Slice: Hashable, Sendable {
     self.count = count
   }
 
-  func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
-    let x = try operands.only("slice").shape
+  package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
+    let x = try operands.only(name).shape
     guard offset >= 0, count > 0, offset + count <= x.last else {
-      throw ShapeError("slice", "\(offset)..<\(offset + count) is not within \(x)")
+      throw ShapeError(name, "\(offset)..<\(offset + count) is not within \(x)")
     }
     return x.replacingLast(with: count)
   }

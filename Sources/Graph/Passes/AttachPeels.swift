@@ -24,7 +24,7 @@ extension Graph {
       return Value(id: nextID, shape: shape, elementType: .float32)
     }
     func factor(_ name: String, outputs: Int, inputs width: Int) -> Value {
-      let matrix = value(Product.matrixShape(outputs: outputs, inputs: width))
+      let matrix = value(Matmul.matrixShape(outputs: outputs, inputs: width))
       inputs.append(NamedValue(name: name, value: matrix))
       return matrix
     }
@@ -39,11 +39,12 @@ extension Graph {
       let up = factor(PeelInput.up(op.weight), outputs: op.weight.shape[0], inputs: rank)
       let inner = value(x.shape.replacingLast(with: rank))
       attached.append(
-        Node(op: .product(Product(outputs: rank)), operands: [x, down], result: inner))
+        Node(op: .matmul(Matmul(outputs: rank)), operands: [x, down], result: inner))
       op.epilogue.hasUpdate = true
       attached.append(
         Node(op: .linear(op), operands: node.operands + [inner, up], result: node.result))
     }
     return Graph(name: name, inputs: inputs, nodes: attached, outputs: outputs, taps: taps)
+      .verified()
   }
 }

@@ -8,5 +8,6 @@ extension Graph {
       kept.append(node)
     }
     return Graph(name: name, inputs: inputs, nodes: kept.reversed(), outputs: outputs)
+      .verified()
   }
 }

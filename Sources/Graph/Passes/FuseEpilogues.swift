@@ -16,7 +16,7 @@ extension Graph {
       if let (producer, op, operands) = node.absorbed(producers: position, in: fused, readers) {
         // The fused node runs where the absorbed one ran, so that all its operands exist.
         position[fused[producer].result] = nil
-        fused[producer] = Node(op: .reshape([0]), operands: [], result: Self.removed)
+        fused[producer] = Node(op: .reshape(Reshape([0])), operands: [], result: Self.removed)
         fused.append(Node(op: op, operands: operands, result: node.result))
       } else {
         fused.append(node)
@@ -24,7 +24,7 @@ extension Graph {
       position[node.result] = fused.count - 1
     }
     let kept = fused.filter { $0.result != Self.removed }
-    return Graph(name: name, inputs: inputs, nodes: kept, outputs: outputs)
+    return Graph(name: name, inputs: inputs, nodes: kept, outputs: outputs).verified()
   }
 
   private static let removed = Value(id: -1, shape: [0], elementType: .float32)
@@ -53,21 +53,22 @@ extension Op {
   fileprivate func absorbing(
     _ next: Op, _ others: [Value], result: Value, at index: Int
   ) -> Op? {
-    switch (self, next) {
-    case (.linear(var op), _):
-      guard let epilogue = op.epilogue.absorbing(next, others, result: result, at: index)
-      else { return nil }
+    if case .linear(var op) = self,
+      let epilogue = op.epilogue.absorbing(next, others, result: result, at: index)
+    {
       op.epilogue = epilogue
       return .linear(op)
-    case (.convolution(var op), _):
-      guard let epilogue = op.epilogue.absorbing(next, others, result: result, at: index)
-      else { return nil }
+    }
+    if case .convolution(var op) = self,
+      let epilogue = op.epilogue.absorbing(next, others, result: result, at: index)
+    {
       op.epilogue = epilogue
       return .convolution(op)
-    case (.norm(var op), .activation(let function)) where op.activation == .none:
+    }
+    if case .norm(var op) = self, case .activation(let function) = next, op.activation == .none {
       op.activation = function
       return .norm(op)
-    default: return nil
     }
+    return nil
   }
 }

@@ -44,7 +44,7 @@ struct StickerDecoder {
     h = selfAttention(
       g, h, queryKeyValue: layer.queryKeyValue, queryNorm: layer.queryNorm,
       keyNorm: layer.keyNorm, heads: c.heads, keyValueHeads: c.keyValueHeads,
-      grid: Rotary.Grid(height: c.latentHeight, width: c.latentWidth, base: c.ropeBase),
+      grid: HeadNorm.Grid(height: c.latentHeight, width: c.latentWidth, base: c.ropeBase),
       epsilon: c.normEpsilon)
     let x = g.add(input, g.linear(h, layer.attentionOutput))
     h = g.rmsNorm(x, weight: layer.norm2, epsilon: c.normEpsilon)
@@ -57,15 +57,15 @@ struct StickerDecoder {
 /// for queries, keys and values: `[batch, token, width]` to the same.
 func selfAttention(
   _ g: GraphBuilder, _ x: Value, queryKeyValue: WeightReference, queryNorm: WeightReference,
-  keyNorm: WeightReference, heads: Int, keyValueHeads: Int, grid: Rotary.Grid, epsilon: Float,
+  keyNorm: WeightReference, heads: Int, keyValueHeads: Int, grid: HeadNorm.Grid, epsilon: Float,
   text: [GraphBuilder.KeyValueSegment] = []
 ) -> Value {
   let qkv = g.linear(x, queryKeyValue)  // [batch, token, width + 2 kv]
   let headWidth = qkv.shape.last / (heads + 2 * keyValueHeads)
   let (keys, values) = (heads * headWidth, (heads + keyValueHeads) * headWidth)
-  let q = g.rotary(
+  let q = g.headNorm(
     g.slice(qkv, 0..<keys), heads: heads, weight: queryNorm, epsilon: epsilon, grid: grid)
-  let k = g.rotary(
+  let k = g.headNorm(
     g.slice(qkv, keys..<values), heads: keyValueHeads, weight: keyNorm, epsilon: epsilon,
     grid: grid)
   let v = g.slice(qkv, values..<qkv.shape.last)

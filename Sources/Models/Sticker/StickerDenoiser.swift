@@ -21,7 +21,7 @@ struct StickerDenoiser {
     let all = g.linear(hidden, weights.textKeyValue.weight, bias: weights.textKeyValue.bias)
     for (layer, keyValue) in g.split(all, into: c.layers).enumerated() {
       let parts = g.split(keyValue, into: 2)  // [batch, token, kv] twice
-      let keys = g.rotary(
+      let keys = g.headNorm(
         parts[0], heads: c.keyValueHeads, weight: weights.layers[layer].textKeyNorm,
         epsilon: c.normEpsilon, grid: nil)
       g.output("keys.\(layer)", keys)
@@ -83,7 +83,7 @@ struct StickerDenoiser {
     h = selfAttention(
       g, h, queryKeyValue: layer.queryKeyValue, queryNorm: layer.queryNorm,
       keyNorm: layer.keyNorm, heads: c.heads, keyValueHeads: c.keyValueHeads,
-      grid: Rotary.Grid(height: c.latentHeight, width: c.latentWidth, base: c.ropeBase),
+      grid: HeadNorm.Grid(height: c.latentHeight, width: c.latentWidth, base: c.ropeBase),
       epsilon: c.normEpsilon, text: [text])
     x = g.add(x, g.multiply(g.linear(h, layer.attentionOutput), m[2]))
 

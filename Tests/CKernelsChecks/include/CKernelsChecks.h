@@ -16,7 +16,7 @@ double banana_check_epilogue(banana_level level, int m, int n, int activation, i
                              bool residual, int rank);
 double banana_check_quantize(banana_level level, int m, int k);
 double banana_check_norm(banana_level level, int m, int n, bool subtract_mean, bool modulated);
-double banana_check_rope(banana_level level, int tokens, int heads, int width, int stretch);
+double banana_check_head_norm(banana_level level, int tokens, int heads, int width, int stretch);
 double banana_check_attention(banana_level level, int queries, int text, int latents, int heads,
                               int kv_heads, int width);
 double banana_check_activation(banana_level level, int activation);

@@ -1,4 +1,4 @@
-import TensorTypes
+package import TensorTypes
 
 /// Per-head RMS normalization (QK-norm) and, if `grid` is given, axial rotary embedding.
 ///
@@ -8,7 +8,8 @@ import TensorTypes
 /// `position * base^(-i / (D/2))`.
 ///
 /// Su et al. 2021, "RoFormer"; Henry et al. 2020, "Query-Key Normalization for Transformers".
-package struct Rotary: Hashable, Sendable {
+package struct HeadNorm: OpPayload {
+  package var name: String { "headNorm" }
   package struct Grid: Hashable, Sendable {
     package let height: Int
     package let width: Int
@@ -34,19 +35,21 @@ package struct Rotary: Hashable, Sendable {
     self.grid = grid
   }
 
-  func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
-    let x = try operands.only("rotary").shape
+  package var weights: [WeightReference] { [weight].compactMap { $0 } }
+
+  package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
+    let x = try operands.only(name).shape
     guard x.rank == 3, heads > 0, x.last % heads == 0 else {
-      throw ShapeError("rotary", "\(x) does not split into \(heads) heads")
+      throw ShapeError(name, "\(x) does not split into \(heads) heads")
     }
     let headWidth = x.last / heads
     if let weight, weight.shape != [headWidth] {
       throw ShapeError(
-        "rotary", "\(weight.name) \(weight.shape) does not fit heads of \(headWidth)")
+        name, "\(weight.name) \(weight.shape) does not fit heads of \(headWidth)")
     }
     if let grid {
       guard headWidth % 4 == 0, grid.height * grid.width == x[1] else {
-        throw ShapeError("rotary", "grid \(grid.height)x\(grid.width) does not fit \(x)")
+        throw ShapeError(name, "grid \(grid.height)x\(grid.width) does not fit \(x)")
       }
     }
     return x

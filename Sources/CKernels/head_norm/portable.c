@@ -1,3 +1,3 @@
 #include "../common/targets.h"
 #define BANANA_SET portable
-#include "rope.h"
+#include "head_norm.h"

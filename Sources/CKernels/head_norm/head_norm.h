@@ -26,7 +26,7 @@ INLINE void normalize(const float *x, float *y, const float *weight, int32_t wid
   }
 }
 
-void BANANA_NAME(rope)(const banana_rope *p, int32_t row0, int32_t row1) {
+void BANANA_NAME(head_norm)(const banana_head_norm *p, int32_t row0, int32_t row1) {
   for (int32_t r = row0; r < row1; r++) {
     const ptrdiff_t table = p->cosine ? (ptrdiff_t)(r % p->positions) * (p->width / 2) : 0;
     for (int32_t h = 0; h < p->heads; h++) {

@@ -2,6 +2,6 @@
 #if BANANA_X86
 BANANA_TARGET_AVX2
 #define BANANA_SET avx2
-#include "rope.h"
+#include "head_norm.h"
 BANANA_TARGET_END
 #endif

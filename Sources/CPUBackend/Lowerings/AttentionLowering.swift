@@ -1,0 +1,95 @@
+import CKernels
+import Execution
+import Graph
+import TensorTypes
+
+extension Attention {
+  /// Bytes that each thread needs of its own.
+  func workerBytes(_ node: Node) -> Int {
+    let keys = segmentOperands.reduce(0) { $0 + node.operands[$1.keys].shape[1] }
+    let floats = banana_attention_scratch(Int32(node.result.shape.last / heads), Int32(keys))
+    return (4 * Int(floats) + 63) / 64 * 64
+  }
+}
+
+extension Lowering {
+  mutating func lower(_ op: Attention, _ node: Node) {
+    append(AttentionStep(op, node, kernels, offset: { plan[$0].offset }))
+  }
+}
+
+/// Grouped-query attention; a task is a band of queries of the heads that share a key head.
+private final class AttentionStep: Step {
+  private var arguments = banana_attention()
+  private var segments: [banana_attention_segment] = []
+  private let operands: [Attention.SegmentOperands]
+  private let offsets: [Int]
+  private let target: Int
+  private let keyValueHeads: Int
+  private let bands: Split
+  private let kernels: UnsafePointer<banana_kernels>
+
+  init(
+    _ op: Attention, _ node: Node, _ kernels: UnsafePointer<banana_kernels>,
+    offset: (Value) -> Int
+  ) {
+    let shape = node.result.shape
+    let width = shape.last / op.heads
+    operands = op.segmentOperands
+    offsets = node.operands.map(offset)
+    target = offset(node.result)
+    keyValueHeads = op.keyValueHeads
+    self.kernels = kernels
+    for segment in operands {
+      let keyShape = node.operands[segment.keys].shape
+      var described = banana_attention_segment()
+      described.tokens = Int32(keyShape[1])
+      described.k_stride = keyShape.last
+      described.v_stride = keyShape.last
+      described.k_item_stride = keyShape[1] * keyShape.last
+      described.v_item_stride = keyShape[1] * keyShape.last
+      described.bias_item_stride = keyShape[1]
+      segments.append(described)
+    }
+    arguments.q_stride = shape.last
+    arguments.q_item_stride = shape[1] * shape.last
+    arguments.out_stride = shape.last
+    arguments.out_item_stride = shape[1] * shape.last
+    arguments.heads = Int32(op.heads)
+    arguments.kv_heads = Int32(op.keyValueHeads)
+    arguments.width = Int32(width)
+    arguments.scale = Float(1 / Double(width).squareRoot())
+    arguments.segment_count = Int32(op.segments.count)
+    // Every band packs the keys anew: 32 queries a band keep that small beside the products.
+    bands = Split(shape[1], into: max(1, shape[1] / 32), multiple: 8)
+    super.init(op.name, taskCount: shape[0] * op.keyValueHeads * bands.count)
+  }
+
+  override func perform(task: Int, worker: Int, in memory: Memory) {
+    let (head, band) = task.quotientAndRemainder(dividingBy: bands.count)
+    let rows = bands.range(band)
+    // On the stack: segments are few.
+    withUnsafeTemporaryAllocation(
+      of: banana_attention_segment.self, capacity: segments.count
+    ) { placed in
+      // By index: without optimization, an array's iterator allocates.
+      for index in 0..<segments.count {
+        var segment = segments[index]
+        segment.k = UnsafePointer(memory.floats(offsets[operands[index].keys]))
+        segment.v = UnsafePointer(memory.floats(offsets[operands[index].values]))
+        if let bias = operands[index].bias {
+          segment.bias = UnsafePointer(memory.floats(offsets[bias]))
+        }
+        placed.initializeElement(at: index, to: segment)
+      }
+      var attention = arguments
+      attention.q = UnsafePointer(memory.floats(offsets[0]))
+      attention.out = memory.floats(target)
+      attention.segments = UnsafePointer(placed.baseAddress)
+      kernels.pointee.attention(
+        &attention, Int32(head / keyValueHeads), Int32(head % keyValueHeads),
+        Int32(rows.lowerBound), Int32(rows.upperBound),
+        memory.worker(worker).assumingMemoryBound(to: Float.self))
+    }
+  }
+}

@@ -1,0 +1,277 @@
+import CKernels
+import Execution
+import Graph
+import TensorTypes
+
+extension Convolution {
+  private var kernelHeight: Int { weight.shape[1] }
+  private var kernelWidth: Int { weight.shape[2] }
+
+  /// How the kernels want the input for weights in a format; nil for f32.
+  func quantization(for format: StorageFormat?) -> Quantize? {
+    switch format {
+    case .int8 where readsInPlace:
+      Quantize(
+        scaling: .item, borderHeight: kernelHeight / 2, borderWidth: kernelWidth / 2)
+    case .int8: Quantize(scaling: .item)
+    case .int4(let group): Quantize(scaling: .item, group: group)
+    case .float32, .float16, .bfloat16, .int8Rows, .int4Rows, nil: nil
+    }
+  }
+
+  /// The blocks of int8 weights hold four consecutive inputs: where a kernel line ends with a
+  /// block, patches need not be gathered.
+  private var readsInPlace: Bool {
+    (kernelWidth * weight.shape[3]).isMultiple(of: BlockLayout.inputs)
+  }
+
+  /// How patches are gathered for the input as it is; nil where it is read in place.
+  fileprivate func panel(over input: Value) -> PatchPanel? {
+    let lineInputs = weight.shape.count / weight.shape[0]
+    guard case .int8(let quantize) = input.elementType else {
+      if kernelHeight == 1, kernelWidth == 1 { return nil }
+      return PatchPanel(input.shape, weight.shape, elementBytes: 4, stride: 4 * lineInputs)
+    }
+    if let group = quantize.group {
+      let groups = (lineInputs + group - 1) / group
+      return PatchPanel(
+        input.shape, weight.shape, elementBytes: 1, stride: groups * group, sumsPerRow: groups)
+    }
+    if readsInPlace { return nil }
+    return PatchPanel(
+      input.shape, weight.shape, elementBytes: 1,
+      stride: BlockLayout.quads(of: lineInputs) * BlockLayout.inputs)
+  }
+
+  /// Bytes that each thread needs of its own.
+  func workerBytes(_ node: Node) -> Int { panel(over: node.operands[0])?.byteCount ?? 0 }
+
+  /// Where the rows of a convolution over a padded picture are.
+  fileprivate func rows(over shape: Shape, borderHeight: Int, borderWidth: Int) -> banana_rows {
+    let (height, width, channels) = (shape[1], shape[2], shape[3])
+    var rows = banana_rows()
+    rows.row_stride = channels
+    rows.line_rows = Int32(width)
+    rows.item_lines = Int32(height)
+    rows.line_stride = (width + 2 * borderWidth) * channels
+    rows.item_stride = (height + 2 * borderHeight) * rows.line_stride
+    rows.segments = Int32(kernelHeight)
+    rows.segment_length = Int32(kernelWidth * channels)
+    rows.segment_stride = rows.line_stride
+    return rows
+  }
+}
+
+extension Lowering {
+  mutating func lower(_ op: Convolution, _ node: Node) throws(ExecutionError) {
+    let epilogue = ArenaEpilogue(
+      plan, node, bias: try op.bias.map(weights.vector), form: op.epilogue)
+    let x = node.operands[0]
+    let source = offset(x)
+    let n = op.weight.shape[0]
+    let inputs = op.weight.shape.count / n
+    let tiling = Tiling(rows: x.shape.rows, outputs: n, inputs: inputs, grain)
+    let panel = op.panel(over: x)
+    guard case .int8(let quantize) = x.elementType else {
+      var arguments = banana_linear_f32()
+      arguments.w = try weights.floats(op.weight)
+      arguments.n = Int32(n)
+      arguments.rows = contiguousRows(stride: inputs, length: inputs)
+      if let panel {
+        append(PatchStep(op.name, arguments, panel, source: source, epilogue, kernels) { _, _ in })
+      } else {
+        append(
+          MatrixProductStep(op.name, arguments, tiling, epilogue, kernels) {
+            $0.a = UnsafePointer($1.floats(source))
+          })
+      }
+      return
+    }
+    let scales = source + quantize.layout(of: x.shape).scales
+    let area = Int32(x.shape[1] * x.shape[2])
+    switch try weights.integers(op.weight) {
+    case .int8(let w, let rowScales, let initial):
+      var arguments = banana_linear_int8()
+      arguments.w = w
+      arguments.w_scale = rowScales
+      arguments.initial = initial
+      arguments.n = Int32(n)
+      arguments.row_scale_rows = area
+      if let panel {
+        arguments.rows = contiguousRows(stride: panel.stride, length: panel.stride)
+        append(
+          PatchStep(op.name, arguments, panel, source: source, epilogue, kernels) {
+            $0.row_scale = UnsafePointer($1.floats(scales))
+          })
+      } else {
+        arguments.rows = op.rows(
+          over: x.shape, borderHeight: quantize.borderHeight, borderWidth: quantize.borderWidth)
+        append(
+          MatrixProductStep(op.name, arguments, tiling, epilogue, kernels) {
+            $0.a = UnsafePointer($1.bytes(source))
+            $0.row_scale = UnsafePointer($1.floats(scales))
+          })
+      }
+    case .int4(let w, let group):
+      guard let panel else { preconditionFailure("int4 convolutions gather patches") }
+      var arguments = banana_linear_int4()
+      arguments.w = w
+      arguments.n = Int32(n)
+      arguments.group = Int32(group)
+      arguments.groups = Int32(panel.sumsPerRow)
+      arguments.row_stride = panel.stride
+      arguments.row_scale_rows = area
+      append(
+        PatchStep(op.name, arguments, panel, source: source, epilogue, kernels) {
+          $0.row_scale = UnsafePointer($1.floats(scales))
+        })
+    }
+  }
+}
+
+/// Bands of pixels whose patches one thread gathers into a panel of its own.
+private struct PatchPanel {
+  /// The picture without a border, `[batch, y, x, channel]`.
+  let shape: Shape
+  let kernelHeight: Int
+  let kernelWidth: Int
+  let elementBytes: Int
+  /// Bytes of a row.
+  let stride: Int
+  /// int32 sums kept for each row, behind the panel.
+  let sumsPerRow: Int
+  /// A band lies within one item.
+  let bandsPerItem: Split
+
+  init(
+    _ shape: Shape, _ kernel: Shape, elementBytes: Int, stride: Int, sumsPerRow: Int = 0
+  ) {
+    self.shape = shape
+    kernelHeight = kernel[1]
+    kernelWidth = kernel[2]
+    self.elementBytes = elementBytes
+    self.stride = stride
+    self.sumsPerRow = sumsPerRow
+    let area = shape[1] * shape[2]
+    bandsPerItem = Split(area, into: (area + 95) / 96)
+  }
+
+  private var area: Int { shape[1] * shape[2] }
+  var bandCount: Int { shape[0] * bandsPerItem.count }
+  private var rowLimit: Int {
+    (0..<bandsPerItem.count).map { bandsPerItem.range($0).count }.max() ?? 0
+  }
+  /// Kernels may read a vector past the last element that they use.
+  var panelBytes: Int { (rowLimit * stride + 127) / 64 * 64 }
+  var byteCount: Int { panelBytes + (rowLimit * sumsPerRow * 4 + 63) / 64 * 64 }
+
+  /// Gathers a band and returns its rows, counted over all items.
+  func gather(
+    _ band: Int, from pixels: UnsafePointer<UInt8>, padding: UInt8,
+    into panel: UnsafeMutablePointer<UInt8>
+  ) -> Range<Int> {
+    let (item, part) = band.quotientAndRemainder(dividingBy: bandsPerItem.count)
+    let range = bandsPerItem.range(part)
+    var patches = banana_patches()
+    patches.x = pixels + item * area * shape[3] * elementBytes
+    patches.h = Int32(shape[1])
+    patches.w = Int32(shape[2])
+    patches.pixel_bytes = Int32(shape[3] * elementBytes)
+    patches.kernel_h = Int32(kernelHeight)
+    patches.kernel_w = Int32(kernelWidth)
+    patches.padding = padding
+    patches.row_stride = stride
+    banana_gather_patches(&patches, Int32(range.lowerBound), Int32(range.upperBound), panel)
+    return item * area + range.lowerBound..<item * area + range.upperBound
+  }
+}
+
+/// Arguments of a product whose left operand can be gathered band by band.
+private protocol PatchArguments: ProductArguments {
+  /// The byte outside the picture.
+  static func padding(_ kernels: UnsafePointer<banana_kernels>) -> UInt8
+  /// Points at a band's gathered rows, as if the panel held every row of the picture.
+  mutating func read(
+    _ patches: UnsafeMutableRawPointer, _ rows: Range<Int>, of panel: PatchPanel,
+    _ kernels: UnsafePointer<banana_kernels>)
+}
+
+extension banana_linear_f32: PatchArguments {
+  fileprivate static func padding(_ kernels: UnsafePointer<banana_kernels>) -> UInt8 { 0 }
+
+  fileprivate mutating func read(
+    _ patches: UnsafeMutableRawPointer, _ rows: Range<Int>, of panel: PatchPanel,
+    _ kernels: UnsafePointer<banana_kernels>
+  ) {
+    a = UnsafePointer(
+      (patches - rows.lowerBound * panel.stride).assumingMemoryBound(to: Float.self))
+  }
+}
+
+extension banana_linear_int8: PatchArguments {
+  fileprivate static func padding(_ kernels: UnsafePointer<banana_kernels>) -> UInt8 {
+    kernels.pointee.activation_offset
+  }
+
+  fileprivate mutating func read(
+    _ patches: UnsafeMutableRawPointer, _ rows: Range<Int>, of panel: PatchPanel,
+    _ kernels: UnsafePointer<banana_kernels>
+  ) {
+    a = UnsafePointer(
+      patches.assumingMemoryBound(to: UInt8.self) - rows.lowerBound * panel.stride)
+  }
+}
+
+extension banana_linear_int4: PatchArguments {
+  fileprivate static func padding(_ kernels: UnsafePointer<banana_kernels>) -> UInt8 { 0 }
+
+  fileprivate mutating func read(
+    _ patches: UnsafeMutableRawPointer, _ rows: Range<Int>, of panel: PatchPanel,
+    _ kernels: UnsafePointer<banana_kernels>
+  ) {
+    let signed = patches.assumingMemoryBound(to: Int8.self)
+    let sums = (patches + panel.panelBytes).assumingMemoryBound(to: Int32.self)
+    kernels.pointee.int4_group_sums(signed, panel.stride, Int32(rows.count), groups, group, sums)
+    a = UnsafePointer(signed - rows.lowerBound * panel.stride)
+    group_sums = UnsafePointer(sums - rows.lowerBound * panel.sumsPerRow)
+  }
+}
+
+/// A convolution over gathered patches.
+private final class PatchStep<Arguments: PatchArguments>: Step {
+  private let arguments: Arguments
+  private let panel: PatchPanel
+  private let source: Int
+  private let epilogue: ArenaEpilogue
+  private let kernels: UnsafePointer<banana_kernels>
+  private let kernel: Arguments.Kernel
+  private let place: (inout Arguments, Memory) -> Void
+
+  /// - Parameter place: Points the arguments at the scales of what they multiply.
+  init(
+    _ op: String, _ arguments: Arguments, _ panel: PatchPanel, source: Int,
+    _ epilogue: ArenaEpilogue, _ kernels: UnsafePointer<banana_kernels>,
+    place: @escaping (inout Arguments, Memory) -> Void
+  ) {
+    self.arguments = arguments
+    self.panel = panel
+    self.source = source
+    self.epilogue = epilogue
+    self.kernels = kernels
+    self.place = place
+    kernel = Arguments.kernel(of: kernels)
+    super.init("\(op) \(Arguments.formatName) (patches)", taskCount: panel.bandCount)
+  }
+
+  override func perform(task: Int, worker: Int, in memory: Memory) {
+    let patches = memory.worker(worker)
+    let rows = panel.gather(
+      task, from: memory.bytes(source), padding: Arguments.padding(kernels),
+      into: patches.assumingMemoryBound(to: UInt8.self))
+    var band = arguments
+    place(&band, memory)
+    band.epilogue = epilogue.placed(memory)
+    band.read(patches, rows, of: panel, kernels)
+    kernel(&band, Int32(rows.lowerBound), Int32(rows.upperBound), 0, (band.n + 15) / 16)
+  }
+}

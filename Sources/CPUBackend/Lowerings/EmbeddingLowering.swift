@@ -1,0 +1,51 @@
+import CKernels
+import Execution
+import Graph
+import TensorTypes
+
+extension Lowering {
+  mutating func lower(_ op: Embedding, _ node: Node) throws(ExecutionError) {
+    append(
+      EmbeddingStep(
+        op, try weights.table(op.table), count: node.operands[0].shape.count,
+        source: offset(node.operands[0]), target: offset(node.result), grain))
+  }
+}
+
+/// Rows of an embedding table.
+private final class EmbeddingStep: Step {
+  private let table: BoundTable
+  private let rowCount: Int
+  private let width: Int
+  private let split: Split
+  private let source: Int
+  private let target: Int
+
+  init(
+    _ op: Embedding, _ table: BoundTable, count: Int, source: Int, target: Int,
+    _ grain: TaskGrain
+  ) {
+    self.table = table
+    (rowCount, width) = (op.table.shape[0], op.table.shape[1])
+    split = Split(count, into: count * width / grain.elements)
+    self.source = source
+    self.target = target
+    super.init(op.name, taskCount: split.count)
+  }
+
+  override func perform(task: Int, worker: Int, in memory: Memory) {
+    let ids = memory.integers(source)
+    let y = memory.floats(target)
+    for token in split.range(task) {
+      let id = ids[token]
+      precondition(id >= 0 && id < rowCount, "id \(id) is not a row of a table of \(rowCount)")
+      let row = y + token * width
+      switch table {
+      case .plain(let data, let storage): banana_gather_plain(data, storage, Int32(width), id, row)
+      case .int8(let data, let scales): banana_gather_int8(data, scales, Int32(width), id, row)
+      case .int4(let data, let group):
+        banana_gather_int4(data, Int32(group), Int32(width), id, row)
+      }
+    }
+  }
+}
