@@ -15,6 +15,8 @@ def prompt(style, text):
     return TEMPLATE.format(style=style, prompt=text)
 
 
+# Attributes that stand before what they belong to.
+BEFORE = {"beard": "bearded", "bald": "bald"}
 # How words begin that are not spoken as they are written.
 CONSONANTS = ("uni", "one", "euro", "UFO", "utility")
 VOWELS = ("hour", "SUV", "X-ray", "x-ray")
@@ -25,6 +27,17 @@ def with_article(name):
     return ("an " if vowel or name.startswith(VOWELS) else "a ") + name
 
 
+def as_spoken(name):
+    """A name as people say it: "man: dark skin tone, beard", "bearded man with dark skin tone"."""
+    head, _, tail = name.partition(": ")
+    attributes = [a for a in tail.split(", ") if a]
+    before = [BEFORE[a] + " " for a in attributes if a in BEFORE]
+    after = [a for a in attributes if a not in BEFORE]
+    if head == "keycap":
+        return " ".join([head, *after])
+    return "".join(before) + head + (" with " + " and ".join(after) if after else "")
+
+
 def variations(picture):
     """One text for each of VARIANTS. The tokenizer ignores case, so that need not vary."""
     seed = int(hashlib.sha256(picture.file.encode()).hexdigest()[:8], 16)
@@ -33,7 +46,8 @@ def variations(picture):
     generator.shuffle(others)
     shuffled = [picture.name] + others[:4]
     generator.shuffle(shuffled)
-    return [picture.name, with_article(picture.name), "the " + picture.name,
+    spoken = as_spoken(picture.name)
+    return [picture.name, with_article(spoken), "the " + spoken,
             ", ".join([picture.name] + others[:2]), ", ".join(shuffled)]
 
 
@@ -104,7 +118,8 @@ def encoded_texts(texts, encoder, tokenizer, maximum_tokens=32, batch=256):
     """hidden [[length, width]] and pooled [n, width] in f16 of full texts."""
     tokens = [tokenizer(t)[:maximum_tokens] for t in texts]
     order = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
-    hidden, pooled = [None] * len(texts), torch.zeros(len(texts), encoder.configuration.width).half()
+    hidden = [None] * len(texts)
+    pooled = torch.zeros(len(texts), encoder.configuration.width).half()
     for i in range(0, len(order), batch):
         rows = order[i:i + batch]
         h, p, lengths = encode(encoder, [tokens[r] for r in rows])

@@ -22,7 +22,8 @@ from .data import Pictures
 from .linear_code import loaded_code
 from .recolouring import COLOURS
 from .text_encoder import minilm_folder, shipped_minilm
-from .things import ALIASES, COLOURED_NAMES, GROUNDS, HATS, HEADS, PLURALS, THINGS, UNCOUNTED, plural
+from .things import (ALIASES, COLOURED_NAMES, GROUNDS, HATS, HEADS, PLURALS, THINGS, UNCOUNTED,
+                     plural)
 from .wordpiece import WordPiece
 
 # How often a thing of the other kinds has a colour too.

@@ -85,7 +85,8 @@ def put(canvas, pixels, top, left):
     top, left = round(top), round(left)
     h, w = pixels.shape[:2]
     y, x = max(0, top), max(0, left)
-    inside = pixels[y - top:canvas.shape[0] - top, x - left:canvas.shape[1] - left].astype(np.uint16)
+    bottom, right = canvas.shape[0] - top, canvas.shape[1] - left
+    inside = pixels[y - top:bottom, x - left:right].astype(np.uint16)
     under = canvas[y:top + h, x:left + w]
     alpha = np.minimum(inside[..., 3:], 255)
     under[:] = np.minimum(inside + (under * (255 - alpha) + 127) // 255, 255)

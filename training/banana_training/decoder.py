@@ -2,8 +2,8 @@
 
 What a patch's own latent cannot say, the rest of the picture often does. The transformer reads all
 latents and gives the residual of each patch. It is trained in the coordinates of principal
-components (`train_decoder.py`), where a picture costs 2.5 GFLOP instead of 36. With `fold` all of this is the
-picture folded across patch borders (`folding.py`), which is unfolded at the end.
+components (`train_decoder.py`), where a picture costs 2.5 GFLOP instead of 36. With `fold` all of
+this is the picture folded across patch borders (`folding.py`), which is unfolded at the end.
 """
 
 from dataclasses import asdict, dataclass

@@ -49,7 +49,7 @@ def text_batch(encoder, tokenizer, texts):
 
 
 def decoding(state):
-    """Unscaled latents to [n, 4, 256, 256]: by the decoder, or the linear code before there is one."""
+    """Unscaled latents to [n, 4, 256, 256]: by the decoder if there is one, or the linear code."""
     if not (Path(state) / "decoder.pt").exists():
         return loaded_code(state).pictures
     decoder = trained_decoder(state)

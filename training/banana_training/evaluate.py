@@ -162,9 +162,13 @@ def drawn_figures(artist, steps, pictures, gallery, captions, seeds):
             "retrieval@5": round(100 * at5, 1), "alphaOverlap": round(float(overlap), 3),
             "halfClear": round(float(half), 4),
             "psnr": round(float(np.mean([psnr(x, y) for x, y in zip(drawn, truth)])), 2),
-            "seam": round(seam_figure(sum(seam_sums(x, y, PATCH) for x, y in zip(drawn, truth))), 2),
-            "trueSeam": round(seam_figure(sum(seam_sums(y, y, PATCH) for y in truth)), 2),
+            "seam": seam_of(drawn, truth), "trueSeam": seam_of(truth, truth),
             "detail": round(sum(map(edges, drawn)) / sum(map(edges, truth)), 3)}
+
+
+def seam_of(drawn, truth):
+    """The seam figure of many pictures together."""
+    return round(seam_figure(sum(seam_sums(x, y, PATCH) for x, y in zip(drawn, truth))), 2)
 
 
 def composed_figures(artist, steps, judge, count, held_out):

@@ -26,7 +26,7 @@ def patches_of(pixels, side):
 
 
 def picture_of(patches, side):
-    """The inverse of `patches_of` for square pictures: [..., tokens, side·side·4] to [..., 4, h, w]."""
+    """The inverse of `patches_of` for square pictures [..., 4, h, h]."""
     *batch, tokens, _ = patches.shape
     n, across = len(batch), round(tokens ** 0.5)
     x = patches.reshape(*batch, across, across, side, side, 4)
@@ -49,7 +49,7 @@ class LinearCode:
     latent_divisor: torch.Tensor = None
 
     def coordinates(self, pixels):
-        """[b, tokens, components] of premultiplied pictures [b, 4, h, w] at half the native size."""
+        """[b, tokens, components] of premultiplied [b, 4, h, w] at half the native size."""
         return (patches_of(fold(pixels, self.patch, self.fold), self.patch) - self.mean) \
             @ self.basis.t()
 

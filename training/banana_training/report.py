@@ -30,9 +30,9 @@ pictures); *detail* the sum of absolute Laplacians over that of the true picture
 
 {shipped}
 
-What is asked for in combinations: the colour most of the picture has, the number of connected parts,
-both things found among all things of the style by the two halves of the picture. *Unseen* pairs of
-colour and thing, number and thing, thing and thing were kept out of training; no colour is the
+What is asked for in combinations: the colour most of the picture has, the number of connected
+parts, both things found among all things of the style by the two halves of the picture. *Unseen*
+pairs of colour and thing, number and thing, thing and thing were kept out of training; no colour is the
 thing's own.
 
 {composed}
@@ -150,7 +150,8 @@ def main():
         composed=table(["steps", "combinations", "pictures", "shown, %", "in true pictures",
                         "the thing's own colour instead"], composed_rows(quality)),
         shipped=table(["steps", "captions", "pictures", "retrieval@1, %", "@5, %",
-                       "PSNR, dB", "seam", "detail", "overlap of alpha", "half-clear pixels"], shipped_rows(quality)),
+                       "PSNR, dB", "seam", "detail", "overlap of alpha", "half-clear pixels"],
+                      shipped_rows(quality)),
         variants=table(
             ["variant", "GOP", "size, MB", "seen @1, %", "seen @5", "unseen @1", "unseen @5",
              "PSNR, dB"],

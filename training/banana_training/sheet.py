@@ -1,7 +1,8 @@
 """A contact sheet of fixed prompts from the averaged weights of a checkpoint.
 
     python -m banana_training.sheet --state STATE --out sheet.png
-    python -m banana_training.sheet --state STATE --data stickers.tar.xz --composed 12 --out sheet.png
+    python -m banana_training.sheet --state STATE --data stickers.tar.xz --composed 12 \\
+        --out sheet.png
 
 The second form draws compositions of the validation split, each below its true picture.
 """
@@ -17,8 +18,8 @@ from .data import STYLES
 from .drawing import Drawing, averaged_denoiser
 
 PROMPTS = ["a red apple", "a blue elephant wearing a hat", "two dogs playing", "a robot cat",
-           "green dragon", "man: beard", "dog face", "a rocket", "woman pilot: dark skin tone", "pizza",
-           "a house", "bicycle"]
+           "green dragon", "a bearded man", "dog face", "a rocket",
+           "a woman pilot with dark skin tone", "pizza", "a house", "bicycle"]
 SIDE = 128
 
 

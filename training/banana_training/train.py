@@ -77,7 +77,8 @@ def main():
         if name in done:
             continue
         print(f"== {name}", flush=True)
-        code = subprocess.run([sys.executable, "-m", f"banana_training.{name.split()[0]}", *arguments],
+        module = f"banana_training.{name.split()[0]}"
+        code = subprocess.run([sys.executable, "-m", module, *arguments],
                               env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
                               ).returncode
         if code:

@@ -44,7 +44,8 @@ def principal_components(pictures, seed=0):
         second.addmm_(rows.t(), rows)
     mean /= total
     code = LinearCode(mean, leading(second / total - torch.outer(mean, mean), COMPONENTS))
-    return {"mean": mean, "basis": code.basis} | full_size(chosen[:len(chosen) // 3], pictures, code)
+    return {"mean": mean, "basis": code.basis} | full_size(chosen[:len(chosen) // 3], pictures,
+                                                           code)
 
 
 def leading(covariance, count, rounds=8):

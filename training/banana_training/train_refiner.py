@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 from .data import Pictures
 from .drawing import trained_decoder
+from .measures import psnr
 from .muon import Muon
 from .refiner import Refiner, RefinerConfiguration
 from .trainer import Ema, save_atomically, train
@@ -75,7 +76,7 @@ class Decoded:
         return self.decoder(latents.to(self.device)).float()
 
     def example(self, generator, noise, drawn):
-        """Row and unscaled latents of one example: noisy true ones, or with chance `drawn` drawn."""
+        """Row and unscaled latents of an example: noisy true ones, or with chance `drawn` drawn."""
         row = int(self.trained[generator.integers(len(self.trained))])
         if row in self.drawn and generator.random() < drawn:
             return row, self.drawn[row]
@@ -170,7 +171,7 @@ def gain(refiner, examples, count=48):
     for row in examples.held_out[::max(1, len(examples.held_out) // count)]:
         decoded = examples.decoded(examples.latents[row][None].float()).cpu()
         truth = examples.truth(row)
-        found.append([-10 * np.log10(F.avg_pool2d(x[0].clamp(0, 1) - truth, 2).square().mean().item())
+        found.append([psnr(F.avg_pool2d(x[0].clamp(0, 1), 2), F.avg_pool2d(truth, 2))
                       for x in (decoded, refiner(decoded))])
     return np.mean(found, 0)
 
@@ -199,7 +200,8 @@ def main():
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     examples = Decoded(Pictures(k.data, k.state), k.state, device)
     run = RefinerRun(k, examples, device)
-    print(f"{run.configuration.operations(512) / 1e9:.2f} GOP at 512 px, step {run.step}", flush=True)
+    operations = run.configuration.operations(512)
+    print(f"{operations / 1e9:.2f} GOP at 512 px, step {run.step}", flush=True)
     train(run, k)
     decoded, refined = gain(trained_refiner(k.state), examples)
     print(f"held out: decoded {decoded:.2f} dB, refined {refined:.2f} dB", flush=True)

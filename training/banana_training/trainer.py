@@ -100,7 +100,8 @@ def train(run, k):
     while not interrupt and time.time() < end and run.step < k.steps:
         progress = max((time.time() - begin) / (end - begin),
                        (run.step + 1 - first) / (k.steps - first))
-        figures.append(run.advance(rate_factor(run.step, WARMUP_STEPS, progress, k.decay_from), progress))
+        factor = rate_factor(run.step, WARMUP_STEPS, progress, k.decay_from)
+        figures.append(run.advance(factor, progress))
         now = time.time()
         if now - reported > REPORTED_SECONDS:
             loss, error = np.mean(figures, 0)

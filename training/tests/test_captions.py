@@ -2,7 +2,8 @@ from types import SimpleNamespace
 
 import torch
 
-from banana_training.captions import VARIANTS, TextCache, prompt, variations, with_article
+from banana_training.captions import (VARIANTS, TextCache, as_spoken, prompt, variations,
+                                      with_article)
 from banana_training.text_encoder import TextEncoder, TextEncoderConfiguration
 from banana_training.wordpiece import WordPiece
 
@@ -16,6 +17,13 @@ def pictures(*names):
 def test_articles():
     assert [with_article(n) for n in ("apple", "cat", "unicorn", "hourglass", "UFO", "SUV")] == [
         "an apple", "a cat", "a unicorn", "an hourglass", "a UFO", "an SUV"]
+
+
+def test_names_as_people_say_them():
+    said = {"dog face": "dog face", "man: dark skin tone, beard": "bearded man with dark skin tone",
+            "woman: light skin tone, red hair": "woman with light skin tone and red hair",
+            "person: bald": "bald person", "keycap: 3": "keycap 3"}
+    assert {name: as_spoken(name) for name in said} == said
 
 
 def test_a_cache_grows_and_keeps_what_it_had(tmp_path):

