@@ -9,7 +9,7 @@ extension HostileClient {
 
   /// Sends most of a form, and waits to be cut off.
   func halfForm() async throws {
-    let connection = try RawConnection(plan.space.socket)
+    let connection = try connect()
     var head = HostileBodies.head(
       "POST", Route.imageEdits, type: "multipart/form-data; boundary=b", length: Self.formBytes)
     head += Array(
@@ -24,7 +24,7 @@ extension HostileClient {
 
   /// A byte now and then, of the head or of the body.
   func drip(_ random: inout SeededGenerator) async throws {
-    let connection = try RawConnection(plan.space.socket)
+    let connection = try connect()
     var rest = HostileBodies.generation(#"{"prompt": "a drop"}"#)[...]
     switch Int.random(in: 0..<3, using: &random) {
     case 0: break
@@ -55,8 +55,7 @@ extension HostileClient {
     var held: [RawConnection] = []
     while held.count < 5000, Clock.now < plan.end {
       do {
-        held.append(try RawConnection(plan.space.socket))
-        count("opened")
+        held.append(try connect())
       } catch {
         count("refused")
         break
@@ -70,7 +69,7 @@ extension HostileClient {
 
   func churn(_ random: inout SeededGenerator) async throws {
     for _ in 0..<200 where Clock.now < plan.end {
-      let connection = try RawConnection(plan.space.socket)
+      let connection = try connect()
       if Bool.random(using: &random) { try await connection.send("GET /healthz HTTP/1.1\r\n\r\n") }
       connection.hangUp()
     }
@@ -106,7 +105,7 @@ extension HostileClient {
   }
 
   private func beginAndLeave(_ random: inout SeededGenerator) async throws {
-    let connection = try RawConnection(plan.space.socket)
+    let connection = try connect()
     try await connection.send(
       HostileBodies.generation(
         #"{"prompt": "never mind", "size": "512x512", "steps": 4, "n": 10, "stream": true}"#))
@@ -118,7 +117,7 @@ extension HostileClient {
   /// Sends everything at once, with a last request that ends the connection, and counts the answers
   /// by status.
   private func pipeline(_ requests: [UInt8]) async throws {
-    let connection = try RawConnection(plan.space.socket)
+    let connection = try connect()
     let log = self
     _ = try? await within(20) {
       async let sent: Void = connection.send(
@@ -143,7 +142,7 @@ extension HostileClient {
 
   /// Asks for much and takes nothing, or next to nothing.
   func readSlowly(_ random: inout SeededGenerator) async throws {
-    let connection = try RawConnection(plan.space.socket)
+    let connection = try connect()
     let request: [UInt8]
     switch Int.random(in: 0..<4, using: &random) {
     case 0:

@@ -57,7 +57,7 @@ extension HostileClient {
     fields["n"] = "\(Int.random(in: 1...10, using: &random))"
     let request = HostileBodies.form([("image", files.bomb), ("mask", files.bombMask)], fields)
     if Bool.random(using: &random) { return await ask(request) }
-    let connection = try RawConnection(plan.space.socket)
+    let connection = try connect()
     try await connection.send(request)
     await pause(0.5)
     connection.hangUp()

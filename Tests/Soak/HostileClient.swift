@@ -26,6 +26,9 @@ struct HostileClient: Sendable {
     let outcomes = Mutex<[String: Int]>([:])
   }
 
+  /// Under which connections are counted.
+  static let connected = "(connections)"
+
   /// Bytes that tell how an answer begins; the rest is read and forgotten.
   private static let beginning = 4096
 
@@ -115,6 +118,12 @@ struct HostileClient: Sendable {
     log.outcomes.withLock { $0[outcome, default: 0] += times }
   }
 
+  func connect() throws -> RawConnection {
+    let connection = try RawConnection(plan.space.socket)
+    count(Self.connected)
+    return connection
+  }
+
   /// No longer than the run.
   func pause(_ seconds: Double) async {
     try? await Task.sleep(for: .seconds(min(seconds, max(plan.end - Clock.now, 0))))
@@ -123,7 +132,7 @@ struct HostileClient: Sendable {
   /// Sends a request, reads the answer to its end and counts it.
   func ask(_ request: [UInt8], patience: Double = 60) async {
     do {
-      let connection = try RawConnection(plan.space.socket)
+      let connection = try connect()
       count(try await answer(connection, to: request, patience: patience))
     } catch let failed as RawConnection.Failed {
       count("\(failed.call): \(String(cString: strerror(failed.errno)))")
