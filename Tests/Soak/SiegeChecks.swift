@@ -20,8 +20,11 @@ struct SiegeChecks {
   static let tellingAnswers = 200
   /// By then, clients have been started and connect.
   static let startSeconds = 3.0
-  /// What the daemon may hold beyond what it holds for the others.
-  static let allowedBytes = 512 << 20
+  /// What the daemon may hold for one user beyond what it holds for the others, by its limits: what
+  /// is on its way (`transfer_bytes`), waiting edits (a quarter of theirs), kept answers
+  /// (`result_bytes`), and the work under way: an image and a mask of 2048x2048 as floats, or a peel
+  /// of 64 MiB in its file's form and as floats.
+  static let allowedBytes = (128 + 64 + 64 + 256) << 20
 
   /// With what became of hostile requests.
   var wholeReport: ClientReport {
@@ -127,7 +130,7 @@ struct SiegeChecks {
   /// Seconds until the answers in a window, and those that had been asked for meanwhile if the
   /// probe had not waited.
   private func seconds(_ name: String, _ slice: SiegeSlice) -> Percentiles {
-    let stride = 2 * Probe.pauseSeconds
+    let stride = 2 * Probe.healthPauseSeconds
     let lost = report.interruptions.filter { $0.what == "probe \(name)" }
       .map { ClientReport.Sample(start: $0.start, seconds: Double(Probe.patienceSeconds)) }
     var all: [Double] = []
