@@ -73,7 +73,10 @@ import Testing
   @Test func reportsWhatTheDaemonRefuses() async throws {
     try await TestDaemon.serving { daemon async throws in
       let socket = ["--socket", daemon.socketPath]
-      for arguments in [["generate", "p", "--style", "cubist"], ["generate", " "]] {
+      for arguments in [
+        ["generate", "p", "--style", "cubist"], ["generate", " "],
+        ["generate", "p", "--size", "300", "--strict-size"], ["generate", "<lora:a:1>"],
+      ] {
         await #expect {
           try await run(arguments + socket)
         } throws: { error in

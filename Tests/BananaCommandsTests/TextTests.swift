@@ -43,6 +43,16 @@ import Testing
         """)
   }
 
+  @Test func tellsAnAliasFromAModel() {
+    var model = ModelInfo(
+      id: "dall-e-3", created: 0, status: .available, family: "f", version: "1",
+      description: "Draws.", licenses: [], styles: [], defaultStyle: nil, sizes: ["256x256"],
+      nativeSize: "256x256", defaultSteps: 4, defaultGuidance: 1, parameterCount: 1,
+      weightBytes: 1, peakBytes: 1)
+    model.aliasOf = "m"
+    #expect(ModelListCommand.text(model) == "dall-e-3  another name for m")
+  }
+
   @Test func mapsErrorsToExitCodes() {
     func code(_ error: ErrorCode) -> FailureCode {
       Failure(BananaError.refused(.init(error, ""))).code

@@ -11,6 +11,7 @@ import Testing
   @Test func writesTheFormOfOpenAIsClients() throws {
     var request = ImageGenerationRequest(prompt: "ä\r\n--b", count: 2, seed: 7)
     request.peels = [PeelReference(name: "a", strength: 0.5)]
+    request.strictSize = true
     let edit = ImageEdit(request, image: Data([1, 2]), mask: Data([3]), strength: 0.25)
     let body = try edit.body()
     let boundary = try #require(body.contentType.split(separator: "boundary=").last)
@@ -24,6 +25,7 @@ import Testing
     #expect(named.contains(part("prompt", "ä\r\n--b")))
     #expect(named.contains(part("n", "2")) && named.contains(part("seed", "7")))
     #expect(named.contains(part("strength", "0.25")))
+    #expect(named.contains(part("strict_size", "true")))
     #expect(named.contains { $0.contains("name=\"peels\"\r\n\r\n[{") })
     #expect(
       named.contains(
@@ -40,14 +42,21 @@ import Testing
       let image = try await client.generate(request).data[0].png
       let plain = try await client.edit(ImageEdit(request, image: image, strength: 0.5))
       #expect(plain.data.count == 1)
+      var other = ImageGenerationRequest(prompt: "p", size: "1024x1024", seed: 7)
+      other.responseFormat = "url"
+      let nearest = try await client.generate(other)
+      #expect(nearest.size == "512x512" && nearest.data[0].isURL)
+      #expect(Array(nearest.data[0].png.prefix(8)) == TestPattern.signature)
+      other.strictSize = true
+      await #expect(throws: BananaError.self) { try await client.generate(other) }
       var pictures = 0
       for try await event in client.events(editing: ImageEdit(request, image: image, mask: image)) {
         if case .completed = event { pictures += 1 }
       }
       #expect(pictures == 1)
-      let edits = engine.record.requests.dropFirst().map(\.edit)
-      #expect(edits.map { $0?.strength } == [0.5, 1])
-      #expect(edits.map { $0?.mask == nil } == [true, false])
+      let edits = engine.record.requests.compactMap(\.edit)
+      #expect(edits.map(\.strength) == [0.5, 1])
+      #expect(edits.map { $0.mask == nil } == [true, false])
       let error = await #expect(throws: BananaError.self) {
         try await client.edit(ImageEdit(request, image: Data([1])))
       }

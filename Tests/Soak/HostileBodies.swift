@@ -76,7 +76,7 @@ enum HostileBodies {
     let (bomb, small) = (files.bomb, files.small)
     return [
       edit(["steps": "1", "size": "256x256"], image: bomb),
-      edit(["size": "300x300"], image: bomb), edit(["n": "11"], image: bomb),
+      edit(["size": "300"], image: bomb), edit(["n": "11"], image: bomb),
       edit(["peels": "nothing"], image: bomb), edit(["model": "nothing"], image: bomb),
       edit(["strength": "2"], image: bomb), edit(["prompt": " "], image: bomb),
       // Decoded, and then not of the mask's size.

@@ -27,7 +27,7 @@ extension HostileClient {
       for name in names { await install(files.largePeel, as: name) }
       let list = names.map { "\"\($0)\"" }.joined(separator: ", ")
       for _ in 0..<50 where Clock.now < plan.end {
-        let wrong = ["\"size\": \"300x300\"", "\"style\": \"none\"", "\"model\": \"none\""]
+        let wrong = ["\"size\": \"300\"", "\"style\": \"none\"", "\"model\": \"none\""]
           .randomElement(using: &random)!
         await ask(
           HostileBodies.generation(#"{"prompt": "a", \#(wrong), "peels": [\#(list)]}"#))
