@@ -10,21 +10,18 @@ import argparse
 import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from .captions import encoded_texts, prompt, with_article
-from .composed_sets import write_set
+from .captions import prompt, with_article
+from .composed_sets import make_set
 from .compositions import KINDS, Things, composed_picture, is_held_out
 from .data import Pictures
 from .linear_code import loaded_code
 from .recolouring import COLOURS
-from .text_encoder import minilm_folder, shipped_minilm
 from .things import (ALIASES, COLOURED_NAMES, GROUNDS, HATS, HEADS, PLURALS, THINGS, UNCOUNTED,
                      plural)
-from .wordpiece import WordPiece
 
 # How often a thing of the other kinds has a colour too.
 COLOURED_SHARE = 0.3
@@ -151,16 +148,10 @@ def main():
             coordinates.append(z)
             print(f"{len(compositions)} pictures in {time.time() - began:.0f} s", flush=True)
     full = [prompt(c["style"], c["caption"]) for c in compositions]
-    texts = sorted(set(full))
-    row_of = {text: i for i, text in enumerate(texts)}
     torch.set_num_threads(k.workers)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    hidden, pooled = encoded_texts(texts, shipped_minilm(k.state).to(device),
-                                   WordPiece(minilm_folder() / "vocab.txt"))
-    write_set(Path(k.state) / "composed" / str(k.set), np.concatenate(coordinates),
-              np.array([row_of[t] for t in full]), [h.numpy() for h in hidden], pooled.numpy(),
-              compositions)
-    print(f"{len(texts)} captions in {time.time() - began:.0f} s", flush=True)
+    make_set(k.state, k.set, np.concatenate(coordinates), full, compositions,
+             "cuda" if torch.cuda.is_available() else "cpu")
+    print(f"with their captions in {time.time() - began:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,31 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .captions import encoded_texts
+from .text_encoder import minilm_folder, shipped_minilm
+from .wordpiece import WordPiece
+
+
+def make_set(state, number, coordinates, captions, examples, device="cpu"):
+    """Encodes the captions of pictures, [n] full texts, and writes set `number` of a state folder.
+
+    coordinates [n, tokens, channels] f16; examples: n dictionaries that say what is seen.
+    """
+    texts = sorted(set(captions))
+    row_of = {text: i for i, text in enumerate(texts)}
+    hidden, pooled = encoded_texts(texts, shipped_minilm(state).to(device),
+                                   WordPiece(minilm_folder() / "vocab.txt"))
+    write_set(Path(state) / "composed" / str(number), coordinates,
+              np.array([row_of[t] for t in captions]), [h.numpy() for h in hidden],
+              pooled.numpy(), examples)
+
 
 def write_set(folder, coordinates, caption_of, hidden, pooled, examples):
     """Writes a set beside and renames it.
 
     coordinates [n, tokens, channels] f16 of the linear code; caption_of [n] numbers of captions;
-    hidden: [length, width] f16 of every caption; pooled [m, width] f16; examples: n dictionaries
-    that say what was composed.
+    hidden: [length, width] f16 of every caption; pooled [m, width] f16; examples: n dictionaries.
     """
-    folder = Path(folder)
     beside = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     beside.mkdir(parents=True)
     end = np.cumsum([len(h) for h in hidden])

@@ -4,11 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from banana_training.composed import drawn_compositions, spoken
 from banana_training.composed_sets import ComposedSets, write_set
 from banana_training.compositions import (KINDS, Things, composed_picture, fitted, is_held_out,
                                           put)
+from banana_training.noto_style import noto
 from banana_training.recolouring import COLOURS, colour_name, recoloured
 from banana_training.things import GROUNDS, HATS, HEADS, THINGS, plural
 
@@ -121,3 +123,20 @@ def test_sets_come_back_and_are_drawn_from_evenly(tmp_path):
     lengths = mask.sum(1)
     assert set(lengths.tolist()) == {3, 5}
     assert torch.equal(hidden[:, 0, 0].long(), lengths) and not hidden[~mask].any()
+
+
+def test_a_further_style_fills_its_picture_and_keeps_to_the_split():
+    def picture(file, **more):
+        return SimpleNamespace(**{"file": file, "toned": False, "validation": None} | more)
+
+    class Font:
+        def picture(self, code_points):
+            return {0x1f34e: Image.new("RGBA", (136, 128), "red")}.get(code_points[0])
+
+    pictures = SimpleNamespace(by_style={"3d": [
+        picture("3d/1f34e.webp"), picture("3d/1f34f.webp"),
+        picture("3d/1f34e-1f3fb.webp", toned=True), picture("3d/1f34e-200d.webp", validation="gender")]})
+    found = list(noto(pictures, Font()))
+    assert [p.file for p, _ in found] == ["3d/1f34e.webp"]
+    opaque = found[0][1][..., 3] > 0
+    assert opaque.any(0).sum() == 248 and abs(int(opaque.any(1).sum()) - 233) <= 1
