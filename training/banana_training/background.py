@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 
 MODULE = "banana_training.train_denoiser"
-# The weight of the scheduler's automatic group, of a session's processes together.
-GROUP_NICENESS = 10
 
 
 def running(path):
@@ -28,7 +26,7 @@ def running(path):
         return None
 
 
-def started(state, arguments):
+def started(state, niceness, arguments):
     """Starts a run in a session of its own and gives its process."""
     with open(state / "denoiser.log", "ab") as log:
         child = subprocess.Popen(
@@ -40,7 +38,7 @@ def started(state, arguments):
     (state / "denoiser.pid").write_text(f"{child.pid}\n")
     group = Path(f"/proc/{child.pid}/autogroup")
     if group.exists():
-        group.write_text(f"{GROUP_NICENESS}\n")
+        group.write_text(f"{niceness}\n")
     return child.pid
 
 
@@ -48,6 +46,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--state", required=True)
+    parser.add_argument("--niceness", type=int, default=10,
+                        help="of the scheduler's automatic group: at 10 a tenth of the weight of "
+                        "anything else that wants the cores, at 5 a third, at 0 the same")
     parser.add_argument("arguments", nargs="*", help="of train_denoiser, behind --")
     k = parser.parse_args()
     state = Path(k.state)
@@ -56,7 +57,8 @@ def main():
     if process:
         print(f"process {process} is running already")
     else:
-        print(f"process {started(state, k.arguments)} writes to {state / 'denoiser.log'}")
+        process = started(state, k.niceness, k.arguments)
+        print(f"process {process} writes to {state / 'denoiser.log'}")
 
 
 if __name__ == "__main__":
