@@ -58,6 +58,17 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     }
   }
 
+  /// Whether the daemon can tell the caller from other users.
+  public enum Identity: String, Codable, Sendable, CaseIterable {
+    /// By a uid of its own.
+    case own
+    /// Yes, but all users that have no uid where the daemon runs come with one.
+    case partial
+    /// No: others come with the caller's uid, so that it has no private peels, no list of jobs and
+    /// no answers that are kept.
+    case shared
+  }
+
   /// The daemon's version.
   public var version: String
   /// The daemon's process.
@@ -78,21 +89,24 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   public var runningJobs: Int
   /// The first of them that is the caller's own, or anybody's by the admin socket.
   public var running: RunningJob?
-  /// Jobs that ended with pictures since the daemon started.
+  /// Jobs of the caller that ended with pictures since the daemon started; by the admin socket
+  /// everybody's.
   public var finishedJobs: Int
-  /// Clients that are connected, the asking one included.
+  /// Connections of the caller, the asking one included; by the admin socket everybody's.
   public var connections: Int
   /// Memory of the daemon and of the machine.
   public var memory: Memory
   /// Heat, and what it does to drawing.
   public var thermal: ThermalStatus
+  /// Whether the daemon can tell the caller from others; nil from a daemon that does not say.
+  public var identity: Identity?
 
   /// Everything that the daemon tells; every argument is the property of its name.
   public init(
     version: String, pid: Int, uptimeSeconds: Double, socket: String, model: Model,
     backend: String?, queueDepth: Int, queueCapacity: Int, runningJobs: Int,
     running: RunningJob?, finishedJobs: Int, connections: Int, memory: Memory,
-    thermal: ThermalStatus
+    thermal: ThermalStatus, identity: Identity? = nil
   ) {
     self.version = version
     self.pid = pid
@@ -108,10 +122,11 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     self.connections = connections
     self.memory = memory
     self.thermal = thermal
+    self.identity = identity
   }
 
   private enum CodingKeys: String, CodingKey {
-    case version, pid, socket, model, backend, running, connections, memory, thermal
+    case version, pid, socket, model, backend, running, connections, memory, thermal, identity
     case uptimeSeconds = "uptime_seconds"
     case queueDepth = "queue_depth"
     case queueCapacity = "queue_capacity"

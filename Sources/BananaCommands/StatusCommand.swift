@@ -35,6 +35,9 @@ struct StatusCommand: AsyncParsableCommand {
       rows.append(("drawing", "job \(job.id), \(duration(job.elapsedSeconds))\(progress)"))
     }
     rows.append(("drawn", "\(status.finishedJobs) jobs"))
+    if status.identity == .shared {
+      rows.append(("you", "not told from other users: no private peels, jobs or kept answers"))
+    }
     rows += rowsOf("memory", memory(status.memory)) + rowsOf("heat", heat(status.thermal))
     return rows.map { $0.0 + String(repeating: " ", count: 9 - $0.0.count) + $0.1 }
       .joined(separator: "\n")

@@ -25,6 +25,9 @@ package struct Daemon: Service {
   private let peels: PeelRegistry
   private let connections = ConnectionRegistry()
   private let accounts: AccountBook
+  private let namespace: UserNamespace
+  /// With which several users come.
+  private let sharedUIDs: Set<UInt32>
   private let metrics: MetricsRegistry
   private let heat: ThermalGovernor
   private let memory: MemoryGovernor
@@ -35,14 +38,16 @@ package struct Daemon: Service {
   ///   - adminListener: Who comes by it may do what concerns all users; owned likewise.
   ///   - metrics: What `/metrics` shows.
   ///   - accounts: Whose share each peer's requests count into.
+  ///   - namespace: Which uids there are where the daemon runs.
   ///   - environment: Where systemd may say how memory pressure is watched.
   ///   - availableBytes: Memory that is free for new work; by default what the kernel tells.
   ///   - makeEngine: Called when the daemon runs, and again by later requests while it throws.
   package init(
     configuration: DaemonConfiguration = .init(), listener: Listener,
     adminListener: Listener? = nil, logger: Logger, metrics: MetricsRegistry = MetricsRegistry(),
-    accounts: AccountBook = AccountBook(), environment: [String: String] = [:],
-    availableBytes: (@Sendable () -> Int?)? = nil, makeEngine: @escaping EngineFactory
+    accounts: AccountBook = AccountBook(), namespace: UserNamespace = UserNamespace(),
+    environment: [String: String] = [:], availableBytes: (@Sendable () -> Int?)? = nil,
+    makeEngine: @escaping EngineFactory
   ) {
     let activity = EngineActivity()
     let watch = EngineWatch(activity: activity)
@@ -56,6 +61,9 @@ package struct Daemon: Service {
     self.adminListener = adminListener
     self.logger = logger
     self.accounts = accounts
+    self.namespace = namespace
+    sharedUIDs = Set(
+      [namespace.overflowUID] + [configuration.forwarderUID].compactMap { $0 }.map { UInt32($0) })
     model = ResidentModel(
       logger: logger, retryInterval: configuration.modelRetryInterval
     ) {
@@ -98,8 +106,8 @@ package struct Daemon: Service {
         case .unavailable(let reason): return "No model: \(reason)"
         case .available(let engine, _):
           let waiting = jobs.waitingJobs.values.reduce(0, +)
-          return "\(engine.model.name): \(jobs.runningJobs) running, \(waiting) waiting, "
-            + "\(jobs.finishedJobs) done" + (heat.isLimiting ? "; slowed down by heat" : "")
+          return "\(engine.model.name): \(jobs.runningJobs) running, \(waiting) waiting"
+            + (heat.isLimiting ? "; slowed down by heat" : "")
         }
       }
     ]
@@ -112,7 +120,13 @@ package struct Daemon: Service {
   }
 
   /// Serves until the service group shuts down gracefully.
+  /// - Throws: `StateFolderError`, and what the sockets say.
   package func run() async throws {
+    do throws(StateFolderError) { try StateFolder.check(configuration.stateDirectory) } catch {
+      listener.removeFile()
+      adminListener?.removeFile()
+      throw error
+    }
     ProcessFacts.raiseDescriptorLimit()
     let http = makeHTTPChannel()
     // Each of them can end one server channel only.
@@ -123,6 +137,13 @@ package struct Daemon: Service {
     if let adminListener {
       adminServer = try await accept(
         on: adminListener.descriptor, quiescing: adminQuiescing, http: http)
+    }
+    if namespace.isPartial {
+      logger.warning(
+        """
+        users without a uid in this user namespace are not told apart, and own no peels, jobs or \
+        kept answers
+        """, metadata: ["uid": "\(namespace.overflowUID)"])
     }
     logger.notice(
       "serving", metadata: ["socket": "\(listener.path)", "admin": "\(adminListener?.path ?? "")"])
@@ -159,7 +180,9 @@ package struct Daemon: Service {
     let channel = connection.channel
     do {
       connections.add(
-        channel, try await Peer.read(from: channel, isAdmin: isAdmin, accounts: accounts))
+        channel,
+        try await Peer.read(
+          from: channel, isAdmin: isAdmin, accounts: accounts, sharedUIDs: sharedUIDs))
     } catch {
       logger.error("a connection without credentials", metadata: ["error": "\(error)"])
       try? await channel.close()
@@ -196,7 +219,8 @@ package struct Daemon: Service {
   private func makeHTTPChannel() -> HTTP1Channel {
     let routes = DaemonRoutes(
       model: model, scheduler: scheduler, peels: peels, connections: connections,
-      metrics: metrics, heat: heat, memory: memory, socketPath: listener.path, started: .now,
+      metrics: metrics, heat: heat, memory: memory, socketPath: listener.path,
+      namespace: namespace, started: .now,
       logger: logger)
     let responder = routes.makeResponder()
     let idleTimeout = TimeAmount(configuration.idleTimeout)

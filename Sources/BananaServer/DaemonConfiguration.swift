@@ -21,6 +21,9 @@ package struct DaemonConfiguration: Sendable, Equatable {
   /// After so long without a job the engine gives its memory back; zero is never.
   package var idleUnload: Duration
 
+  /// The uid of a forwarder, whose clients all come with it and are strangers to each other.
+  package var forwarderUID: Int?
+
   /// Jobs that may wait beside those that run; one more is answered with `busy`.
   package var waitingJobs: Int
   /// How long a job waits until it counts as one priority better.
@@ -49,7 +52,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
     idleUnload: Duration = .seconds(300), ageing: Duration = .seconds(30),
     quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
     editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048,
-    modelAliases: ModelAliases = .init()
+    modelAliases: ModelAliases = .init(), forwarderUID: Int? = nil
   ) {
     self.waitingJobs = waitingJobs
     self.closingGrace = closingGrace
@@ -69,5 +72,6 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.editBodyBytes = editBodyBytes
     self.editPixels = editPixels
     self.modelAliases = modelAliases
+    self.forwarderUID = forwarderUID
   }
 }

@@ -1,16 +1,23 @@
 import Glibc
+import TensorTypes
 
-/// A regular file mapped read-only; unmapped when the last owner lets go.
+/// A regular file's bytes, mapped read-only where that is safe; given back when the last owner lets
+/// go.
 ///
-/// Whoever replaces a mapped file must write beside it and rename: a file that shrinks while it is
-/// mapped kills the process that reads it.
+/// A file that shrinks while it is mapped kills the process that reads it. So only a file that
+/// nobody but root and this process' own user can write is mapped; every other is read into memory
+/// whole. Whoever replaces a mapped file must write beside it and rename.
 package final class MappedFile: @unchecked Sendable {
   package let path: String
   package let bytes: UnsafeRawBufferPointer
   private let mapping: UnsafeMutableRawPointer?
-  private let allocation: UnsafeMutableRawBufferPointer?
+  /// Holds what is not mapped.
+  private let buffer: HostBuffer?
 
-  /// Maps the file at `path`.
+  /// Whether the bytes are the file's own pages, which cost no memory.
+  package var isMapped: Bool { mapping != nil }
+
+  /// Maps or reads the file at `path`.
   package init(path: String) throws(FileError) {
     // Without O_NONBLOCK the open of a named pipe would wait for ever.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -24,11 +31,12 @@ package final class MappedFile: @unchecked Sendable {
       throw FileError(path: path, operation: "read", code: EINVAL)
     }
     self.path = path
-    allocation = nil
     let byteCount = Int(status.st_size)
-    if byteCount == 0 {
+    guard byteCount > 0, Self.isOurs(status), Self.isInOurFolder(path) else {
+      let buffer = try Self.read(descriptor, byteCount, path)
       mapping = nil
-      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+      self.buffer = buffer
+      bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<byteCount])
       return
     }
     let address = mmap(nil, byteCount, PROT_READ, MAP_SHARED, descriptor, 0)
@@ -36,6 +44,7 @@ package final class MappedFile: @unchecked Sendable {
       throw FileError(path: path, operation: "map", code: errno)
     }
     mapping = address
+    buffer = nil
     bytes = UnsafeRawBufferPointer(start: address, count: byteCount)
   }
 
@@ -43,15 +52,49 @@ package final class MappedFile: @unchecked Sendable {
   package init(contents: [UInt8], path: String) {
     self.path = path
     mapping = nil
-    let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: contents.count, alignment: 64)
-    copy.copyBytes(from: contents)
-    allocation = copy
-    bytes = UnsafeRawBufferPointer(copy)
+    let buffer = HostBuffer(byteCount: contents.count)
+    buffer.bytes.copyBytes(from: contents)
+    self.buffer = buffer
+    bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<contents.count])
   }
 
   deinit {
     if let mapping { munmap(mapping, bytes.count) }
-    allocation?.deallocate()
+  }
+
+  /// Whether nobody but root and this process' user may change it: its owner could give everybody
+  /// the right, and an access control list shows in the group's rights.
+  private static func isOurs(_ status: stat) -> Bool {
+    let isOwnerOurs = status.st_uid == 0 || status.st_uid == geteuid()
+    return isOwnerOurs && status.st_mode & (S_IWGRP | S_IWOTH) == 0
+  }
+
+  private static func isInOurFolder(_ path: String) -> Bool {
+    let folder = path.lastIndex(of: "/").map { path[..<$0].isEmpty ? "/" : String(path[..<$0]) }
+    var status = stat()
+    return stat(folder ?? ".", &status) == 0 && isOurs(status)
+  }
+
+  private static func read(
+    _ descriptor: Int32, _ byteCount: Int, _ path: String
+  ) throws(FileError) -> HostBuffer {
+    let buffer: HostBuffer
+    do throws(OutOfMemory) { buffer = try HostBuffer(allocating: byteCount) } catch {
+      throw FileError(path: path, operation: "read", code: ENOMEM)
+    }
+    var count = 0
+    while count < byteCount {
+      let got = Glibc.read(descriptor, buffer.bytes.baseAddress! + count, byteCount - count)
+      if got > 0 {
+        count += got
+      } else if got == 0 {
+        // Somebody has cut it off meanwhile.
+        throw FileError(path: path, operation: "read", code: EIO)
+      } else if errno != EINTR {
+        throw FileError(path: path, operation: "read", code: errno)
+      }
+    }
+    return buffer
   }
 }
 

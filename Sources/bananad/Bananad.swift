@@ -102,6 +102,7 @@ struct Bananad: AsyncParsableCommand {
     LoggingSystem.bootstrap { AdjustableLogHandler(label: $0, level: logLevel) }
     let logger = Logger(label: "bananad")
     let path = try socketPath(settings, environment)
+    try StateFolder.check(settings.daemon.stateDirectory)
     let listeners = try Listeners.open(
       path: path,
       adminPath: settings.adminSocket

@@ -59,6 +59,11 @@ package final class FakeEngine: PictureEngine {
     state.withLock { $0.isHeld = false }
   }
 
+  /// Jobs stay in their step again, until `release()`.
+  package func hold() {
+    state.withLock { $0.isHeld = true }
+  }
+
   package var record: Record { state.withLock { $0 } }
 
   /// Takes every peel that names no base or this one.

@@ -16,23 +16,26 @@ package struct TestDaemon: Sendable {
   package static func serving<Result: Sendable>(
     _ engine: FakeEngine = FakeEngine(),
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
-    accounts: AccountBook = .ofStrangers, body: (TestDaemon) async throws -> Result
+    accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
+    body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
     try await serving(
       configuration: configuration, availableBytes: availableBytes, accounts: accounts,
-      makeEngine: { engine }, body: body)
+      namespace: namespace, makeEngine: { engine }, body: body)
   }
 
   /// Likewise with a factory.
   package static func serving<Result: Sendable>(
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
-    accounts: AccountBook = .ofStrangers, makeEngine: @escaping EngineFactory,
+    accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
+    makeEngine: @escaping EngineFactory,
     body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
     try await TemporaryFolder.with { folder in
       let daemon = try TestDaemon(
         socketPath: folder + "/b.sock", configuration: configuration,
-        availableBytes: availableBytes, accounts: accounts, makeEngine: makeEngine)
+        availableBytes: availableBytes, accounts: accounts, namespace: namespace,
+        makeEngine: makeEngine)
       do {
         let result = try await body(daemon)
         try await daemon.stop()
@@ -53,7 +56,8 @@ package struct TestDaemon: Sendable {
 
   package init(
     socketPath: String, configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
-    accounts: AccountBook = .ofStrangers, makeEngine: @escaping EngineFactory
+    accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
+    makeEngine: @escaping EngineFactory
   ) throws {
     self.socketPath = socketPath
     adminSocketPath = socketPath + ".admin"
@@ -65,8 +69,8 @@ package struct TestDaemon: Sendable {
       path: socketPath, adminPath: adminSocketPath)
     daemon = Daemon(
       configuration: configuration, listener: listeners.app, adminListener: listeners.admin,
-      logger: logger, metrics: metrics, accounts: accounts, availableBytes: { availableBytes },
-      makeEngine: makeEngine)
+      logger: logger, metrics: metrics, accounts: accounts, namespace: namespace,
+      availableBytes: { availableBytes }, makeEngine: makeEngine)
     let services = ServiceGroup(configuration: .init(services: [daemon], logger: logger))
     self.services = services
     running = Task { try await services.run() }
@@ -99,7 +103,10 @@ package enum TemporaryFolder {
     _ body: (String) async throws -> Result
   ) async throws -> Result {
     let folder = "/tmp/banana-test-\(UInt32.random(in: 0...UInt32.max))"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    // Nobody else's, whatever the mask is at the moment.
+    try FileManager.default.createDirectory(
+      atPath: folder, withIntermediateDirectories: false,
+      attributes: [.posixPermissions: 0o755])
     defer { try? FileManager.default.removeItem(atPath: folder) }
     return try await body(folder)
   }

@@ -33,7 +33,27 @@ struct DaemonChecks {
     let needed = model.map {
       max($0.weightBytes + $0.peakBytes - (status.memory.residentBytes ?? 0), 0)
     }
-    return ([isSame ? daemon : old, access, self.model(status.model)], needed)
+    return (
+      [isSame ? daemon : old, access] + [identity(status.identity)].compactMap { $0 }
+        + [self.model(status.model)], needed
+    )
+  }
+
+  /// Nil where the daemon can tell all users apart, or does not say.
+  private func identity(_ identity: DaemonStatus.Identity?) -> Finding? {
+    let remedy =
+      "Run bananad outside of user namespaces (no PrivateUsers=), and without a forwarder between."
+    switch identity {
+    case .shared:
+      return .warn(
+        "identity", "bananad cannot tell you from other users: you have no private peels or jobs",
+        mend: remedy)
+    case .partial:
+      return .warn(
+        "identity", "bananad runs in a user namespace: users without a uid there are all one",
+        mend: remedy)
+    case .own, nil: return nil
+    }
   }
 
   private func unreachable(_ error: BananaError) -> Finding {

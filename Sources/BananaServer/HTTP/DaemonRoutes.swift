@@ -13,6 +13,7 @@ struct DaemonRoutes: Sendable {
   let heat: ThermalGovernor
   let memory: MemoryGovernor
   let socketPath: String
+  let namespace: UserNamespace
   let started: ContinuousClock.Instant
   let logger: Logger
 
@@ -37,7 +38,9 @@ struct DaemonRoutes: Sendable {
     }
     router.get(RouterPath(Route.health)) { _, _ in try Response.json(["status": "ok"]) }
     router.get(RouterPath(Route.ready)) { _, _ in try await ready() }
-    router.get(RouterPath(Route.metrics)) { _, _ in await metricsText() }
+    router.get(RouterPath(Route.metrics)) { _, context in
+      await metricsText(for: context.peer)
+    }
     return router.buildResponder()
   }
 
@@ -68,6 +71,17 @@ struct DaemonRoutes: Sendable {
     return try .json(["status": "ready"])
   }
 
+  /// Whole steps of 64 MiB: less than that is what others' jobs and peels make.
+  private static func coarse(_ bytes: Int) -> Int {
+    let step = 64 << 20
+    return (bytes / step + 1) * step
+  }
+
+  private func identity(of peer: Peer) -> DaemonStatus.Identity {
+    if peer.isShared { return .shared }
+    return namespace.isPartial ? .partial : .own
+  }
+
   private func status(for peer: Peer) async -> DaemonStatus {
     let jobs = await scheduler.snapshot(for: peer)
     var facts = DaemonStatus.Model(id: nil, status: .unavailable, reason: nil)
@@ -79,14 +93,18 @@ struct DaemonRoutes: Sendable {
       facts = .init(id: engine.model.name, status: .available, reason: nil)
       backend = engine.model.backend
     }
+    let isExact = peer.seesExactFigures
+    func bytes(_ count: Int) -> Int { isExact ? count : Self.coarse(count) }
     return DaemonStatus(
       version: BananaVersion.current, pid: ProcessFacts.pid,
       uptimeSeconds: (ContinuousClock.now - started).seconds, socket: socketPath, model: facts,
       backend: backend, queueDepth: jobs.waitingJobs.values.reduce(0, +),
       queueCapacity: jobs.capacity, runningJobs: jobs.runningJobs, running: jobs.running,
-      finishedJobs: jobs.finishedJobs, connections: connections.count,
+      finishedJobs: isExact ? jobs.finishedJobs : jobs.ownFinishedJobs,
+      connections: isExact ? connections.count : connections.count(of: peer.uid),
       memory: .init(
-        residentBytes: ProcessFacts.residentBytes, availableBytes: memory.availableBytes),
-      thermal: heat.status)
+        residentBytes: ProcessFacts.residentBytes.map(bytes),
+        availableBytes: memory.availableBytes.map(bytes)),
+      thermal: heat.status, identity: identity(of: peer))
   }
 }

@@ -22,10 +22,13 @@ extension DaemonRoutes {
     _ wire: ImageGenerationRequest, edit: PictureEdit?, arrival: ContinuousClock.Instant,
     _ context: DaemonRequestContext
   ) async throws -> Response {
+    if context.peer.isShared, wire.store == true {
+      throw context.peer.notToldApart("no answer is kept for you", param: "store")
+    }
     let engine = try await model.engine()
     var uses: [PeelUse] = []
     for peel in wire.peels ?? [] {
-      let installed = try await peels.resolve(peel.name, for: context.peer.uid)
+      let installed = try await peels.resolve(peel.name, for: context.peer.peelUID)
       uses.append(PeelUse(peel: installed, strength: Float(peel.strength)))
     }
     let request = try PictureRequest(
@@ -33,7 +36,8 @@ extension DaemonRoutes {
       // Short enough to survive readers that keep numbers as doubles.
       randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)), peels: uses, edit: edit)
     let answer = ImagesAnswer(
-      wire: wire, request: request, model: engine.model, arrival: arrival)
+      wire: wire, request: request, model: engine.model, arrival: arrival,
+      isExact: context.peer.seesExactFigures)
     let job: Job
     do {
       job = try await scheduler.submit(
@@ -127,9 +131,16 @@ struct ImagesAnswer: Sendable {
   let request: PictureRequest
   let model: ModelDescription
   let arrival: ContinuousClock.Instant
+  /// Whether times are told as they were measured.
+  let isExact: Bool
+
+  /// Rounded up to the next 20th of a second: less tells whether others have lately used a peel.
+  private func told(_ seconds: Double) -> Double {
+    isExact ? seconds : (seconds * 20).rounded(.up) / 20
+  }
 
   func response(_ result: PictureResult, _ job: JobFacts) -> ImageGenerationResponse {
-    func seconds(_ stage: PictureStage) -> Double { result.secondsByStage[stage] ?? 0 }
+    func seconds(_ stage: PictureStage) -> Double { told(result.secondsByStage[stage] ?? 0) }
     var warnings = RequestWarnings.of(wire, as: request, by: model)
     if result.promptTokensTruncated {
       warnings.append("The prompt is longer than the model reads: only its beginning was used.")
@@ -142,10 +153,10 @@ struct ImagesAnswer: Sendable {
       background: request.background.rawValue, size: "\(request.width)x\(request.height)",
       quality: wire.quality ?? "auto", model: model.name,
       timings: Timings(
-        queueSeconds: job.queueSeconds, textSeconds: seconds(.text),
+        queueSeconds: told(job.queueSeconds), textSeconds: seconds(.text),
         denoiseSeconds: seconds(.denoise),
         decodeSeconds: seconds(.decode), encodeSeconds: seconds(.encode),
-        totalSeconds: (ContinuousClock.now - arrival).seconds),
+        totalSeconds: told((ContinuousClock.now - arrival).seconds)),
       warnings: warnings, job: job.id, isThermalLimited: job.isThermalLimited)
   }
 

@@ -5,7 +5,7 @@ import NIOCore
 
 /// `GET /metrics`.
 extension DaemonRoutes {
-  func metricsText() async -> Response {
+  func metricsText(for peer: Peer) async -> Response {
     let jobs = await scheduler.snapshot(for: nil)
     for priority in JobPriority.allCases {
       metrics.set(
@@ -36,6 +36,10 @@ extension DaemonRoutes {
     }
     return Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-      body: .init(byteBuffer: ByteBuffer(string: metrics.exposition)))
+      body: .init(
+        byteBuffer: ByteBuffer(
+          string: metrics.exposition {
+            peer.seesExactFigures || Metric.forApps.contains($0)
+          })))
   }
 }

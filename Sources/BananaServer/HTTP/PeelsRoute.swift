@@ -33,8 +33,9 @@ extension DaemonRoutes {
         .invalidRequest,
         "The peel has no name. Send its file to \(Route.peels)?name=NAME.", param: "name")
     }
+    let owner = try context.peer.ownedPeels()
     return try await answer(name, status: .created) { name throws(PeelRegistryError) in
-      try await peels.install(request.body, as: name, for: context.peer.peelOwner)
+      try await peels.install(request.body, as: name, for: owner)
     }
   }
 
@@ -51,9 +52,10 @@ extension DaemonRoutes {
       }
       seconds = number
     }
+    let owner = try context.peer.ownedPeels()
     return try await answer(peelName(context)) { [seconds] name throws(PeelRegistryError) in
       try await peels.remove(
-        name, of: context.peer.peelOwner, timeout: .seconds(seconds))
+        name, of: owner, timeout: .seconds(seconds))
     }
   }
 
@@ -72,6 +74,24 @@ extension DaemonRoutes {
 }
 
 extension Peer {
-  /// Whose peels this peer's requests are about.
-  fileprivate var peelOwner: PeelOwner { isAdmin ? .everyone : .user(uid) }
+  /// Whose peels this peer sees beside those for all.
+  fileprivate var peelOwner: PeelOwner { isAdmin || isShared ? .everyone : .user(uid) }
+
+  /// Whose peels this peer installs and removes.
+  fileprivate func ownedPeels() throws(APIError) -> PeelOwner {
+    if isAdmin { return .everyone }
+    if isShared { throw notToldApart("there are no private peels", param: nil) }
+    return .user(uid)
+  }
+
+  /// As whom the peer draws with peels: where nobody is told apart, as nobody.
+  var peelUID: UInt32 { isShared ? .max : uid }
+
+  /// What a uid that several users share cannot have.
+  func notToldApart(_ consequence: String, param: String?) -> APIError {
+    APIError(
+      .invalidRequest,
+      "bananad cannot tell you from others that come with your uid \(uid), so \(consequence). Run "
+        + "bananad where every user has a uid, or ask an administrator.", param: param)
+  }
 }

@@ -13,6 +13,8 @@ package actor JobScheduler {
     /// The first that runs and that the peer may see.
     package var running: DaemonStatus.RunningJob?
     package var finishedJobs: Int
+    /// Those of them that are the peer's.
+    package var ownFinishedJobs: Int
     package var storedResults: Int
     /// What the governor allows.
     package var limits: EngineLimits
@@ -30,6 +32,7 @@ package actor JobScheduler {
   private var running: [QueuedJob] = []
   private var isDrawing = false
   private var finishedJobs = 0
+  private var finishedJobsByUID: [UInt32: Int] = [:]
   private var isDraining = false
   private var idleWaiters: [CheckedContinuation<Void, Never>] = []
   private var resultWaiters: [Job.ID: [CheckedContinuation<Void, Never>]] = [:]
@@ -157,7 +160,7 @@ package actor JobScheduler {
       $0.info(state: .waiting, jobsAhead: running.count + places[$0.id, default: 0])
     }
     let all = store.entries.map(\.info) + running.map(runningInfo) + waiting
-    return all.filter { peer.isAdmin || $0.uid == peer.uid }
+    return all.filter { peer.owns($0.uid) }
       .sorted { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
   }
 
@@ -170,11 +173,11 @@ package actor JobScheduler {
   package func result(
     of id: Job.ID, for peer: Peer
   ) async -> Result<ImageGenerationResponse, JobError>? {
-    if let job = find(id), peer.isAdmin || job.uid == peer.uid, job.submission.isStored {
+    if let job = find(id), peer.owns(job.uid), job.submission.isStored {
       await withCheckedContinuation { resultWaiters[id, default: []].append($0) }
     }
     store.removeOld(now: .now)
-    guard let entry = store.entry(id), peer.isAdmin || entry.info.uid == peer.uid else {
+    guard let entry = store.entry(id), peer.owns(entry.info.uid) else {
       return nil
     }
     return entry.outcome
@@ -182,7 +185,7 @@ package actor JobScheduler {
 
   /// - Parameter peer: Whose job may be shown; nil shows none.
   package func snapshot(for peer: Peer?) -> Snapshot {
-    let visible = running.first { peer?.isAdmin == true || $0.uid == peer?.uid }
+    let visible = running.first { peer?.owns($0.uid) == true }
     return Snapshot(
       waitingJobs: Dictionary(
         grouping: queue.elements, by: \.submission.priority
@@ -193,7 +196,9 @@ package actor JobScheduler {
           id: job.id, elapsedSeconds: (ContinuousClock.now - (job.started ?? .now)).seconds,
           progress: job.tracker?.latest)
       },
-      finishedJobs: finishedJobs, storedResults: store.entries.count,
+      finishedJobs: finishedJobs,
+      ownFinishedJobs: peer.map { $0.isShared ? 0 : finishedJobsByUID[$0.uid, default: 0] } ?? 0,
+      storedResults: store.entries.count,
       limits: throttle.limits, isDraining: isDraining)
   }
 
@@ -339,6 +344,9 @@ package actor JobScheduler {
     switch result {
     case .success(let pictures):
       finishedJobs += 1
+      // Who makes uids up shall not fill memory with them.
+      if finishedJobsByUID.count >= 4096 { finishedJobsByUID.removeAll() }
+      finishedJobsByUID[job.uid, default: 0] += 1
       let facts = JobFacts(
         id: id, queueSeconds: (started - job.submitted).seconds,
         isThermalLimited: throttle.wasLimited)

@@ -1,5 +1,12 @@
 /// What the daemon measures of jobs and of itself.
 extension Metric {
+  /// What everybody may see: the state of the daemon and of the board. From counters, and from what
+  /// jobs take, one could learn by differences what another user draws.
+  static let forApps: Set<Metric> = [
+    queueCapacity, uptimeSeconds, isReady, temperature, thermalBudget, sharedPeels, batchLimit,
+    threadLimit, pace,
+  ]
+
   private static let seconds = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300,
   ]

@@ -67,10 +67,13 @@ package final class MetricsRegistry: Sendable {
   }
 
   /// Everything, as `/metrics` answers it.
-  package var exposition: String {
-    let all = samples.withLock { $0 }
+  package var exposition: String { exposition { _ in true } }
+
+  /// Likewise, but only some figures.
+  package func exposition(where isShown: (Metric) -> Bool) -> String {
+    let shown = samples.withLock { $0 }.filter { isShown($0.key) }
     var text = ""
-    for (metric, samples) in all.sorted(by: { $0.key.name < $1.key.name }) {
+    for (metric, samples) in shown.sorted(by: { $0.key.name < $1.key.name }) {
       text += "# HELP \(metric.name) \(Self.escaped(metric.help, quotes: false))\n"
       text += "# TYPE \(metric.name) \(metric.kind.word)\n"
       let lines = samples.map { Self.lines(of: metric, $0.key, $0.value) }

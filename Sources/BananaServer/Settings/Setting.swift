@@ -44,6 +44,10 @@ extension Setting {
     path("state", \.stateDirectory, "The folder for what is installed, peels for example."),
     path("models", \.modelsDirectory, "The folder with the model packages."),
     path("peels", \.peelsDirectory, "The folder with the peels that came with Banana."),
+    int(
+      "forwarder_uid", \.daemon.forwarderUID, 0...Int(UInt32.max) - 1,
+      "The user as whom a forwarder to the socket runs: its clients are not told apart, and own "
+        + "no peels, jobs or kept answers."),
     path("sysfs_root", \.daemon.sysfsRoot, "Where the kernel's sysfs is."),
     int("threads", \.threads, 1...1024, "Threads that compute; without it one a processor."),
     int(

@@ -8,6 +8,9 @@ final class ConnectionRegistry: Sendable {
 
   var count: Int { open.withLock { $0.count } }
 
+  /// Those of one user.
+  func count(of uid: UInt32) -> Int { open.withLock { $0.values.count { $0.peer.uid == uid } } }
+
   func add(_ channel: any Channel, _ peer: Peer) {
     open.withLock { $0[ObjectIdentifier(channel)] = (channel, peer) }
   }

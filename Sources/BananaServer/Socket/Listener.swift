@@ -46,16 +46,16 @@ package struct Listener: Sendable {
         path: path, actualBytes: bytes, maximumBytes: UnixSocket.maximumPathBytes)
     }
     let directory = try makeDirectory(of: path)
+    try checkFolder(directory, of: path)
     // Two daemons that start together must not both take the same dead socket away.
     let lock = DirectoryLock(directory)
     defer { lock.release() }
     try removeStale(path)
     let descriptor = try UnixSocket.make()
     do throws(ListenerError) {
-      try check(UnixSocket.withAddress(of: path) { systemBind(descriptor, $0, $1) }, "bind", path)
-      // Nobody can connect before listen(), so there is no moment with a wider mode.
-      try check(chmod(path, mode), "chmod", path)
+      try bind(descriptor, to: path, mode: mode)
       if mode == groupMode { giveToGroup(path) }
+      // Nobody can connect before.
       try check(listen(descriptor, backlog), "listen", path)
     } catch {
       close(descriptor)
@@ -91,9 +91,36 @@ package struct Listener: Sendable {
     return directory
   }
 
+  /// Makes the file with the mode that it shall have, instead of changing it afterwards, when
+  /// another could lie there: the kernel takes it from the descriptor, less the process' mask.
+  private static func bind(
+    _ descriptor: Int32, to path: String, mode: UInt32
+  ) throws(ListenerError) {
+    try check(fchmod(descriptor, mode), "fchmod", path)
+    let mask = umask(0)
+    let result = UnixSocket.withAddress(of: path) { systemBind(descriptor, $0, $1) }
+    let code = errno
+    umask(mask)
+    if result != 0 { throw .system(call: "bind", errno: code, path: path) }
+  }
+
+  /// Refuses a folder in which somebody else could put another file in the socket's place.
+  private static func checkFolder(_ folder: String, of path: String) throws(ListenerError) {
+    guard let facts = FileFacts(following: folder) else {
+      throw .system(call: "stat", errno: errno, path: path)
+    }
+    if facts.uid != 0, facts.uid != geteuid() {
+      throw .foreignFolder(path: path, folder: folder, owner: facts.uid)
+    }
+    // With the sticky bit, as /tmp has it, everybody can only take away their own.
+    if facts.isWritableByOthers, !facts.isSticky {
+      throw .openFolder(path: path, folder: folder)
+    }
+  }
+
   private static func giveToGroup(_ path: String) {
     guard geteuid() == 0, let group = getgrnam("banana") else { return }
-    _ = chown(path, 0, group.pointee.gr_gid)
+    _ = lchown(path, 0, group.pointee.gr_gid)
   }
 
   private static func identity(of path: String) -> String? {

@@ -15,11 +15,25 @@ package struct Peer: Sendable, Hashable {
   /// Whose share its requests count into.
   package var account: Account
 
+  /// Whether other users come with the same uid: those that have none in the daemon's user
+  /// namespace, or the clients of a forwarder. What belongs to such a uid belongs to nobody.
+  package var isShared: Bool
+
   /// - Parameter account: Nil is the uid's own.
-  package init(uid: UInt32, isAdmin: Bool, account: Account? = nil) {
+  package init(uid: UInt32, isAdmin: Bool, account: Account? = nil, isShared: Bool = false) {
     self.uid = uid
     self.isAdmin = isAdmin
     self.account = account ?? .user(uid)
+    self.isShared = isShared
+  }
+
+  /// Whether a job of this uid is the peer's to see and to cancel.
+  func owns(_ uid: UInt32) -> Bool { isAdmin || uid == self.uid && !isShared }
+
+  /// Whether the daemon's figures are told exactly: to whoever runs the machine or the daemon.
+  /// Others could learn from them what users draw.
+  package var seesExactFigures: Bool {
+    isAdmin || !isShared && (uid == 0 || uid == geteuid())
   }
 
   /// Quotas are for apps, not for whoever runs the machine.
@@ -28,7 +42,7 @@ package struct Peer: Sendable, Hashable {
   /// The credentials with which the other end of `channel` connected (`SO_PEERCRED`, unix(7)).
   /// - Throws: What the kernel says when the channel is no connected Unix socket.
   static func read(
-    from channel: any Channel, isAdmin: Bool, accounts: AccountBook
+    from channel: any Channel, isAdmin: Bool, accounts: AccountBook, sharedUIDs: Set<UInt32>
   ) async throws -> Peer {
     guard let socket = channel as? any SocketOptionProvider else {
       throw ChannelError.operationUnsupported
@@ -38,7 +52,8 @@ package struct Peer: Sendable, Hashable {
       level: .socket, name: .init(rawValue: SO_PEERCRED)
     ).get()
     return Peer(
-      uid: credentials.uid, isAdmin: isAdmin, account: await accounts.account(of: credentials.uid))
+      uid: credentials.uid, isAdmin: isAdmin, account: await accounts.account(of: credentials.uid),
+      isShared: sharedUIDs.contains(credentials.uid))
   }
 
   private struct Credentials: Sendable {
