@@ -59,7 +59,10 @@ struct Bananad: AsyncParsableCommand {
   @Option(help: .hidden)
   var thermalClockRate: Double?
 
-  @Option(help: "A JSON file with settings.")
+  @Option(
+    help:
+      "A JSON file with settings. Default: $CONFIGURATION_DIRECTORY/bananad.json, if it is there."
+  )
   var config: String?
 
   @Option(help: "Jobs that may wait; one more is answered with busy. Default: 32.")
@@ -131,8 +134,10 @@ struct Bananad: AsyncParsableCommand {
 
   /// The config file's settings with the flags laid over them.
   private func settings() throws -> Settings {
+    let environment = ProcessInfo.processInfo.environment
     var settings =
-      try config.map { path throws(SettingsError) in
+      try (config ?? DataDirectory.configFile(environment: environment)).map {
+        path throws(SettingsError) in
         try Settings(contentsOf: path)
       } ?? Settings()
     settings.socket = socket ?? settings.socket
@@ -140,7 +145,6 @@ struct Bananad: AsyncParsableCommand {
     settings.stateDirectory = state ?? settings.stateDirectory
     settings.modelsDirectory = models ?? settings.modelsDirectory
     settings.peelsDirectory = peels ?? settings.peelsDirectory
-    let environment = ProcessInfo.processInfo.environment
     settings.daemon.stateDirectory =
       settings.stateDirectory
       ?? DataDirectory.state(environment: environment, isRoot: geteuid() == 0)

@@ -25,6 +25,15 @@ enum DataDirectory {
     return (value("HOME") ?? "") + "/.local/state/banana"
   }
 
+  /// The config file in systemd's `CONFIGURATION_DIRECTORY`; nil where there is none.
+  static func configFile(environment: [String: String]) -> String? {
+    guard let folder = environment["CONFIGURATION_DIRECTORY"]?.split(separator: ":").first else {
+      return nil
+    }
+    let path = "\(folder)/bananad.json"
+    return FileManager.default.fileExists(atPath: path) ? path : nil
+  }
+
   private static func installed(_ folder: String, named: String?) -> String {
     if let named, !named.isEmpty { return named }
     let files = FileManager.default

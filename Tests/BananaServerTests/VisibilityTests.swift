@@ -10,14 +10,18 @@ import Weights
 @Suite(.timeLimit(.minutes(5)), .enabled(if: Impersonation.isPossible)) struct VisibilityTests {
   private static let ann: UInt32 = 61_001
   private static let ben: UInt32 = 61_002
+  private static let cas: UInt32 = 61_203
   private static let nobody: UInt32 = 65_534
 
   private static func serving(
     _ engine: FakeEngine = FakeEngine(), _ configuration: DaemonConfiguration = .init(),
     namespace: UserNamespace = .init(overflowUID: nobody, isPartial: false),
+    accounts: AccountBook = .ofStrangers,
     _ body: (TestDaemon) async throws -> Void
   ) async throws {
-    try await TestDaemon.serving(engine, configuration: configuration, namespace: namespace) {
+    try await TestDaemon.serving(
+      engine, configuration: configuration, accounts: accounts, namespace: namespace
+    ) {
       daemon async throws in
       #expect(chmodForAll(daemon.socketPath))
       try await body(daemon)
@@ -43,6 +47,14 @@ import Weights
         #expect(!before.metrics.contains { $0.contains("banana_\(name)") }, "\(name)")
       }
       #expect(try await Self.status(daemon, uid: Self.ann).finishedJobs == 2)
+      let held = try (0..<8).map { _ in try RawConnection(daemon.socketPath, uid: Self.ann) }
+      for connection in held {
+        try await connection.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        _ = try await connection.receive()
+      }
+      #expect(try await Self.status(daemon, uid: Self.ben).connections < 8)
+      #expect(try await Self.status(daemon, uid: nil).connections > 8)
+      withExtendedLifetime(held) {}
       // Whoever runs the machine sees all, by either socket.
       for path in [daemon.adminSocketPath, daemon.socketPath] {
         let all = try await RawConnection(path).exchange("GET", Route.metrics).body
@@ -56,7 +68,6 @@ import Weights
   private struct Figures: Equatable {
     var metrics: [String]
     var finishedJobs: Int
-    var connections: Int
     var queueDepth: Int
     var residentBytes: Int
   }
@@ -67,8 +78,7 @@ import Weights
     // The whole test process is the daemon's.
     return Figures(
       metrics: text.split(separator: "\n").map(String.init).filter { !$0.contains("uptime") },
-      finishedJobs: status.finishedJobs, connections: status.connections,
-      queueDepth: status.queueDepth,
+      finishedJobs: status.finishedJobs, queueDepth: status.queueDepth,
       residentBytes: (status.memory.residentBytes ?? 0) % (64 << 20))
   }
 
@@ -94,8 +104,12 @@ import Weights
   @Test func whoCannotBeToldApartOwnsNothing() async throws {
     let engine = FakeEngine(isHeld: true)
     let configuration = DaemonConfiguration(forwarderUID: Int(Self.ben))
-    try await Self.serving(engine, configuration) { daemon async throws in
-      for uid in [Self.nobody, Self.ben] {
+    // The forwarder that ships is known by its name.
+    let users = UserDatabase(
+      user: { .user($0) }, userNamed: { $0 == "bananad-tcp" ? .user(Self.cas) : .nobody })
+    let accounts = AccountBook(users: users, subordinateFile: "/nonexistent")
+    try await Self.serving(engine, configuration, accounts: accounts) { daemon async throws in
+      for uid in [Self.nobody, Self.ben, Self.cas] {
         let stored = try await daemon.begin("p", #""store":true"#, uid: uid).answer()
         #expect(stored.status == 400 && stored.body.contains(#""param":"store""#))
         #expect(stored.body.contains("cannot tell you from others"))

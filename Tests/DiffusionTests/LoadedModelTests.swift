@@ -83,6 +83,13 @@ import Weights
     }
   }
 
+  @Test func aPromptIsPaddedToNoMoreThanTheModelReads() {
+    #expect(TextConditioner.length(of: 3, maximumTokens: 64) == 16)
+    #expect(TextConditioner.length(of: 18, maximumTokens: 20) == 20)
+    #expect(TextConditioner.length(of: 2, maximumTokens: 2) == 2)
+    #expect(TextConditioner.length(of: 65, maximumTokens: 77) == 77)
+  }
+
   @Test func thePromptIsOnlyText() throws {
     let model = try Goldens.tiny().model
     #expect(

@@ -70,6 +70,31 @@ import Testing
     #expect(Double(peeled.operationCount) < 1.15 * Double(fused.operationCount))
   }
 
+  @Test func numbersThatNoNetworkHasAreRefused() throws {
+    let changes: [(inout StickerConfiguration) -> Void] = [
+      { $0.denoiser.normEpsilon = -1 }, { $0.denoiser.normEpsilon = .nan },
+      { $0.decoder.ropeBase = 0 }, { $0.denoiser.ropeBase = .infinity },
+      { $0.textEncoder.normEpsilon = .infinity }, { $0.encoder.normEpsilon = -0.1 },
+      { $0.denoiser.layers = 65_536 }, { $0.textEncoder.maximumPositions = 1 },
+      // No square, and too large.
+      {
+        $0.denoiser.latentWidth = 4
+        $0.decoder.latentWidth = 4
+      },
+      {
+        for path in [\StickerConfiguration.denoiser.latentHeight, \.denoiser.latentWidth] {
+          $0[keyPath: path] = 1024
+        }
+        ($0.decoder.latentHeight, $0.decoder.latentWidth) = (1024, 1024)
+      },
+    ]
+    for (index, change) in changes.enumerated() {
+      var configuration = Self.configuration
+      change(&configuration)
+      #expect(throws: ConfigurationError.self, "\(index)") { try Sticker(configuration) }
+    }
+  }
+
   @Test func extentsThatDoNotFitAreRefused() {
     let paths: [WritableKeyPath<StickerConfiguration, Int>] = [
       \.denoiser.keyValueHeads, \.denoiser.heads, \.denoiser.textWidth, \.textEncoder.heads,

@@ -191,6 +191,11 @@ struct PackageFixture {
     ("sampling", "{\"steps\": 0, \"guidance\": 1, \"sigmaShift\": 1}"),
     ("sampling", "{\"steps\": 1, \"guidance\": 1, \"sigmaShift\": 0}"),
     ("sampling", "{\"steps\": 1.5, \"guidance\": 1, \"sigmaShift\": 1}"),
+    ("sampling", "{\"steps\": 1, \"guidance\": 1, \"sigmaShift\": 1e30}"),
+    ("sampling", "{\"steps\": 1, \"guidance\": 1, \"sigmaShift\": 1e-30}"),
+    ("sampling", "{\"steps\": 1, \"guidance\": -1, \"sigmaShift\": 1}"),
+    ("sampling", "{\"steps\": 1, \"guidance\": 1e30, \"sigmaShift\": 1}"),
+    ("alphaRange", "[0, 1e-40]"), ("alphaRange", "[0.5, 0.55]"), ("alphaRange", "[0.5]"),
     ("files", "{}"), ("files", "{\"vocab.txt\": {\"sha256\": \"00\", \"bytes\": 1}}"),
     ("configuration", "{\"a\": 1, \"a\": 2}"), ("configuration", "nul"), ("description", "\"\n\""),
   ])

@@ -8,6 +8,11 @@ dynamic() { [ "$(stat -c %u "/proc/$1")" -ge 61184 ]; }
 alone() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/1/ns/net)" ]; }
 confined() { grep -q '^CapEff:.0*$' "/proc/$1/status" && grep -q '^Seccomp:.2$' "/proc/$1/status"; }
 
+limited() { grep -q '^Max core file size *0 ' "/proc/$1/limits" &&
+  [ "$(property bananad.service MemoryMax)" != infinity ] &&
+  [ "$(property bananad.service TasksMax)" = 1024 ]; }
+says() { curl --silent --unix-socket $socket http://localhost/v1/status | grep -q "$1"; }
+
 check "sockets are there after boot" systemctl is-active bananad.socket bananad-admin.socket
 check "daemon is not started before the first request" \
   is "$(property bananad.service ActiveState)" inactive
@@ -23,11 +28,19 @@ pid=$(property bananad.service MainPID)
 check "runs as a dynamic user" dynamic "$pid"
 check "has no network" alone "$pid"
 check "has no capabilities and a system call filter" confined "$pid"
+check "has no core, and limits of memory and tasks" limited "$pid"
+check "sees no D-Bus" fails test -S "/proc/$pid/root/run/dbus/system_bus_socket"
+check "sees no devices" fails test -e "/proc/$pid/root/dev/kmsg"
+check "has no memory that is written and run" fails grep -q ' rwx' "/proc/$pid/maps"
 check "state directory is there" test -d /var/lib/private/banana
 check "no daemon failed under the filter" is "$(property bananad.service NRestarts)" 0
 
 check "reload keeps the process" systemctl reload bananad.service
 check "and it answers" asks $socket
+mkdir -p /etc/banana
+echo '{"queue_capacity": 7}' >/etc/banana/bananad.json
+check "reload reads /etc/banana" systemctl reload bananad.service
+check "and takes it on" until_true 5 says '"queue_capacity":7'
 check "as the same process" is "$(property bananad.service MainPID)" "$pid"
 
 # Longer than the watchdog's time: a daemon that idles is alive.

@@ -8,8 +8,14 @@ import Synchronization
 /// root always is. What was found is remembered: the user database, which may be slow, is asked on
 /// a thread of its own, and never again for a user that was seen lately.
 package final class AccountBook: Sendable {
+  /// Whose share a uid counts into, and whether it is the forwarder's.
+  package struct Answer: Sendable, Equatable {
+    package var account: Account
+    package var isForwarder = false
+  }
+
   private struct Entry {
-    var account: Account
+    var answer: Answer
     /// When the user database is asked again; the old answer serves until there is a new one.
     var ends: ContinuousClock.Instant
     var isRefreshing = false
@@ -47,9 +53,17 @@ package final class AccountBook: Sendable {
     self.failureLifetime = failureLifetime
   }
 
-  /// The account of a uid. Waits for the user database only when the uid was not seen before.
-  package func account(of uid: UInt32) async -> Account {
-    if uid == 0 { return .user(0) }
+  /// As whom `bananad-tcp.service` hands on the connections of everybody on the machine.
+  package static let forwarder = "bananad-tcp"
+  /// What systemd gives to services with a dynamic user.
+  private static let serviceUIDs: ClosedRange<UInt32> = 61_184...65_519
+
+  /// The account of a uid.
+  package func account(of uid: UInt32) async -> Account { await answer(for: uid).account }
+
+  /// What is known of a uid. Waits for the user database only when the uid was not seen before.
+  package func answer(for uid: UInt32) async -> Answer {
+    if uid == 0 { return Answer(account: .user(0)) }
     if let known = known(uid) { return known }
     return await withCheckedContinuation { continuation in
       queue.async { continuation.resume(returning: self.known(uid) ?? self.find(uid)) }
@@ -57,29 +71,32 @@ package final class AccountBook: Sendable {
   }
 
   /// What is remembered, if the file is still the one that it follows from.
-  private func known(_ uid: UInt32) -> Account? {
+  private func known(_ uid: UInt32) -> Answer? {
     let file = FileIdentity(of: subordinateFile)
-    let (account, isStale) = state.withLock { state -> (Account?, Bool) in
+    let (answer, isStale) = state.withLock { state -> (Answer?, Bool) in
       guard state.file == file, let entry = state.entries[uid] else { return (nil, false) }
       let isStale = entry.ends <= .now && !entry.isRefreshing
       if isStale { state.entries[uid]?.isRefreshing = true }
-      return (entry.account, isStale)
+      return (entry.answer, isStale)
     }
     if isStale { queue.async { _ = self.find(uid) } }
-    return account
+    return answer
   }
 
   /// Asks; on the book's own thread.
-  private func find(_ uid: UInt32) -> Account {
+  private func find(_ uid: UInt32) -> Answer {
     let ids = readFile()
     let (account, isCertain) = resolve(uid, ids)
+    let isForwarder =
+      Self.serviceUIDs.contains(uid) && users.userNamed(Self.forwarder) == .user(uid)
+    let new = Answer(account: account, isForwarder: isForwarder)
     return state.withLock { state in
       // An answer that was had before is better than none.
-      let account = isCertain ? account : state.entries[uid]?.account ?? account
+      let answer = isCertain ? new : state.entries[uid]?.answer ?? new
       if state.entries.count >= Self.maximumEntries { state.entries.removeAll() }
       state.entries[uid] = Entry(
-        account: account, ends: .now + (isCertain ? lifetime : failureLifetime))
-      return account
+        answer: answer, ends: .now + (isCertain ? lifetime : failureLifetime))
+      return answer
     }
   }
 

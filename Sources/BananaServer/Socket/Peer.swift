@@ -51,9 +51,10 @@ package struct Peer: Sendable, Hashable {
     let credentials: Credentials = try await socket.unsafeGetSocketOption(
       level: .socket, name: .init(rawValue: SO_PEERCRED)
     ).get()
+    let known = await accounts.answer(for: credentials.uid)
     return Peer(
-      uid: credentials.uid, isAdmin: isAdmin, account: await accounts.account(of: credentials.uid),
-      isShared: sharedUIDs.contains(credentials.uid))
+      uid: credentials.uid, isAdmin: isAdmin, account: known.account,
+      isShared: known.isForwarder || sharedUIDs.contains(credentials.uid))
   }
 
   private struct Credentials: Sendable {
