@@ -90,6 +90,21 @@ def predicted(model, x, sigma, batch, half):
         return model(x, sigma, batch.hidden, batch.pooled, batch.mask).float()
 
 
+def is_faster_in_bf16(device):
+    """Whether a product of a layer's size is: always on CUDA, on some CPUs."""
+    if device.type == "cuda":
+        return True
+    a, b, seconds = torch.randn(2048, 384), torch.randn(384, 1024), {}
+    for kind in (torch.float32, torch.bfloat16):
+        x, y = a.to(kind), b.to(kind)
+        for _ in range(12):
+            began = time.perf_counter()
+            x @ y
+            took = time.perf_counter() - began
+            seconds[kind] = min(took, seconds.get(kind, took))
+    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+
+
 def flow_loss(model, batch, sigma, half):
     """The velocity's squared error: that of the clean latent over sigma² (at least 0.04)."""
     clean = predicted(model, noisy(batch, sigma), sigma, batch, half)
@@ -122,8 +137,7 @@ def options(description, rate, rest_rate, batch=64):
     parser.add_argument("--composed", type=float, default=0.25,
                         help="share of composed pictures, if there are any")
     parser.add_argument("--precision", choices=["f32", "bf16"],
-                        help="of products: bf16 on CUDA, f32 on CPUs unless told otherwise (on "
-                        "Zen 4 and 5 bf16 takes 0.6 of the time, on some Intel servers 1.6)")
+                        help="of products: bf16 on CUDA, on CPUs what a short measurement says")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true")
     return parser
@@ -177,7 +191,7 @@ class Run:
     def __init__(self, k, examples, texts, device):
         self.k, self.examples, self.texts, self.device = k, examples, texts, device
         self.path = Path(k.state) / self.file
-        self.half = (k.precision or ("bf16" if device.type == "cuda" else "f32")) == "bf16"
+        self.half = k.precision == "bf16" or (not k.precision and is_faster_in_bf16(device))
         stored = torch.load(self.path, weights_only=True) if self.path.exists() else {}
         self.step, self.seen = stored.get("step", 0), stored.get("seen", 0)
         self.begin = time.time() - stored.get("seconds", 0.0)

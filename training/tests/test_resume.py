@@ -23,7 +23,7 @@ def texts(captions):
 def steps(folder, count):
     folder.mkdir(exist_ok=True)
     k = parsed(["--data", "", "--state", str(folder), "--batch", "4", "--width", "32", "--heads",
-                "2", "--layers", "1", "--hidden-width", "32"])
+                "2", "--layers", "1", "--hidden-width", "32", "--precision", "f32"])
     run = Run(k, Examples(), SimpleNamespace(batch=texts), torch.device("cpu"))
     losses = [run.advance(1.0)[0] for _ in range(count)]
     run.save()
