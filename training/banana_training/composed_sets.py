@@ -49,6 +49,13 @@ def write_set(folder, coordinates, caption_of, hidden, pooled, examples):
     os.rename(beside, folder)
 
 
+def styles_of(state):
+    """The styles that sets of a state folder have, in alphabetical order."""
+    return sorted({json.loads(line)["style"] for file in
+                   (Path(state) / "composed").glob("*/examples.jsonl")
+                   for line in file.read_text().splitlines()})
+
+
 class ComposedSet:
     """One set, mapped."""
 

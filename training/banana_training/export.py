@@ -88,6 +88,12 @@ def write_package(folder, modules, vocabulary, manifest):
     return manifest
 
 
+# Of styles that are only there if a set of theirs was made.
+FURTHER_LICENSES = {"noto": [
+    {"what": "training pictures: Noto Color Emoji by Google", "license": "Apache-2.0",
+     "source": "https://github.com/googlefonts/noto-emoji"}]}
+
+
 def manifest_of(name, version, description, licenses, training, text, configuration, latents,
                 sampling, sizes, quality):
     return {"formatVersion": 1, "name": name, "family": "sticker-dit", "version": version,
@@ -96,10 +102,10 @@ def manifest_of(name, version, description, licenses, training, text, configurat
             "sampling": sampling, "sizes": sizes, "nativeSize": max(sizes), "quality": quality}
 
 
-def text_section(maximum_tokens):
+def text_section(maximum_tokens, styles=STYLES):
     return {"tokenizer": "wordpiece", "vocabulary": "vocab.txt", "lowercase": True,
             "maximumTokens": maximum_tokens, "promptTemplate": "{style} sticker of {prompt}",
-            "styles": STYLES, "defaultStyle": "3d"}
+            "styles": list(styles), "defaultStyle": "3d"}
 
 
 def compute(state):
@@ -122,6 +128,7 @@ def main():
                         help="what the decoder gives for clear and for opaque")
     k = parser.parse_args()
     from .quantization import stored_denoiser
+    from .composed_sets import styles_of
     from .drawing import averaged_denoiser, trained_decoder
     from .text_encoder import minilm, minilm_folder, storage as text_storage
     from .train_autoencoder import trained_encoder
@@ -137,11 +144,13 @@ def main():
         "encoder": stored_module("encoder", encoder.state_dict(), int8_storage),
     }
     vocabulary = (minilm_folder() / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    further = [style for style in styles_of(k.state) if style not in STYLES]
+    licenses = LICENSES + [entry for style in further for entry in FURTHER_LICENSES[style]]
     manifest = manifest_of(
         "sticker", k.version, "Stickers with a transparent background from short prompts.",
-        LICENSES, {"data": "Fluent Emoji (3d, color, flat) with CLDR names and keywords",
+        licenses, {"data": "Fluent Emoji (3d, color, flat) with CLDR names and keywords",
                    "machine": k.machine, **compute(k.state)},
-        text_section(64),
+        text_section(64, STYLES + further),
         configuration(text.configuration, denoiser.configuration, decoder.configuration,
                       encoder.configuration),
         {"mean": [round(float(x), 7) for x in stored["mean"]],

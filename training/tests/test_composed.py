@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from banana_training.composed import drawn_compositions, spoken
-from banana_training.composed_sets import ComposedSets, write_set
+from banana_training.composed_sets import ComposedSets, styles_of, write_set
 from banana_training.compositions import (KINDS, Things, composed_picture, fitted, is_held_out,
                                           put)
 from banana_training.noto_style import noto
@@ -114,7 +114,9 @@ def test_sets_come_back_and_are_drawn_from_evenly(tmp_path):
     for number in (1, 2):
         hidden = [np.full((length, 6), length, np.float16) for length in (3, 5)]
         write_set(tmp_path / "composed" / str(number), np.full((4, 9, 8), number, np.float16),
-                  np.array([0, 1, 1, 0]), hidden, np.zeros((2, 6), np.float16), [{}] * 4)
+                  np.array([0, 1, 1, 0]), hidden, np.zeros((2, 6), np.float16),
+                  [{"style": "3d"}, {"style": ["flat", "noto"][number - 1]}] * 2)
+    assert styles_of(tmp_path) == ["3d", "flat", "noto"]
     (tmp_path / "composed" / "3.77.part").mkdir()
     sets = ComposedSets(tmp_path)
     coordinates, hidden, pooled, mask = sets.draw(200, np.random.default_rng(0))
