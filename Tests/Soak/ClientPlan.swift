@@ -40,6 +40,8 @@ struct ClientPlan: Codable, Sendable {
   var end = Double.infinity
   /// Once it is there, nothing more is begun either.
   var stopFile: String?
+  /// The process of the run: without it, nothing is begun any more.
+  var parent = getpid()
   /// Of a counted client.
   var requests = 0
   /// Which kind of request a greedy client sends.
@@ -53,7 +55,7 @@ struct ClientPlan: Codable, Sendable {
   }
 
   var isOver: Bool {
-    Clock.now >= end || stopFile.map { access($0, F_OK) == 0 } ?? false
+    Clock.now >= end || getppid() != parent || stopFile.map { access($0, F_OK) == 0 } ?? false
   }
 
   var reportPath: String { "\(space.reports)/\(role.rawValue)-\(index)-\(Int(end)).json" }
