@@ -81,6 +81,15 @@ import Testing
     }
   }
 
+  @Test func findsAModelWhoseNameHasASlash() async throws {
+    var configuration = DaemonConfiguration()
+    configuration.modelAliases = ModelAliases(["org/flux 1": "fake"])
+    try await TestDaemon.serving(configuration: configuration) { daemon async throws in
+      let answer = try await get("/v1/models/org%2Fflux%201", from: daemon)
+      #expect(answer.status == 200 && answer.body.contains(#""id":"org/flux 1""#))
+    }
+  }
+
   @Test func takesAnAliasWithoutARestart() async throws {
     try await TestDaemon.serving { daemon async throws in
       let body = #"{"prompt":"p","model":"dall-e-3"}"#

@@ -1,4 +1,5 @@
 import BananaAPI
+import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import Logging
@@ -58,7 +59,9 @@ struct DaemonRoutes: Sendable {
     }
   }
 
-  private func model(named id: String) async throws -> Response {
+  /// - Parameter segment: The name as it is in the path, percent-encoded.
+  private func model(named segment: String) async throws -> Response {
+    let id = URLComponents(string: "/" + segment).map { String($0.path.dropFirst()) } ?? segment
     let known = await models
     if let info = known.first(where: { $0.id == id }) { return try .json(info) }
     throw await scheduler.configuration.modelAliases.notInstalled(
