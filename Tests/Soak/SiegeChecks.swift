@@ -22,8 +22,8 @@ struct SiegeChecks {
   static let startSeconds = 3.0
   /// What the daemon may hold for one user beyond what it holds for the others, by its limits: what
   /// is on its way (`transfer_bytes`), waiting edits (a quarter of theirs), kept answers
-  /// (`result_bytes`), and the work under way: an image and a mask of 2048x2048 as floats, or a peel
-  /// of 64 MiB in its file's form and as floats.
+  /// (`result_bytes`), and the work under way: an image and a mask of 2048x2048 as floats, or a
+  /// peel of 64 MiB in its file's form and as floats.
   static let allowedBytes = (128 + 64 + 64 + 256) << 20
 
   /// With what became of hostile requests.
