@@ -1,10 +1,11 @@
-/// Which jobs go first. A job that waits long moves up, so that none waits for ever.
+/// Which of a user's jobs go first. A job that waits long moves up, so that none waits for ever.
+/// Between users it matters little, and none keeps others from their share.
 public enum JobPriority: String, Codable, Sendable, CaseIterable {
-  /// A person waits for the picture.
+  /// A person waits for the picture. It costs its user double.
   case interactive
   /// What a request has that says nothing.
   case normal
-  /// Whenever there is nothing else to do.
+  /// Whenever there is nothing else of the user's to do.
   case background
 }
 
@@ -25,7 +26,7 @@ public struct JobList: Codable, Sendable, Equatable {
 public struct JobInfo: Codable, Sendable, Equatable {
   /// How far a job has come.
   public enum State: String, Codable, Sendable, CaseIterable {
-    /// In the queue.
+    /// In the queue; one that has `progress` goes on when others have had their turn.
     case waiting
     /// Being drawn.
     case running

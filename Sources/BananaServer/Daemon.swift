@@ -86,7 +86,7 @@ package struct Daemon: Service {
     ) { scheduler.apply($0) }
     peels = PeelRegistry(
       stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
-      limits: configuration.peelLimits, logger: logger
+      limits: configuration.peelLimits, accounts: accounts, logger: logger
     ) { [model] file in
       try await model.engine().check(file)
     }

@@ -39,8 +39,10 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var editPixels: Int
   package var modelAliases: ModelAliases
 
-  /// Bytes that the images of waiting edits may hold.
-  package static let heldBytes = 256 << 20
+  /// Bytes that the images of waiting edits may hold, a quarter of them those of one account.
+  package var waitingImageBytes: Int
+  /// How long a turn of the engine lasts while others wait, beside the step that is under way.
+  package var turn: Duration
 
   package init(
     waitingJobs: Int = 32, closingGrace: Duration = .seconds(5),
@@ -52,7 +54,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
     idleUnload: Duration = .seconds(300), ageing: Duration = .seconds(30),
     quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
     editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048,
-    modelAliases: ModelAliases = .init(), forwarderUID: Int? = nil
+    modelAliases: ModelAliases = .init(), forwarderUID: Int? = nil,
+    waitingImageBytes: Int = 256 << 20, turn: Duration = .milliseconds(500)
   ) {
     self.waitingJobs = waitingJobs
     self.closingGrace = closingGrace
@@ -73,5 +76,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.editPixels = editPixels
     self.modelAliases = modelAliases
     self.forwarderUID = forwarderUID
+    self.waitingImageBytes = waitingImageBytes
+    self.turn = turn
   }
 }

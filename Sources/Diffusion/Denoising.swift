@@ -25,40 +25,47 @@ package struct Subject {
   package var shape: Shape { Shape(tokens: conditional.tokens, copies: copies) }
 }
 
-/// Pictures on their way from noise to latents, in one pass of the network a step.
-///
-/// Each of them becomes bit for bit what it would become alone.
-package final class Denoising {
-  /// One picture.
-  private final class Member {
-    let subject: Subject
-    let seed: UInt64
-    /// `[token, channel]`, in the denoiser's scale.
-    let latents: HostBuffer
-    /// Same shape; the last step's velocity, or with the consistency sampler its clean latents.
-    let estimate: HostBuffer
-    /// What the picture began with; only kept where parts of a source are put back.
-    let noise: HostBuffer?
+/// One picture on its way from noise to latents. It may leave a pass between two steps and go on in
+/// another one of the same settings.
+package final class UnfinishedPicture {
+  fileprivate let subject: Subject
+  fileprivate let seed: UInt64
+  /// `[token, channel]`, in the denoiser's scale.
+  fileprivate let buffer: HostBuffer
+  /// Same shape; the last step's velocity, or with the consistency sampler its clean latents.
+  fileprivate let estimate: HostBuffer
+  /// What the picture began with; only kept where parts of a source are put back.
+  fileprivate let noise: HostBuffer?
+  /// Steps that are done.
+  package fileprivate(set) var step = 0
 
-    init(_ subject: Subject, seed: UInt64, count: Int, sigma: Float) {
-      self.subject = subject
-      self.seed = seed
-      latents = HostBuffer(byteCount: 4 * count)
-      estimate = HostBuffer(byteCount: 4 * count)
-      Philox(seed: seed).fillNormal(latents.floats)
-      guard let source = subject.source else {
-        noise = nil
-        return
-      }
-      let noise = HostBuffer(byteCount: 4 * count)
-      noise.bytes.copyMemory(from: UnsafeRawBufferPointer(latents.bytes))
-      self.noise = noise
-      for index in latents.floats.indices {
-        latents.floats[index] = (1 - sigma) * source.latents[index] + sigma * noise.floats[index]
-      }
+  fileprivate init(_ subject: Subject, seed: UInt64, count: Int, sigma: Float) {
+    self.subject = subject
+    self.seed = seed
+    buffer = HostBuffer(byteCount: 4 * count)
+    estimate = HostBuffer(byteCount: 4 * count)
+    Philox(seed: seed).fillNormal(buffer.floats)
+    guard let source = subject.source else {
+      noise = nil
+      return
+    }
+    let noise = HostBuffer(byteCount: 4 * count)
+    noise.bytes.copyMemory(from: UnsafeRawBufferPointer(buffer.bytes))
+    self.noise = noise
+    for index in buffer.floats.indices {
+      buffer.floats[index] = (1 - sigma) * source.latents[index] + sigma * noise.floats[index]
     }
   }
 
+  /// `[token, channel]`, in the denoiser's scale.
+  package var latents: [Float] { Array(buffer.floats) }
+}
+
+/// Pictures on their way from noise to latents, in one pass of the network a step; they need not
+/// be at the same one.
+///
+/// Each of them becomes bit for bit what it would become alone.
+package final class Denoising {
   private let networks: BoundModel
   private let sampler: ModelManifest.Sampling.Sampler
   private let schedule: NoiseSchedule
@@ -66,49 +73,63 @@ package final class Denoising {
   /// Numbers of one picture's latents, and of one token's.
   private let count: Int
   private let channels: Int
-  private var members: [Member?]
+  package private(set) var pictures: [UnfinishedPicture] = []
   /// Who is in the network's batch, in its order; nil when that has to be set up again.
-  private var bound: (session: Session, members: [Member])?
-  /// Steps that are done.
-  package private(set) var step = 0
+  private var bound: (session: Session, pictures: [UnfinishedPicture])?
 
-  /// - Throws: `GenerationError.unequalShapes`.
   init(
-    _ pictures: [(subject: Subject, seed: UInt64)], _ schedule: NoiseSchedule,
-    sampler: ModelManifest.Sampling.Sampler, networks: BoundModel, peels: PeelMix?
-  ) throws(GenerationError) {
-    guard Set(pictures.map { $0.subject.shape }).count == 1 else { throw .unequalShapes }
+    _ schedule: NoiseSchedule, sampler: ModelManifest.Sampling.Sampler, networks: BoundModel,
+    peels: PeelMix?
+  ) {
     self.networks = networks
     self.schedule = schedule
     self.sampler = sampler
     self.peels = peels
-    let (count, sigma) = (networks.family.latentShape.count, schedule.sigmas[0])
-    self.count = count
+    count = networks.family.latentShape.count
     channels = networks.family.latentShape.last
-    members = pictures.map { Member($0.subject, seed: $0.seed, count: count, sigma: sigma) }
   }
 
+  /// Steps of each picture.
   package var steps: Int { schedule.steps }
-  package var isDone: Bool { step == schedule.steps }
+  /// Whether no picture has a step left.
+  package var isDone: Bool { pictures.allSatisfy(isDone) }
 
-  /// Takes a picture out; the others go on as if it had never been there.
-  package func remove(_ picture: Int) {
-    members[picture] = nil
+  package func isDone(_ picture: UnfinishedPicture) -> Bool { picture.step == schedule.steps }
+
+  /// Begins a picture.
+  /// - Throws: `GenerationError.unequalShapes` unless its subject is of the others' shape.
+  @discardableResult
+  package func begin(
+    _ subject: Subject, seed: UInt64
+  ) throws(GenerationError) -> UnfinishedPicture {
+    let picture = UnfinishedPicture(
+      subject, seed: seed, count: count, sigma: schedule.sigmas[0])
+    try add(picture)
+    return picture
+  }
+
+  /// Takes in a picture that was begun in another pass of these settings.
+  /// - Throws: `GenerationError.unequalShapes` likewise.
+  package func add(_ picture: UnfinishedPicture) throws(GenerationError) {
+    if let first = pictures.first, first.subject.shape != picture.subject.shape {
+      throw .unequalShapes
+    }
+    pictures.append(picture)
     bound = nil
   }
 
-  /// The latents of a picture that was not taken out, `[token, channel]` in the denoiser's scale.
-  package func latents(of picture: Int) -> [Float] {
-    members[picture].map { Array($0.latents.floats) } ?? []
+  /// Takes a picture out; the others go on as if it had never been there.
+  package func remove(_ picture: UnfinishedPicture) {
+    pictures.removeAll { $0 === picture }
+    bound = nil
   }
 
   /// What the latents would be if the last step had gone all the way.
-  package func cleanEstimate(of picture: Int) -> [Float] {
-    guard let member = members[picture] else { return [] }
-    if sampler == .consistency { return Array(member.estimate.floats) }
-    let sigma = schedule.sigmas[step]
-    var clean = zip(member.latents.floats, member.estimate.floats).map { $0 - sigma * $1 }
-    if let source = member.subject.source {
+  package func cleanEstimate(of picture: UnfinishedPicture) -> [Float] {
+    if sampler == .consistency { return Array(picture.estimate.floats) }
+    let sigma = schedule.sigmas[picture.step]
+    var clean = zip(picture.buffer.floats, picture.estimate.floats).map { $0 - sigma * $1 }
+    if let source = picture.subject.source {
       for index in clean.indices where source.isKept(index / channels) {
         clean[index] = source.latents[index]
       }
@@ -116,45 +137,49 @@ package final class Denoising {
     return clean
   }
 
-  /// Takes all pictures one step on.
+  /// Takes all pictures one step on, but those that are done.
+  /// - Precondition: One of them is not.
   package func advance() throws(ExecutionError) {
-    let (session, members) = try bind()
-    let sigma = schedule.sigmas[step]
-    let input = session.input("latents")
-    for place in 0..<input.count / count {
-      let part = UnsafeMutableBufferPointer(rebasing: input[place * count..<(place + 1) * count])
-      _ = part.update(fromContentsOf: members[place % members.count].latents.floats)
+    let (session, pictures) = try bind()
+    let (latents, sigma) = (session.input("latents"), session.input("sigma"))
+    for place in 0..<latents.count / count {
+      let picture = pictures[place % pictures.count]
+      let part = UnsafeMutableBufferPointer(rebasing: latents[place * count..<(place + 1) * count])
+      _ = part.update(fromContentsOf: picture.buffer.floats)
+      sigma[place] = schedule.sigmas[picture.step]
     }
-    session.input("sigma").update(repeating: sigma)
     try session.run()
     let prediction = session.output("prediction")
     func part(_ place: Int) -> UnsafeBufferPointer<Float> {
       UnsafeBufferPointer(rebasing: prediction[place * count..<(place + 1) * count])
     }
-    for (place, member) in members.enumerated() {
+    for (place, picture) in pictures.enumerated() {
       advance(
-        member, conditional: part(place),
-        unconditional: member.subject.copies == 2 ? part(members.count + place) : nil)
+        picture, conditional: part(place),
+        unconditional: picture.subject.copies == 2 ? part(pictures.count + place) : nil)
+      picture.step += 1
+      if isDone(picture) { bound = nil }
     }
-    step += 1
   }
 
   private func advance(
-    _ member: Member, conditional: UnsafeBufferPointer<Float>,
+    _ picture: UnfinishedPicture, conditional: UnsafeBufferPointer<Float>,
     unconditional: UnsafeBufferPointer<Float>?
   ) {
-    let (sigma, nextSigma) = (schedule.sigmas[step], schedule.sigmas[step + 1])
-    let latents = member.latents.floats
-    let estimate = member.estimate.floats
+    let (sigma, nextSigma) = (
+      schedule.sigmas[picture.step], schedule.sigmas[picture.step + 1]
+    )
+    let latents = picture.buffer.floats
+    let estimate = picture.estimate.floats
     switch sampler {
     case .euler:
       Guidance.velocity(
         into: estimate, latents: UnsafeBufferPointer(latents), conditional: conditional,
-        unconditional: unconditional, scale: member.subject.guidance, sigma: sigma,
+        unconditional: unconditional, scale: picture.subject.guidance, sigma: sigma,
         prediction: networks.family.prediction)
       EulerSampler.step(
         latents, velocity: UnsafeBufferPointer(estimate), sigma: sigma, nextSigma: nextSigma)
-      guard let source = member.subject.source, let noise = member.noise else { return }
+      guard let source = picture.subject.source, let noise = picture.noise else { return }
       for index in latents.indices where source.isKept(index / channels) {
         latents[index] =
           (1 - nextSigma) * source.latents[index] + nextSigma * noise.floats[index]
@@ -163,25 +188,25 @@ package final class Denoising {
       ConsistencySampler.clean(
         into: estimate, latents: UnsafeBufferPointer(latents), prediction: conditional,
         sigma: sigma, kind: networks.family.prediction)
-      if let source = member.subject.source {
+      if let source = picture.subject.source {
         for index in estimate.indices where source.isKept(index / channels) {
           estimate[index] = source.latents[index]
         }
       }
       ConsistencySampler.noised(
         into: latents, clean: UnsafeBufferPointer(estimate),
-        noise: Philox(seed: member.seed, stream: UInt32(step + 1)), sigma: nextSigma)
+        noise: Philox(seed: picture.seed, stream: UInt32(picture.step + 1)), sigma: nextSigma)
     }
   }
 
   /// The network's session with the texts of the pictures that are left: first everyone's prompt,
   /// then, with guidance, everyone's empty prompt.
-  private func bind() throws(ExecutionError) -> (session: Session, members: [Member]) {
+  private func bind() throws(ExecutionError) -> (session: Session, pictures: [UnfinishedPicture]) {
     if let bound { return bound }
-    let members = self.members.compactMap { $0 }
-    let subjects = members.map(\.subject)
+    let pictures = self.pictures.filter { !isDone($0) }
+    let subjects = pictures.map(\.subject)
     let texts = subjects.map(\.conditional) + subjects.compactMap(\.unconditional)
-    precondition(!texts.isEmpty, "all pictures were taken out")
+    precondition(!texts.isEmpty, "all pictures are done or were taken out")
     let session = try networks.session(
       .denoiser, batch: texts.count, tokens: texts[0].tokens, peels: peels)
     session.write(texts.flatMap(\.pooled), to: "pooled")
@@ -190,7 +215,7 @@ package final class Denoising {
       session.write(texts.flatMap { $0.keys[layer] }, to: "keys.\(layer)")
       session.write(texts.flatMap { $0.values[layer] }, to: "values.\(layer)")
     }
-    bound = (session, members)
-    return (session, members)
+    bound = (session, pictures)
+    return (session, pictures)
   }
 }

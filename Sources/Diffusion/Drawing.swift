@@ -23,15 +23,60 @@ package struct Drawing: Sendable {
 }
 
 /// A picture to change.
-package struct SourcePicture: Sendable {
+package struct SourcePicture: Sendable, Equatable {
   /// Of any size; fitted into the model's pictures.
   package let image: PremultipliedImage
-  /// Alpha 0 is where to draw anew; everywhere if nil.
+  /// Alpha 0 is where to draw anew; everywhere if nil. Of the image's size.
   package let mask: PremultipliedImage?
+  /// Both at the size that is asked for, once they are fitted and if that is another than the
+  /// model's.
+  private let kept: Kept?
+
+  private struct Kept: Sendable, Equatable {
+    var size: Int
+    var image: PremultipliedImage
+    var mask: PremultipliedImage
+  }
 
   package init(image: PremultipliedImage, mask: PremultipliedImage?) {
+    self.init(image: image, mask: mask, kept: nil)
+  }
+
+  private init(image: PremultipliedImage, mask: PremultipliedImage?, kept: Kept?) {
     self.image = image
     self.mask = mask
+    self.kept = kept
+  }
+
+  /// Bytes that the pictures take.
+  package var byteCount: Int {
+    // At the model's own size they are the same ones.
+    let other = kept?.size == image.width ? nil : kept
+    let pictures = [image, mask, other?.image, other?.mask]
+    return pictures.reduce(0) { $0 + ($1?.rgba.count ?? 0) } * MemoryLayout<SIMD4<Float>>.stride
+  }
+
+  /// What drawing needs of it and no more; drawing from that gives the same pictures.
+  /// - Parameters:
+  ///   - side: Pixels on a side of the model's own pictures.
+  ///   - size: Pixels on a side of the pictures that are asked for.
+  package func fitted(side: Int, size: Int) -> SourcePicture {
+    if image.width == side, image.height == side, mask == nil || kept?.size == size {
+      return self
+    }
+    return SourcePicture(
+      image: image.fitted(into: side), mask: mask?.fitted(into: side, isOpaqueOutside: true),
+      kept: mask.map { mask in
+        Kept(
+          size: size, image: image.fitted(into: size),
+          mask: mask.fitted(into: size, isOpaqueOutside: true))
+      })
+  }
+
+  /// What the mask keeps, at the size that is asked for; nil without a mask.
+  /// - Precondition: It is fitted.
+  var keptPictures: (image: PremultipliedImage, mask: PremultipliedImage)? {
+    kept.map { ($0.image, $0.mask) }
   }
 }
 

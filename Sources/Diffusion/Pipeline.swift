@@ -77,13 +77,10 @@ package final class Pipeline {
     }
   }
 
-  /// Begins pictures, one a seed, that are drawn in the same passes.
-  /// - Throws: `GenerationError.unequalShapes` unless the subjects have equal shapes.
-  package func begin(
-    _ pictures: [(subject: Subject, seed: UInt64)], _ settings: PassSettings
-  ) throws(GenerationError) -> Denoising {
+  /// Makes ready for passes of these settings; the pictures come later.
+  package func begin(_ settings: PassSettings) throws(GenerationError) -> Denoising {
     try Denoising(
-      pictures, schedule(settings), sampler: model.manifest.sampling.sampler, networks: networks,
+      schedule(settings), sampler: model.manifest.sampling.sampler, networks: networks,
       peels: mix(of: settings.peels))
   }
 
@@ -122,9 +119,9 @@ package final class Pipeline {
   private func encode(
     _ source: SourcePicture, size: Int
   ) throws(ExecutionError) -> EncodedSource {
-    let side = model.family.nativeSize
+    let source = source.fitted(side: model.family.nativeSize, size: size)
     let session = try networks.session(.encoder, batch: 1)
-    session.write(source.image.fitted(into: side).values, to: "pixels")
+    session.write(source.image.values, to: "pixels")
     try session.run()
     let statistics = model.manifest.latents
     let shape = model.family.latentShape
@@ -137,11 +134,8 @@ package final class Pipeline {
     }
     return EncodedSource(
       latents: latents,
-      keptTokens: SourcePicture.keptTokens(
-        mask.fitted(into: side, isOpaqueOutside: true), columns: shape[1], rows: shape[0]),
-      kept: (
-        source.image.fitted(into: size), mask.fitted(into: size, isOpaqueOutside: true)
-      ))
+      keptTokens: SourcePicture.keptTokens(mask, columns: shape[1], rows: shape[0]),
+      kept: source.keptPictures)
   }
 
   private func mix(of peels: [WeightedPeel]) throws(GenerationError) -> PeelMix? {

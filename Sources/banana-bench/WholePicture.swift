@@ -24,9 +24,10 @@ struct WholePicture {
     }
     let subject = try timed("text") { try pipeline.prepare(drawing, settings) }
     let latents = try timed("denoising") {
-      let denoising = try pipeline.begin([(subject, seed: 7)], settings)
+      let denoising = try pipeline.begin(settings)
+      let picture = try denoising.begin(subject, seed: 7)
       while !denoising.isDone { try denoising.advance() }
-      return denoising.latents(of: 0)
+      return picture.latents
     }
     let picture = try timed("decoder and alpha") {
       try pipeline.decode(latents, of: subject, settings)

@@ -7,7 +7,9 @@ import Testing
 /// Which jobs are drawn together, and whether they fit into memory.
 @Suite(.timeLimit(.minutes(5))) struct BatchTests {
   private static func configuration(batch: Int) -> DaemonConfiguration {
-    DaemonConfiguration(limits: EngineLimits(batch: batch, threads: 2, pace: 1))
+    // Nobody makes way.
+    DaemonConfiguration(
+      limits: EngineLimits(batch: batch, threads: 2, pace: 1), turn: .seconds(600))
   }
 
   /// Holds the engine with one job, lets others come, and says in which batches they are drawn.

@@ -22,9 +22,11 @@ import Weights
     private let state = Mutex(State())
 
     /// - Parameter cancelAfter: Steps of denoising after which the job is cancelled.
-    func job(_ request: PictureRequest, cancelAfter: Int? = nil) -> PictureJob {
+    func job(
+      _ request: PictureRequest, state: EngineState = EngineState(), cancelAfter: Int? = nil
+    ) -> PictureJob {
       PictureJob(
-        request: request, isCancelled: { self.state.withLock { $0.isCancelled } },
+        request: request, state: state, isCancelled: { self.state.withLock { $0.isCancelled } },
         progress: { progress in
           self.state.withLock {
             $0.progress.append(progress)
@@ -64,9 +66,15 @@ import Weights
       previews: previews, peels: peels, edit: edit, marksProvenance: marksProvenance)
   }
 
+  /// Draws until all jobs are done.
+  @discardableResult
+  private func draw(_ jobs: [PictureJob]) async -> [Double] {
+    await engine.generate(jobs, yields: { false })
+  }
+
   private func draw(_ request: PictureRequest) async throws -> [PictureResult.Picture] {
     let record = Record()
-    await engine.generate([record.job(request)])
+    await draw([record.job(request)])
     return try record.pictures()
   }
 
@@ -93,7 +101,7 @@ import Weights
     for batch in [1, 2, 4, 8] {
       engine.apply(EngineLimits(batch: batch, threads: 1, pace: 1))
       let records = requests.map { _ in Record() }
-      await engine.generate(zip(records, requests).map { $0.job($1) })
+      await draw(zip(records, requests).map { $0.job($1) })
       for (record, expected) in zip(records, alone) {
         #expect(try record.pictures().map(\.png) == expected, "batch \(batch)")
       }
@@ -112,7 +120,7 @@ import Weights
     engine.apply(EngineLimits(batch: 4, threads: 1, pace: 1))
     let expected = try await draw(request("frog", seed: 2, steps: 6))
     let (leaving, staying) = (Record(), Record())
-    await engine.generate([
+    await draw([
       leaving.job(request("a red apple", seed: 1, count: 2, steps: 6), cancelAfter: 2),
       staying.job(request("frog", seed: 2, steps: 6)),
     ])
@@ -123,9 +131,67 @@ import Weights
     #expect(try staying.pictures().map(\.png) == expected.map(\.png))
   }
 
+  /// Jobs that make way after every piece of work become the same pictures, and tell the same.
+  @Test(arguments: [1, 3]) func turnsChangeNothing(_ batch: Int) async throws {
+    engine.apply(EngineLimits(batch: batch, threads: 1, pace: 1))
+    var pixels = Pixels(width: 96, height: 40, filledWith: .white)
+    for index in pixels.bytes.indices {
+      pixels.bytes[index] = UInt8(truncatingIfNeeded: index &* 13)
+    }
+    let edit = PictureEdit(image: PremultipliedImage(pixels), mask: nil, strength: 1)
+    let requests = [
+      request("a red apple", seed: 4, count: 4, steps: 4, previews: 2),
+      request("frog", seed: 9, count: 2, steps: 4, peels: [try peel(seed: 1)]),
+      request("x", seed: 1, steps: 4, edit: edit),
+    ]
+    let whole = requests.map { _ in Record() }
+    for (record, request) in zip(whole, requests) { await draw([record.job(request)]) }
+    let divided = requests.map { _ in (record: Record(), state: EngineState()) }
+    var seconds = [0.0, 0, 0]
+    var turns = 0
+    while divided.contains(where: { $0.record.current.results.isEmpty }) {
+      for (index, job) in divided.enumerated() where job.record.current.results.isEmpty {
+        let taken = await engine.generate(
+          [job.record.job(requests[index], state: job.state)], yields: { true })
+        #expect(taken.count == 1 && taken[0] > 0)
+        seconds[index] += taken[0]
+        turns += 1
+      }
+      try #require(turns < 100)
+    }
+    for (record, job) in zip(whole, divided) {
+      #expect(try job.record.pictures().map(\.png) == record.pictures().map(\.png))
+      #expect(try job.record.pictures().map(\.seed) == record.pictures().map(\.seed))
+      #expect(job.record.current.previews.map(\.png) == record.current.previews.map(\.png))
+      #expect(job.state.content == nil)
+    }
+    // Steps and ends, each a turn of its own.
+    let passes = batch == 1 ? [4, 2, 1] : [2, 1, 1]
+    #expect(turns >= passes.reduce(0) { $0 + 4 * $1 } + 7)
+    let all = try divided.map { try $0.record.current.results[0].get().secondsByStage }
+    for (index, stages) in all.enumerated() {
+      #expect(seconds[index] >= 0.99 * stages.values.reduce(0, +))
+    }
+  }
+
+  /// Whose work it is, pays: what a job took is told for each, and the whole turn is told.
+  @Test func tellsWhatEachJobTook() async throws {
+    engine.apply(EngineLimits(batch: 4, threads: 1, pace: 1))
+    let (small, large) = (Record(), Record())
+    let seconds = await draw([
+      small.job(request("frog", seed: 2, steps: 6)),
+      large.job(request("frog", seed: 2, count: 3, steps: 6)),
+    ])
+    #expect(seconds.count == 2 && seconds[0] > 0 && seconds[1] > seconds[0])
+    for (record, seconds) in zip([small, large], seconds) {
+      let stages = try #require(try record.current.results.first?.get()).secondsByStage
+      #expect(seconds >= 0.99 * stages.values.reduce(0, +))
+    }
+  }
+
   @Test func previewsComeInBetween() async throws {
     let record = Record()
-    await engine.generate([
+    await draw([
       record.job(request("frog", seed: 2, count: 2, steps: 8, previews: 3))
     ])
     let previews = record.current.previews
@@ -138,13 +204,13 @@ import Weights
     }
     #expect(try record.pictures().count == 2)
     let short = Record()
-    await engine.generate([short.job(request("frog", seed: 2, steps: 2, previews: 3))])
+    await draw([short.job(request("frog", seed: 2, steps: 2, previews: 3))])
     #expect(short.current.previews.map(\.index) == [0])
   }
 
   @Test func progressGoesThroughTheStages() async throws {
     let record = Record()
-    await engine.generate([record.job(request("frog", seed: 2, steps: 2))])
+    await draw([record.job(request("frog", seed: 2, steps: 2))])
     let seen = record.current.progress.map { "\($0.stage) \($0.step)/\($0.steps)" }
     #expect(
       seen == [
@@ -159,7 +225,7 @@ import Weights
     let (bad, good) = (Record(), Record())
     var unknown = request("frog", seed: 2)
     unknown.style = "cubist"
-    await engine.generate([bad.job(unknown), good.job(request("frog", seed: 2))])
+    await draw([bad.job(unknown), good.job(request("frog", seed: 2))])
     do {
       _ = try bad.pictures()
       Issue.record("it was drawn")
@@ -232,7 +298,7 @@ import Weights
     engine.apply(EngineLimits(batch: 1, threads: 1, pace: 0.1))
     let record = Record()
     let start = ContinuousClock.now
-    await engine.generate([record.job(request("frog", seed: 2, steps: 8))])
+    await draw([record.job(request("frog", seed: 2, steps: 8))])
     let elapsed = (ContinuousClock.now - start) / .seconds(1)
     let result = try #require(try record.current.results.first?.get())
     let busy = result.secondsByStage.values.reduce(0, +) - (result.secondsByStage[.text] ?? 0)

@@ -1,6 +1,7 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Imaging
 import Testing
@@ -44,9 +45,12 @@ import Testing
       #expect(request.steps == 3 && request.guidance == 1.5 && request.background == .opaque)
       #expect(!request.marksProvenance)
       let edit = try #require(request.edit)
-      #expect(edit.strength == 0.75 && edit.image.width == 20 && edit.image.height == 10)
-      #expect(Array(edit.image.values.prefix(4)) == [1, 0, 0, 1])
-      #expect(edit.mask?.values.allSatisfy { $0 == 0 } == true)
+      #expect(edit.strength == 0.75)
+      // It is as the model needs it before it waits: in the middle of the model's own square.
+      #expect(edit.image.width == 512 && edit.image.height == 512)
+      #expect(edit.image.rgba[256 * 512 + 256] == [1, 0, 0, 1] && edit.image.rgba[0] == .zero)
+      #expect(edit.mask?.rgba[256 * 512 + 256].w == 0 && edit.mask?.rgba[0].w == 1)
+      #expect(edit.source.byteCount == 16 * 2 * (512 * 512 + 256 * 256))
     }
   }
 

@@ -14,6 +14,7 @@ import Testing
 @Suite(.timeLimit(.minutes(5)), .enabled(if: Impersonation.isPossible)) struct IsolationTests {
   private static let ann: UInt32 = 61_001
   private static let ben: UInt32 = 61_002
+  private static let cid: UInt32 = 61_003
 
   /// A daemon that all users may connect to.
   private static func serving(
@@ -95,7 +96,8 @@ import Testing
         let request = PictureRequest(prompt: "p\(index)", width: 256, height: 256, seed: 5)
         #expect(Array(response.data[0].png) == TestPattern.png(request, seed: 5))
       }
-      #expect(engine.record.batches == [1, 3])
+      // The first may have made way for the others.
+      #expect(engine.record.batches.filter { $0 > 1 } == [3])
     }
   }
 
@@ -180,8 +182,10 @@ import Testing
         clients.append(try await daemon.begin("b", uid: Self.ben))
         _ = try await daemon.jobs(index, .waiting, uid: Self.ben)
       }
-      // Full is full, for everybody.
-      #expect(try await daemon.begin("c").answer().code == "busy")
+      // The queue is full, but for those who have nothing in it.
+      clients.append(try await daemon.begin("c", uid: Self.cid))
+      _ = try await daemon.jobs(1, .waiting, uid: Self.cid)
+      #expect(try await daemon.begin("c", uid: Self.cid).answer().code == "busy")
       engine.release()
       for client in clients { #expect(try await client.answer().status == 200) }
     }

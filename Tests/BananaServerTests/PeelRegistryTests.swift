@@ -12,12 +12,13 @@ struct PeelFixture {
   let state: String
   var shipped: String?
   var limits = PeelRegistry.Limits()
+  var accounts = AccountBook.ofStrangers
 
   /// A registry as a daemon that starts finds it.
   func start() -> PeelRegistry {
     PeelRegistry(
       stateDirectory: state, shippedDirectory: shipped, limits: limits,
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      accounts: accounts, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     ) { try FakeEngine().check($0) }
   }
 
@@ -230,6 +231,42 @@ extension PeelRegistry {
       }
       #expect(fixture.files("7").count == 4)
       #expect(APIError(PeelRegistryError.tooMany(maximumPeels: 2)).code == .quotaExceeded)
+    }
+  }
+
+  /// Subordinate uids have their peels for themselves, and a quota with their owner.
+  @Test func countsUidsOfOneAccountTogetherAndAllInTotal() async throws {
+    try await TemporaryFolder.with { folder async throws in
+      try Data("7:100000:10\n".utf8).write(to: URL(filePath: folder + "/subuid"))
+      let users = UserDatabase(
+        user: { [7, 8].contains($0) ? .user($0) : .nobody }, userNamed: { _ in .nobody })
+      var fixture = PeelFixture(state: folder + "/state")
+      fixture.accounts = AccountBook(users: users, subordinateFile: folder + "/subuid")
+      let bytes = TestPeel.bytes()
+      fixture.limits = .init(peels: 2, bytes: 10 * bytes.count)
+      try await fixture.start().install(bytes, "a", .user(7))
+      // After a restart too.
+      let registry = fixture.start()
+      try await registry.install(bytes, "b", .user(100_003))
+      for uid in [7, 100_003, 100_004] as [UInt32] {
+        await #expect(throws: PeelRegistryError.tooMany(maximumPeels: 2)) {
+          try await registry.install(bytes, "c", .user(uid))
+        }
+      }
+      #expect(await registry.list(for: .user(7)).map(\.name) == ["a"])
+      for uid in [500, 501] as [UInt32] { try await registry.install(bytes, "d", .user(uid)) }
+      await #expect(throws: PeelRegistryError.tooMany(maximumPeels: 2)) {
+        try await registry.install(bytes, "e", .user(502))
+      }
+      let total = 5 * bytes.count
+      await registry.apply(.init(totalBytes: total))
+      try await registry.install(bytes, "e", .user(8))
+      let full = PeelRegistryError.noRoomForAll(
+        usedBytes: total, neededBytes: bytes.count, maximumBytes: total)
+      for owner in [.user(8), .everyone] as [PeelOwner] {
+        await #expect(throws: full) { try await registry.install(bytes, "f", owner) }
+      }
+      #expect(APIError(full).code == .notEnoughDiskSpace)
     }
   }
 

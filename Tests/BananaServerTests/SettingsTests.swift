@@ -20,8 +20,9 @@ import Testing
        "threads": 3, "batch": 2, "log_level": "debug", "queue_capacity": 7, "ageing_seconds": 1.5,
        "requests_per_minute": 8, "concurrent_jobs": 9, "queue_share": 0.25, "pixels_per_day": 0,
        "result_seconds": 11, "result_bytes": 12, "edit_body_bytes": 2048, "edit_pixels": 13,
-       "pace": 0.5, "peels_per_user": 15, "peel_bytes_per_user": 16,
+       "pace": 0.5, "peels_per_user": 15, "peel_bytes_per_user": 16, "peel_bytes_total": 17,
        "model_aliases": {"dall-e-3": "sticker"},
+       "turn_seconds": 0.25, "waiting_image_bytes": 2000000,
        "idle_timeout_seconds": 14, "closing_grace_seconds": 0}
       """#)
     #expect(settings.socket == "/a" && settings.adminSocket == "/b")
@@ -36,8 +37,10 @@ import Testing
     #expect(settings.daemon.editBodyBytes == 2048 && settings.daemon.editPixels == 13)
     #expect(settings.daemon.idleTimeout == .seconds(14) && settings.daemon.closingGrace == .zero)
     #expect(settings.daemon.limits.pace == 0.5)
+    #expect(settings.daemon.turn == .milliseconds(250))
+    #expect(settings.daemon.waitingImageBytes == 2_000_000)
     #expect(settings.daemon.modelAliases == ModelAliases(["dall-e-3": "sticker"]))
-    #expect(settings.daemon.peelLimits == .init(peels: 15, bytes: 16))
+    #expect(settings.daemon.peelLimits == .init(peels: 15, bytes: 16, totalBytes: 17))
     #expect(try await Self.read("{}") == Settings())
   }
 

@@ -33,7 +33,21 @@ package final class FakeEngine: PictureEngine {
   private let failure: EngineError?
   private let isTruncating: Bool
   private let pictureBytes: Int
+  private let cost: @Sendable (PictureRequest) -> Cost
   private let state = Mutex(Record())
+
+  /// What it says that its work took, in seconds.
+  package struct Cost: Sendable {
+    /// A denoising step of one picture.
+    package var step: Double
+    /// The end of a picture: decoding and the like.
+    package var end: Double
+
+    package init(step: Double, end: Double = 0) {
+      self.step = step
+      self.end = end
+    }
+  }
 
   /// - Parameters:
   ///   - stepDuration: How long each denoising step of a pass takes.
@@ -42,15 +56,18 @@ package final class FakeEngine: PictureEngine {
   ///   - failure: What jobs end with after their first step.
   ///   - isTruncating: Says that the prompt was cut.
   ///   - pictureBytes: What `peakBytes` says of each picture of a pass.
+  ///   - cost: What is charged, whatever the clock says.
   package init(
     stepDuration: Duration = .zero, isHeld: Bool = false, drawsPixels: Bool = false,
-    failure: EngineError? = nil, isTruncating: Bool = false, pictureBytes: Int = 40
+    failure: EngineError? = nil, isTruncating: Bool = false, pictureBytes: Int = 40,
+    cost: @escaping @Sendable (PictureRequest) -> Cost = { _ in Cost(step: 1) }
   ) {
     self.stepDuration = stepDuration
     self.drawsPixels = drawsPixels
     self.failure = failure
     self.isTruncating = isTruncating
     self.pictureBytes = pictureBytes
+    self.cost = cost
     state.withLock { $0.isHeld = isHeld }
   }
 
@@ -91,84 +108,104 @@ package final class FakeEngine: PictureEngine {
     state.withLock { $0.released.append(what) }
   }
 
-  package func generate(_ jobs: [PictureJob]) async {
+  package func generate(
+    _ jobs: [PictureJob], yields: @Sendable () -> Bool
+  ) async -> [Double] {
+    let all = jobs.map { ($0.state.content as? Drawing)?.resumed(by: $0) ?? Drawing($0) }
+    let new = all.filter { !$0.isBegun }
     state.withLock {
-      $0.requests += jobs.map(\.request)
+      $0.requests += new.map(\.job.request)
       $0.batches.append(jobs.count)
     }
-    for job in jobs {
-      job.progress(PictureProgress(stage: .text, step: 1, steps: 1, pictures: job.request.count))
+    for drawing in new {
+      drawing.isBegun = true
+      drawing.job.progress(
+        PictureProgress(stage: .text, step: 1, steps: 1, pictures: drawing.job.request.count))
     }
-    var drawing = jobs.enumerated().map { Drawing(index: $0.offset, job: $0.element) }
-    while !drawing.isEmpty {
-      var room = record.limits.batch
-      var pass: [Int] = []
-      for index in drawing.indices where room > 0 {
-        let pictures = min(room, drawing[index].left)
-        drawing[index].inPass = pictures
-        room -= pictures
-        pass.append(index)
+    repeat {
+      var room = record.limits.batch - all.reduce(0) { $0 + ($1.isOver ? 0 : $1.inPass) }
+      for drawing in all where !drawing.isOver && drawing.inPass == 0 && room > 0 {
+        drawing.inPass = min(room, drawing.left)
+        room -= drawing.inPass
       }
-      await draw(pass, of: &drawing)
-      drawing.removeAll(where: \.isOver)
-    }
+      let pass = all.filter { !$0.isOver && $0.inPass > 0 }
+      if pass.isEmpty { break }
+      await draw(pass)
+    } while !yields()
+    for drawing in all { drawing.job.state.content = drawing.isOver ? nil : drawing }
+    return all.map(\.seconds)
   }
 
-  private struct Drawing {
-    var index: Int
+  private final class Drawing {
     var job: PictureJob
+    var isBegun = false
     var pictures: [PictureResult.Picture] = []
     var inPass = 0
+    /// Of the pictures in the pass.
+    var step = 0
     var isOver = false
+    /// Of this call.
+    var seconds = 0.0
     var left: Int { job.request.count - pictures.count }
 
-    mutating func end(_ result: Result<PictureResult, EngineError>) {
+    init(_ job: PictureJob) { self.job = job }
+
+    func resumed(by job: PictureJob) -> Drawing {
+      self.job = job
+      seconds = 0
+      return self
+    }
+
+    func end(_ result: Result<PictureResult, EngineError>) {
       isOver = true
       job.finish(result)
     }
   }
 
-  /// Draws `inPass` pictures of each of the jobs.
-  private func draw(_ pass: [Int], of drawing: inout [Drawing]) async {
-    let steps = batchKey(for: drawing[pass[0]].job.request).steps
-    for step in 1...steps {
-      if stepDuration > .zero { try? await Task.sleep(for: stepDuration) }
-      while record.isHeld, !pass.allSatisfy({ drawing[$0].job.isCancelled() }) {
-        try? await Task.sleep(for: .milliseconds(1))
-      }
-      state.withLock { $0.steps += 1 }
-      for index in pass where !drawing[index].isOver {
-        takeStep(step, of: steps, &drawing[index])
-      }
-      if pass.allSatisfy({ drawing[$0].isOver }) { return }
+  /// Takes `inPass` pictures of each of the jobs one step on.
+  private func draw(_ pass: [Drawing]) async {
+    if stepDuration > .zero { try? await Task.sleep(for: stepDuration) }
+    while record.isHeld, !pass.allSatisfy({ $0.job.isCancelled() }) {
+      try? await Task.sleep(for: .milliseconds(1))
     }
-    for index in pass where !drawing[index].isOver { finishPass(&drawing[index]) }
+    state.withLock { $0.steps += 1 }
+    for drawing in pass { takeStep(drawing) }
   }
 
-  private func takeStep(_ step: Int, of steps: Int, _ drawing: inout Drawing) {
+  private func takeStep(_ drawing: Drawing) {
     let request = drawing.job.request
     if drawing.job.isCancelled() {
       state.withLock { $0.cancelled += 1 }
       return drawing.end(.failure(.cancelled))
     }
     if let failure { return drawing.end(.failure(failure)) }
+    let steps = batchKey(for: request).steps
+    drawing.step += 1
+    drawing.seconds += cost(request).step * Double(drawing.inPass)
     let picture = drawing.pictures.count
     drawing.job.progress(
       PictureProgress(
-        stage: .denoise, step: step, steps: steps, picture: picture, pictures: request.count))
-    guard request.previews > 0, step <= request.previews, step < steps else { return }
-    for other in picture..<picture + drawing.inPass {
-      drawing.job.preview(PicturePreview(png: png(request, other), index: step - 1, picture: other))
+        stage: .denoise, step: drawing.step, steps: steps, picture: picture,
+        pictures: request.count))
+    if request.previews > 0, drawing.step <= request.previews, drawing.step < steps {
+      for other in picture..<picture + drawing.inPass {
+        drawing.job.preview(
+          PicturePreview(png: png(request, other), index: drawing.step - 1, picture: other))
+      }
     }
+    if drawing.step == steps { finishPass(drawing) }
   }
 
-  private func finishPass(_ drawing: inout Drawing) {
+  private func finishPass(_ drawing: Drawing) {
     let request = drawing.job.request
     for _ in 0..<drawing.inPass {
       let picture = drawing.pictures.count
       drawing.pictures.append(
         .init(png: png(request, picture), seed: request.seed &+ UInt64(picture)))
     }
+    drawing.seconds += cost(request).end * Double(drawing.inPass)
+    drawing.inPass = 0
+    drawing.step = 0
     guard drawing.left == 0 else { return }
     state.withLock { $0.finished += 1 }
     drawing.end(

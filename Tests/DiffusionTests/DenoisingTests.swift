@@ -54,12 +54,12 @@ import Weights
     let subjects = try (0..<count).map {
       try pipeline.prepare(Drawing(prompt: prompts[$0]), settings)
     }
-    let denoising = try pipeline.begin(
-      subjects.enumerated().map { ($1, UInt64($0)) }, settings)
+    let denoising = try pipeline.begin(settings)
+    let pictures = try subjects.enumerated().map { try denoising.begin($1, seed: UInt64($0)) }
     while !denoising.isDone { try denoising.advance() }
     for index in 0..<count {
       let picture = try pipeline.decode(
-        denoising.latents(of: index), of: subjects[index], settings)
+        pictures[index].latents, of: subjects[index], settings)
       #expect(picture == alone[index], "picture \(index)")
     }
     if count > 1 { #expect(alone[0] != alone[1]) }
@@ -69,16 +69,50 @@ import Weights
     let pipeline = pipeline()
     let settings = PassSettings(size: 64, steps: 4)
     let subject = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
-    let whole = try pipeline.begin([1, 2, 3].map { (subject, $0) }, settings)
-    let partial = try pipeline.begin([1, 2, 3].map { (subject, $0) }, settings)
+    let (whole, partial) = (try pipeline.begin(settings), try pipeline.begin(settings))
+    let expected = try (1...3 as ClosedRange<UInt64>).map { try whole.begin(subject, seed: $0) }
+    let pictures = try (1...3 as ClosedRange<UInt64>).map { try partial.begin(subject, seed: $0) }
     while !whole.isDone { try whole.advance() }
     for step in 0..<4 {
-      if step == 2 { partial.remove(1) }
-      if step == 3 { partial.remove(0) }
+      if step == 2 { partial.remove(pictures[1]) }
+      if step == 3 { partial.remove(pictures[0]) }
       try partial.advance()
     }
-    #expect(partial.latents(of: 2) == whole.latents(of: 2))
-    #expect(partial.latents(of: 1).isEmpty)
+    #expect(pictures[2].latents == expected[2].latents)
+    #expect(pictures.map(\.step) == [3, 2, 4])
+  }
+
+  /// Pictures that leave a pass, go on later, and beside others that are at other steps.
+  @Test(arguments: [false, true])
+  func picturesGoOnWhereTheyLeft(isConsistency: Bool) throws {
+    let pipeline = pipeline(isConsistency ? try consistencyModel() : model)
+    let settings = PassSettings(size: 64, steps: 6)
+    let subjects = try ["a red apple", "green frog", "x"].map {
+      try pipeline.prepare(Drawing(prompt: $0), settings)
+    }
+    let expected = try subjects.map { subject in
+      let denoising = try pipeline.begin(settings)
+      let picture = try denoising.begin(subject, seed: 5)
+      while !denoising.isDone { try denoising.advance() }
+      return picture.latents
+    }
+    let first = try pipeline.begin(settings)
+    var pictures = [try first.begin(subjects[0], seed: 5)]
+    for _ in 0..<3 { try first.advance() }
+    // In between the network is used by others.
+    let second = try pipeline.begin(settings)
+    pictures.append(try second.begin(subjects[1], seed: 5))
+    try second.advance()
+    try second.add(pictures[0])
+    try second.advance()
+    second.remove(pictures[1])
+    pictures.append(try second.begin(subjects[2], seed: 5))
+    while !second.isDone { try second.advance() }
+    #expect(pictures.map(\.step) == [6, 2, 6])
+    first.remove(pictures[0])
+    try first.add(pictures[1])
+    while !first.isDone { try first.advance() }
+    #expect(pictures.map(\.latents) == expected)
   }
 
   @Test func theLastEstimateIsThePicture() throws {
@@ -86,9 +120,10 @@ import Weights
       let pipeline = pipeline(model, .float32)
       let settings = PassSettings(size: 64, steps: 3)
       let subject = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
-      let denoising = try pipeline.begin([(subject, 1)], settings)
+      let denoising = try pipeline.begin(settings)
+      let picture = try denoising.begin(subject, seed: 1)
       while !denoising.isDone { try denoising.advance() }
-      #expect(denoising.cleanEstimate(of: 0) == denoising.latents(of: 0))
+      #expect(denoising.cleanEstimate(of: picture) == picture.latents)
     }
   }
 

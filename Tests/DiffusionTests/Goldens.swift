@@ -93,11 +93,10 @@ extension Pipeline {
     _ drawing: Drawing, seeds: [UInt64], _ settings: PassSettings
   ) throws -> [PremultipliedImage] {
     let subject = try prepare(drawing, settings)
-    let denoising = try begin(seeds.map { (subject, $0) }, settings)
+    let denoising = try begin(settings)
+    let pictures = try seeds.map { try denoising.begin(subject, seed: $0) }
     while !denoising.isDone { try denoising.advance() }
-    return try seeds.indices.map {
-      try decode(denoising.latents(of: $0), of: subject, settings)
-    }
+    return try pictures.map { try decode($0.latents, of: subject, settings) }
   }
 }
 

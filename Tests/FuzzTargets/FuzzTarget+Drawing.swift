@@ -144,7 +144,13 @@ extension FuzzTarget {
     }
     let isDone = DispatchSemaphore(value: 0)
     Task.detached {
-      await engine.generate(jobs)
+      // As if others wanted a turn after every piece of work.
+      var left = jobs
+      for _ in 0..<1000 where !left.isEmpty {
+        _ = await engine.generate(left, yields: { true })
+        let isOver = ends.value.withLock { $0.map { !$0.isEmpty } }
+        left = zip(jobs, isOver).filter { !$1 }.map(\.0)
+      }
       isDone.signal()
     }
     isDone.wait()

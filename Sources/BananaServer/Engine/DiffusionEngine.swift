@@ -81,93 +81,130 @@ package actor DiffusionEngine: PictureEngine {
     noteResident()
   }
 
-  package func generate(_ jobs: [PictureJob]) {
+  package func generate(_ jobs: [PictureJob], yields: @Sendable () -> Bool) -> [Double] {
+    let drawings = jobs.map { JobDrawing.of($0, model: model) }
     pipeline.mark()
-    let drawings = jobs.map { JobDrawing($0, model: model) }
-    for drawing in drawings {
-      drawing.encodePrompt { (drawing) throws(GenerationError) in
-        drawing.subject = try pipeline.prepare(drawing.drawing, drawing.settings)
+    let start = ContinuousClock.now
+    var waiting = drawings
+    while let first = waiting.first {
+      // Only equals, whatever was put into one batch.
+      let equals = waiting.filter { $0.settings == first.settings }
+      waiting.removeAll { $0.settings == first.settings }
+      do throws(GenerationError) {
+        if draw(equals, in: try pipeline.begin(first.settings), yields) { break }
+      } catch {
+        for drawing in equals { drawing.end(.failure(EngineError(error))) }
       }
     }
-    var waiting = drawings.flatMap { drawing in
-      (0..<drawing.request.count).map { PicturePlace(drawing: drawing, index: $0) }
-    }
-    while true {
-      waiting.removeAll { !$0.drawing.isWanted }
-      guard let lead = waiting.first?.drawing else { break }
-      // Only equals, whatever was put into one batch.
-      let room = max(1, limits.withLock { $0.batch })
-      let pass = Array(waiting.lazy.filter { $0.drawing.canShareAPass(with: lead) }.prefix(room))
-      waiting.removeAll { place in pass.contains { $0.isSame(as: place) } }
-      draw(pass)
-      noteResident()
-    }
     noteResident()
+    for drawing in drawings { drawing.pause() }
+    return Self.shares(
+      of: (ContinuousClock.now - start).seconds, like: drawings.map(\.turnSeconds))
+  }
+
+  /// The whole of a turn, what nobody in particular caused included, divided as what each job took.
+  static func shares(of seconds: Double, like parts: [Double]) -> [Double] {
+    let sum = parts.reduce(0, +)
+    return parts.map { sum > 0 ? seconds * $0 / sum : seconds / Double(parts.count) }
   }
 
   private func noteResident() {
     resident.withLock { $0 = (pipeline.residentBytes, pipeline.residentNetworks) }
   }
 
-  /// Draws pictures of equal shape in one pass.
-  private func draw(_ pass: [PicturePlace]) {
-    var live = Array(pass.indices)
-    let settings = pass[0].drawing.settings
-    do throws(GenerationError) {
-      let denoising = try pipeline.begin(
-        pass.map { ($0.drawing.subject!, $0.seed) }, settings)
-      report(0, of: denoising.steps, pass)
-      while !denoising.isDone {
-        for index in live where !pass[index].drawing.isWanted { denoising.remove(index) }
-        live.removeAll { !pass[$0].drawing.isWanted }
-        if live.isEmpty { return }
-        try paced(.denoise, sharedBy: live.map { pass[$0] }) { () throws(GenerationError) in
-          do throws(ExecutionError) { try denoising.advance() } catch { throw .execution(error) }
+  /// Works on the pictures, as many at a time as the limits allow, until there are none left or
+  /// others want their turn.
+  /// - Returns: Whether others do.
+  private func draw(
+    _ drawings: [JobDrawing], in denoising: Denoising, _ yields: () -> Bool
+  ) -> Bool {
+    var active: [PicturePlace] = []
+    repeat {
+      for place in active where !place.drawing.isWanted { denoising.remove(place.picture) }
+      active.removeAll { !$0.drawing.isWanted }
+      if !active.contains(where: { denoising.isDone($0.picture) }) {
+        fill(&active, from: drawings, in: denoising)
+        if active.isEmpty { return false }
+      }
+      if let index = active.firstIndex(where: { denoising.isDone($0.picture) }) {
+        let place = active.remove(at: index)
+        denoising.remove(place.picture)
+        finish(place)
+        noteResident()
+      } else {
+        step(active, in: denoising)
+      }
+    } while !yields()
+    for place in active { place.drawing.keep(place) }
+    return true
+  }
+
+  private func fill(
+    _ active: inout [PicturePlace], from drawings: [JobDrawing], in denoising: Denoising
+  ) {
+    let room = max(1, limits.withLock { $0.batch })
+    for drawing in drawings where active.count < room {
+      drawing.prepare { (what) throws(GenerationError) in
+        try pipeline.prepare(what, drawing.settings)
+      }
+      if let lead = active.first?.drawing, lead.subject?.shape != drawing.subject?.shape {
+        continue
+      }
+      while active.count < room, let place = drawing.nextPicture(in: denoising) {
+        if !active.contains(where: { $0.drawing === drawing }) {
+          drawing.report(
+            .denoise, place.picture.step, of: denoising.steps, picture: place.index)
         }
-        report(denoising.step, of: denoising.steps, live.map { pass[$0] })
-        for index in live { preview(pass[index], denoising, index) }
+        active.append(place)
       }
-      for index in live where pass[index].drawing.isWanted {
-        finish(pass[index], latents: denoising.latents(of: index))
+    }
+  }
+
+  /// Takes pictures of equal shape one step on.
+  private func step(_ active: [PicturePlace], in denoising: Denoising) {
+    do throws(GenerationError) {
+      try paced(.denoise, sharedBy: active) { () throws(GenerationError) in
+        do throws(ExecutionError) { try denoising.advance() } catch { throw .execution(error) }
       }
+      report(active, of: denoising.steps)
+      for place in active { preview(place, denoising) }
     } catch {
-      for index in live { pass[index].drawing.end(.failure(EngineError(error))) }
+      for place in active { place.drawing.end(.failure(EngineError(error))) }
     }
   }
 
   /// Tells each job once that a step of its pictures is done.
-  private func report(_ step: Int, of steps: Int, _ pass: [PicturePlace]) {
-    for (index, place) in pass.enumerated()
-    where !pass[..<index].contains(where: { $0.drawing === place.drawing }) {
-      place.drawing.report(.denoise, step, of: steps, picture: place.index)
+  private func report(_ places: [PicturePlace], of steps: Int) {
+    for (index, place) in places.enumerated()
+    where !places[..<index].contains(where: { $0.drawing === place.drawing }) {
+      place.drawing.report(.denoise, place.picture.step, of: steps, picture: place.index)
     }
   }
 
   /// Shows what the picture would be by now, if a preview is due after this step.
-  private func preview(_ place: PicturePlace, _ denoising: Denoising, _ index: Int) {
-    let drawing = place.drawing
-    guard let number = drawing.previewNumber(after: denoising.step, of: denoising.steps) else {
-      return
-    }
-    let latents = denoising.cleanEstimate(of: index)
-    drawing.perform { (drawing) throws(GenerationError) in
-      let picture = try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
-        try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+  private func preview(_ place: PicturePlace, _ denoising: Denoising) {
+    guard
+      let number = place.drawing.previewNumber(after: place.picture.step, of: denoising.steps)
+    else { return }
+    place.drawing.perform { (drawing) throws(GenerationError) in
+      let latents = denoising.cleanEstimate(of: place.picture)
+      try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
+        let picture = try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+        drawing.show(picture, as: number, of: place.index)
       }
-      drawing.show(picture, as: number, of: place.index)
     }
   }
 
-  private func finish(_ place: PicturePlace, latents: [Float]) {
+  private func finish(_ place: PicturePlace) {
     place.drawing.perform { (drawing) throws(GenerationError) in
       drawing.report(.decode, 0, of: 1, picture: place.index)
       let picture = try paced(.decode, sharedBy: [place]) { () throws(GenerationError) in
-        try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+        try pipeline.decode(place.picture.latents, of: drawing.subject!, drawing.settings)
       }
       drawing.report(.decode, 1, of: 1, picture: place.index)
       drawing.report(.encode, 0, of: 1, picture: place.index)
       try paced(.encode, sharedBy: [place]) { () throws(GenerationError) in
-        drawing.take(picture, seed: place.seed)
+        drawing.take(picture, of: place.index)
       }
       drawing.report(.encode, 1, of: 1, picture: place.index)
       drawing.endIfComplete()
@@ -188,10 +225,9 @@ package actor DiffusionEngine: PictureEngine {
     let seconds = (ContinuousClock.now - start).seconds
     // A file is encoded on one thread whatever is granted.
     if stage != .encode { ration.note(seconds: seconds, on: threads, under: limits) }
-    for place in places {
-      place.drawing.seconds[stage, default: 0] += seconds / Double(places.count)
-    }
     let rest = ThreadRation.restSeconds(after: seconds, under: self.limits.withLock { $0 })
+    let part = 1 / Double(places.count)
+    for place in places { place.drawing.took(seconds * part, rest: rest * part, in: stage) }
     if rest > 0 { usleep(UInt32(min(rest, 60) * 1e6)) }
     return result
   }

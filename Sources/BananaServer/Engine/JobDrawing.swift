@@ -4,27 +4,87 @@ import Imaging
 /// A job on its way through the engine; used on the engine's thread only.
 final class JobDrawing {
   let request: PictureRequest
-  let drawing: Drawing
   let settings: PassSettings
   /// Set once the prompt is encoded.
-  var subject: Subject?
-  /// Wall-clock seconds, those of passes that several pictures share divided among them.
-  var seconds: [PictureStage: Double] = [:]
-  private let job: PictureJob
+  private(set) var subject: Subject?
+  /// Wall-clock seconds, those of steps that several pictures share divided among them.
+  private var seconds: [PictureStage: Double] = [:]
+  /// The same in this turn, and with the rests that pace wanted.
+  private(set) var turnSeconds = 0.0
+  private var job: PictureJob
   private let model: ModelDescription
-  private var pictures: [PictureResult.Picture] = []
+  /// The first that is not begun.
+  private var next = 0
+  /// Begun in an earlier turn.
+  private var unfinished: [PicturePlace] = []
+  private var pictures: [Int: PictureResult.Picture] = [:]
   private var isEnded = false
 
-  init(_ job: PictureJob, model: ModelDescription) {
+  /// The drawing of a job, where an earlier turn left it.
+  static func of(_ job: PictureJob, model: ModelDescription) -> JobDrawing {
+    guard let drawing = job.state.content as? JobDrawing else {
+      return JobDrawing(job, model: model)
+    }
+    drawing.job = job
+    drawing.turnSeconds = 0
+    return drawing
+  }
+
+  private init(_ job: PictureJob, model: ModelDescription) {
     self.job = job
     self.model = model
     request = job.request
-    drawing = Drawing(
-      prompt: request.prompt, style: request.style, guidance: request.guidance,
-      source: request.edit.map { SourcePicture(image: $0.image, mask: $0.mask) })
     settings = PassSettings(
       size: request.width, steps: request.steps, strength: request.edit?.strength ?? 1,
       peels: request.peels.map(\.weighted))
+  }
+
+  /// Encodes the prompt, unless that is done; what goes wrong ends the job.
+  func prepare(_ encode: (Drawing) throws(GenerationError) -> Subject) {
+    guard subject == nil else { return }
+    let drawing = Drawing(
+      prompt: request.prompt, style: request.style, guidance: request.guidance,
+      source: request.edit?.source)
+    let start = ContinuousClock.now
+    perform { (job) throws(GenerationError) in
+      job.report(.text, 0, of: 1, picture: 0)
+      job.subject = try encode(drawing)
+      job.report(.text, 1, of: 1, picture: 0)
+    }
+    took((ContinuousClock.now - start).seconds, rest: 0, in: .text)
+  }
+
+  /// Takes the next picture to work on into a pass; nil if there is none.
+  func nextPicture(in denoising: Denoising) -> PicturePlace? {
+    var place: PicturePlace?
+    perform { (job) throws(GenerationError) in
+      if let left = job.unfinished.first {
+        try denoising.add(left.picture)
+        job.unfinished.removeFirst()
+        place = left
+      } else if let subject = job.subject, job.next < job.request.count {
+        let picture = try denoising.begin(subject, seed: job.seed(of: job.next))
+        place = PicturePlace(drawing: job, index: job.next, picture: picture)
+        job.next += 1
+      }
+    }
+    return place
+  }
+
+  /// Puts a picture back until another turn.
+  func keep(_ place: PicturePlace) {
+    unfinished.append(place)
+  }
+
+  /// Notes what a piece of work took.
+  func took(_ seconds: Double, rest: Double, in stage: PictureStage) {
+    self.seconds[stage, default: 0] += seconds
+    turnSeconds += seconds + rest
+  }
+
+  /// Leaves the turn.
+  func pause() {
+    job.state.content = isEnded ? nil : self
   }
 
   /// Whether the job still wants pictures; one that was cancelled ends here.
@@ -46,21 +106,7 @@ final class JobDrawing {
     do throws(GenerationError) { try work(self) } catch { end(.failure(EngineError(error))) }
   }
 
-  /// Likewise for what comes before the first pass, whose time is noted.
-  func encodePrompt(_ encode: (JobDrawing) throws(GenerationError) -> Void) {
-    let start = ContinuousClock.now
-    perform { (drawing) throws(GenerationError) in
-      report(.text, 0, of: 1, picture: 0)
-      try encode(drawing)
-      report(.text, 1, of: 1, picture: 0)
-    }
-    seconds[.text] = (ContinuousClock.now - start).seconds
-  }
-
-  /// Whether pictures of both jobs can be drawn in one pass.
-  func canShareAPass(with other: JobDrawing) -> Bool {
-    self === other || settings == other.settings && subject?.shape == other.subject?.shape
-  }
+  private func seed(of index: Int) -> UInt64 { request.seed &+ UInt64(index) }
 
   func report(_ stage: PictureStage, _ step: Int, of steps: Int, picture: Int) {
     job.progress(
@@ -89,9 +135,10 @@ final class JobDrawing {
   }
 
   /// Takes a picture that is done.
-  func take(_ picture: PremultipliedImage, seed: UInt64) {
+  func take(_ picture: PremultipliedImage, of index: Int) {
+    let seed = seed(of: index)
     guard isWanted, let png = encoded(picture, seed: seed) else { return }
-    pictures.append(PictureResult.Picture(png: png, seed: seed))
+    pictures[index] = PictureResult.Picture(png: png, seed: seed)
   }
 
   /// Finishes the job once all its pictures are done.
@@ -100,7 +147,7 @@ final class JobDrawing {
     end(
       .success(
         PictureResult(
-          pictures: pictures, secondsByStage: seconds,
+          pictures: pictures.sorted { $0.key < $1.key }.map(\.value), secondsByStage: seconds,
           promptTokensTruncated: subject?.isTruncated ?? false)))
   }
 
@@ -121,10 +168,5 @@ final class JobDrawing {
 struct PicturePlace {
   let drawing: JobDrawing
   let index: Int
-
-  var seed: UInt64 { drawing.request.seed &+ UInt64(index) }
-
-  func isSame(as other: PicturePlace) -> Bool {
-    drawing === other.drawing && index == other.index
-  }
+  let picture: UnfinishedPicture
 }

@@ -1,3 +1,4 @@
+package import Diffusion
 package import Imaging
 package import Weights
 
@@ -18,12 +19,16 @@ package protocol PictureEngine: GovernedEngine {
   /// resident now.
   func peakBytes(for key: BatchKey, pictures: Int) async -> Int
 
-  /// Draws jobs of equal keys together: in passes of at most `limits.batch` pictures, each picture
-  /// bit for bit what it would be alone.
+  /// Draws jobs of equal keys together: at most `limits.batch` pictures at a time, each picture bit
+  /// for bit what it would be alone.
   ///
-  /// Every job is finished exactly once through its `finish`. Returns when all are finished. One
-  /// call at a time.
-  func generate(_ jobs: [PictureJob]) async
+  /// Returns when all jobs are finished, each exactly once through its `finish`; or sooner, when
+  /// `yields` says so, which is asked between any two pieces of work: a denoising step, or the end
+  /// of one picture. Jobs that are not finished then go on where they were when they are given in
+  /// again. One call at a time.
+  /// - Returns: For each job, the seconds of the engine that it took in this call; what jobs shared
+  ///   is divided among them.
+  func generate(_ jobs: [PictureJob], yields: @Sendable () -> Bool) async -> [Double]
 
   /// Takes effect with the next denoising step; any thread may call it.
   func apply(_ limits: EngineLimits)
@@ -90,19 +95,31 @@ package struct PictureJob: Sendable {
   /// Only called when `request.previews > 0`.
   package var preview: @Sendable (PicturePreview) -> Void
   package var finish: @Sendable (Result<PictureResult, EngineError>) -> Void
+  /// The same in each call that draws the job.
+  package let state: EngineState
 
   package init(
-    request: PictureRequest, isCancelled: @escaping @Sendable () -> Bool,
+    request: PictureRequest, state: EngineState = EngineState(),
+    isCancelled: @escaping @Sendable () -> Bool,
     progress: @escaping @Sendable (PictureProgress) -> Void,
     preview: @escaping @Sendable (PicturePreview) -> Void,
     finish: @escaping @Sendable (Result<PictureResult, EngineError>) -> Void
   ) {
     self.request = request
+    self.state = state
     self.isCancelled = isCancelled
     self.progress = progress
     self.preview = preview
     self.finish = finish
   }
+}
+
+/// What an engine keeps of a job that is not finished.
+package final class EngineState: @unchecked Sendable {
+  /// Belongs to the engine's thread, and to whoever lets go of the job last.
+  package var content: AnyObject?
+
+  package init() {}
 }
 
 /// A picture before it is done.
@@ -194,17 +211,27 @@ package struct PeelUse: Hashable, Sendable {
 
 /// A picture to change.
 package struct PictureEdit: Sendable, Equatable {
-  /// Of any size.
-  package var image: PremultipliedImage
-  /// Alpha 0 is where to draw anew; of the image's size.
-  package var mask: PremultipliedImage?
+  package var source: SourcePicture
   /// Above 0, at most 1; 1 keeps nothing.
   package var strength: Float
 
+  /// - Parameters:
+  ///   - image: Of any size.
+  ///   - mask: Alpha 0 is where to draw anew; of the image's size.
   package init(image: PremultipliedImage, mask: PremultipliedImage?, strength: Float) {
-    self.image = image
-    self.mask = mask
+    source = SourcePicture(image: image, mask: mask)
     self.strength = strength
+  }
+
+  package var image: PremultipliedImage { source.image }
+  package var mask: PremultipliedImage? { source.mask }
+
+  /// The same with pictures no larger than the model needs for one of `size`, which take less
+  /// memory while they wait.
+  package func fitted(to model: ModelDescription, size: Int) -> PictureEdit {
+    var fitted = self
+    fitted.source = source.fitted(side: model.nativeSize.width, size: size)
+    return fitted
   }
 }
 

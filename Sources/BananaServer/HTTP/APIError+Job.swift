@@ -31,6 +31,8 @@ extension APIError {
       case .concurrentJobs(let limit): "has \(limit) jobs that are not done, which is its limit"
       case .queueShare(let limit): "holds \(limit) places of the queue, which is its share"
       case .pixelsPerDay(let limit): "would draw more than its \(limit) pixels a day"
+      case .waitingImageBytes(let limit):
+        "has edits that wait, whose images would take more than the \(limit) bytes of its share"
       }
     let end = Date(timeIntervalSince1970: Double(UnixTime.now + refusal.retryAfterSeconds))
     self.init(

@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import NIOPosix
 
 /// `POST /v1/images/generations`, and what it shares with edits.
 extension DaemonRoutes {
@@ -31,10 +32,16 @@ extension DaemonRoutes {
       let installed = try await peels.resolve(peel.name, for: context.peer.peelUID)
       uses.append(PeelUse(peel: installed, strength: Float(peel.strength)))
     }
-    let request = try PictureRequest(
+    var request = try PictureRequest(
       wire, model: engine.model, aliases: await scheduler.configuration.modelAliases,
       // Short enough to survive readers that keep numbers as doubles.
-      randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)), peels: uses, edit: edit)
+      randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)), peels: uses)
+    if let edit {
+      // Before it waits, so that what waits is small; work again, and not for these threads.
+      request.edit = try await NIOThreadPool.singleton.runIfActive { [side = request.width] in
+        edit.fitted(to: engine.model, size: side)
+      }
+    }
     let answer = ImagesAnswer(
       wire: wire, request: request, model: engine.model, arrival: arrival,
       isExact: context.peer.seesExactFigures)

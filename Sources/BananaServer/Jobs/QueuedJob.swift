@@ -1,4 +1,5 @@
 import BananaAPI
+import Diffusion
 import Imaging
 import Synchronization
 
@@ -12,17 +13,47 @@ struct QueuedJob: Sendable {
   let submitted: ContinuousClock.Instant
   let createdAt = UnixTime.now
   let stop = StopReason()
+  /// What the engine keeps of it between two turns.
+  let engineState = EngineState()
   /// Ends the job at its deadline.
   var timer: Task<Void, Never>?
-  /// Set when it is drawn.
+  /// Since when it waits, or did before its turn.
+  var queued: ContinuousClock.Instant
+  /// Set in its first turn.
   var started: ContinuousClock.Instant?
   var tracker: ProgressTracker?
+  /// How long it waited for its turns.
+  var queueSeconds = 0.0
+  /// Whether heat slowed one of its turns down.
+  var isThermalLimited = false
+
+  init(
+    id: String, submission: Submission, key: BatchKey, engine: any PictureEngine,
+    events: AsyncStream<JobEvent>.Continuation, submitted: ContinuousClock.Instant
+  ) {
+    self.id = id
+    self.submission = submission
+    self.key = key
+    self.engine = engine
+    self.events = events
+    self.submitted = submitted
+    queued = submitted
+  }
+
+  /// Notes that its turn begins.
+  mutating func begin(at now: ContinuousClock.Instant) {
+    queueSeconds += (now - queued).seconds
+    if started != nil { return }
+    started = now
+    tracker = ProgressTracker(started: now, job: id)
+  }
 
   var request: PictureRequest { submission.request }
   var uid: UInt32 { submission.peer.uid }
   var account: Account { submission.peer.account }
 
-  /// What it costs: denoising steps over squares of 256 by 256 pixels.
+  /// What it may cost: denoising steps over squares of 256 by 256 pixels. What it does cost is
+  /// measured.
   var work: Double {
     let squares = Double(request.width * request.height) / 65_536
     return Double(request.count * key.steps * (key.isGuided ? 2 : 1)) * squares
@@ -30,11 +61,8 @@ struct QueuedJob: Sendable {
 
   var pixels: Int { request.count * request.width * request.height }
 
-  /// Bytes that it holds while it waits.
-  var heldBytes: Int {
-    guard let edit = request.edit else { return 0 }
-    return (edit.image.rgba.count + (edit.mask?.rgba.count ?? 0)) * 16
-  }
+  /// Bytes of images that it holds while it waits.
+  var heldBytes: Int { request.edit?.source.byteCount ?? 0 }
 
   /// What the owner is told.
   func info(state: JobInfo.State, jobsAhead: Int? = nil) -> JobInfo {

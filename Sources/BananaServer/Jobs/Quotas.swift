@@ -30,6 +30,8 @@ package struct QuotaRefusal: Error, Sendable, Equatable {
     /// Places in the queue.
     case queueShare(Int)
     case pixelsPerDay(Int)
+    /// Bytes of the images of edits that wait.
+    case waitingImageBytes(Int)
   }
 
   package var quota: Quota

@@ -14,9 +14,10 @@ extension PeelRegistry {
     _ body: Body, as name: String, for owner: PeelOwner
   ) async throws(PeelRegistryError) -> PeelInfo where Body.Element == ByteBuffer {
     guard PeelLimits.isName(name) else { throw .badName(name) }
+    await findPayers(with: owner)
     try checkRoom(for: 0, as: name, of: owner)
-    try beginUpload(of: owner)
-    defer { endUpload(of: owner) }
+    let payer = try beginUpload(of: owner)
+    defer { endUpload(of: payer) }
     let folder = folder(of: owner)
     try folder.make()
     let part = try PartFile(in: folder.path)
@@ -52,6 +53,10 @@ extension PeelRegistry {
     if usage.bytes + bytes > limits.bytes {
       throw .tooManyBytes(
         usedBytes: usage.bytes, neededBytes: bytes, maximumBytes: limits.bytes)
+    }
+    if usage.totalBytes + bytes > limits.totalBytes {
+      throw .noRoomForAll(
+        usedBytes: usage.totalBytes, neededBytes: bytes, maximumBytes: limits.totalBytes)
     }
   }
 

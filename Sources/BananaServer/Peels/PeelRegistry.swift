@@ -26,17 +26,22 @@ package enum PeelOwner: Hashable, Sendable {
 /// What lies on the disk is checked whenever it is opened: it must be what was installed, and fit
 /// the model.
 package actor PeelRegistry {
-  /// What one owner may have.
+  /// What the owners of one account may have.
   package struct Limits: Sendable, Equatable {
     package var peels: Int
     package var bytes: Int
     /// Installations at a time.
     package var uploads: Int
+    /// Of the peels of all owners together.
+    package var totalBytes: Int
 
-    package init(peels: Int = 64, bytes: Int = 512 << 20, uploads: Int = 4) {
+    package init(
+      peels: Int = 64, bytes: Int = 512 << 20, uploads: Int = 4, totalBytes: Int = 8 << 30
+    ) {
       self.peels = peels
       self.bytes = bytes
       self.uploads = uploads
+      self.totalBytes = totalBytes
     }
   }
 
@@ -69,6 +74,7 @@ package actor PeelRegistry {
   private(set) var limits: Limits
   let logger: Logger
   private let check: Check
+  private let accounts: AccountBook
   // Files are touched in here, and a disk may be slow: not on the cooperative threads.
   private let thread = PeelThread()
   private var isIndexed = false
@@ -76,7 +82,10 @@ package actor PeelRegistry {
   private var owned: [PeelOwner: [String: Entry]] = [:]
   /// Those with an open peel, the latest last.
   private var recent: [Entry] = []
+  /// By who pays.
   private var uploads: [PeelOwner: Int] = [:]
+  /// Whose quota each owner's peels count into.
+  private var payers: [PeelOwner: PeelOwner] = [:]
 
   nonisolated package var unownedExecutor: UnownedSerialExecutor {
     thread.asUnownedSerialExecutor()
@@ -85,13 +94,15 @@ package actor PeelRegistry {
   /// - Parameters:
   ///   - stateDirectory: Its folder `peels` holds what is installed; made when needed.
   ///   - shippedDirectory: `NAME.safetensors` that everybody may use; only read.
+  ///   - accounts: Which owners have one quota together.
   package init(
-    stateDirectory: String, shippedDirectory: String?, limits: Limits = Limits(), logger: Logger,
-    check: @escaping Check
+    stateDirectory: String, shippedDirectory: String?, limits: Limits = Limits(),
+    accounts: AccountBook, logger: Logger, check: @escaping Check
   ) {
     self.stateDirectory = stateDirectory
     self.shippedDirectory = shippedDirectory
     self.limits = limits
+    self.accounts = accounts
     self.logger = logger
     self.check = check
   }
@@ -312,24 +323,56 @@ extension PeelRegistry {
     return owned[owner]?[name]?.record
   }
 
-  /// Peels and their bytes that `owner` has, without `name`.
-  func usage(of owner: PeelOwner, without name: String) -> (peels: Int, bytes: Int) {
+  /// Finds out who pays for the peels of `owner`, and of all others that have some.
+  func findPayers(with owner: PeelOwner) async {
     index()
-    let others = (owned[owner] ?? [:]).values.filter { $0.name != name }
-    return (others.count, others.reduce(0) { $0 + $1.record.bytes })
+    for one in Set(owned.keys).union([owner]) {
+      guard case .user(let uid) = one else { continue }
+      let payer: PeelOwner =
+        switch await accounts.account(of: uid) {
+        case .user(let uid): .user(uid)
+        // As nobody's.
+        case .unknown: .user(.max)
+        }
+      payers[one] = payer
+    }
+  }
+
+  private func payer(of owner: PeelOwner) -> PeelOwner { payers[owner] ?? owner }
+
+  /// Peels and their bytes that the payer for `owner` has, and the bytes of everybody's, without
+  /// the owner's `name`.
+  func usage(
+    of owner: PeelOwner, without name: String
+  ) -> (peels: Int, bytes: Int, totalBytes: Int) {
+    index()
+    let payer = payer(of: owner)
+    var usage = (peels: 0, bytes: 0, totalBytes: 0)
+    for (other, entries) in owned {
+      for entry in entries.values where other != owner || entry.name != name {
+        usage.totalBytes += entry.record.bytes
+        if self.payer(of: other) != payer { continue }
+        usage.peels += 1
+        usage.bytes += entry.record.bytes
+      }
+    }
+    return usage
   }
 
   /// - Throws: `PeelRegistryError.tooManyUploads`.
-  func beginUpload(of owner: PeelOwner) throws(PeelRegistryError) {
-    guard uploads[owner, default: 0] < limits.uploads else {
+  /// - Returns: Who pays, for `endUpload`.
+  func beginUpload(of owner: PeelOwner) throws(PeelRegistryError) -> PeelOwner {
+    let payer = payer(of: owner)
+    guard uploads[payer, default: 0] < limits.uploads else {
       throw .tooManyUploads(maximumUploads: limits.uploads)
     }
-    uploads[owner, default: 0] += 1
+    uploads[payer, default: 0] += 1
+    return payer
   }
 
-  func endUpload(of owner: PeelOwner) {
-    uploads[owner]! -= 1
-    if uploads[owner] == 0 { uploads[owner] = nil }
+  func endUpload(of payer: PeelOwner) {
+    uploads[payer]! -= 1
+    if uploads[payer] == 0 { uploads[payer] = nil }
   }
 }
 

@@ -18,6 +18,8 @@ package enum PeelRegistryError: Error, Equatable {
   case tooLarge(maximumBytes: Int)
   case tooMany(maximumPeels: Int)
   case tooManyBytes(usedBytes: Int, neededBytes: Int, maximumBytes: Int)
+  /// The peels of all users together take what they may.
+  case noRoomForAll(usedBytes: Int, neededBytes: Int, maximumBytes: Int)
   case tooManyUploads(maximumUploads: Int)
   /// The client went away in the middle of the file.
   case uploadBroken
@@ -63,6 +65,12 @@ extension APIError {
         "The file is larger than the \(maximumBytes >> 20) MiB that a peel may have. Export the "
           + "peel with a smaller rank or in F16.")
     case .tooMany, .tooManyBytes, .tooManyUploads: self.init(quota: error)
+    case .noRoomForAll(let usedBytes, let neededBytes, let maximumBytes):
+      self.init(
+        .notEnoughDiskSpace,
+        "The peels of all users have \(usedBytes) bytes, this one needs \(neededBytes) more, and "
+          + "\(maximumBytes) are for them. Remove peels, or ask who runs the machine to raise "
+          + "peel_bytes_total.")
     case .uploadBroken:
       self.init(.invalidRequest, "The file did not arrive whole. Send it again.")
     case .invalid(let reason):

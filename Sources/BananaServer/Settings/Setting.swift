@@ -65,6 +65,9 @@ extension Setting {
     duration(
       "ageing_seconds", \.daemon.ageing, 1...86_400,
       "A job that has waited so long counts as one priority better."),
+    duration(
+      "turn_seconds", \.daemon.turn, 0...3600,
+      "How long a job has the engine while other users wait, and the step that is under way then."),
     int(
       "requests_per_minute", \.daemon.quotas.requestsPerMinute, 0...1_000_000,
       "Requests for pictures that a user may send in a minute; 0 is no quota."),
@@ -84,6 +87,9 @@ extension Setting {
       "peel_bytes_per_user", \.daemon.peelLimits.bytes, 0...1 << 40,
       "Bytes of the files of these peels together."),
     int(
+      "peel_bytes_total", \.daemon.peelLimits.totalBytes, 0...1 << 44,
+      "Bytes of the files of all users' peels together."),
+    int(
       "result_seconds", \.daemon.resultSeconds, 1...86_400,
       "How long the answers of jobs with \"store\" are kept."),
     int(
@@ -94,6 +100,9 @@ extension Setting {
       "The largest body of a request to edit an image."),
     int(
       "edit_pixels", \.daemon.editPixels, 1...1 << 26, "The most pixels of an image to edit."),
+    int(
+      "waiting_image_bytes", \.daemon.waitingImageBytes, 1 << 20...1 << 40,
+      "Memory for the images of edits that wait, a quarter of it for those of one user."),
     Setting(
       "model_aliases", \.daemon.modelAliases,
       expected: "an object that gives each alias a model, {\"dall-e-3\": \"NAME\"}",

@@ -1,0 +1,163 @@
+package import BananaAPI
+
+/// Looking at jobs, and their ends.
+extension JobScheduler {
+  /// The moment's figures, for `/v1/status` and `/metrics`.
+  package struct Snapshot: Sendable {
+    package var waitingJobs: [JobPriority: Int]
+    package var capacity: Int
+    package var runningJobs: Int
+    /// The first that runs and that the peer may see.
+    package var running: DaemonStatus.RunningJob?
+    package var finishedJobs: Int
+    /// Those of them that are the peer's.
+    package var ownFinishedJobs: Int
+    package var storedResults: Int
+    /// What the governor allows.
+    package var limits: EngineLimits
+    package var isDraining: Bool
+  }
+
+  /// What a client's going away means: the end of its job unless that is stored.
+  package func clientLeft(_ id: Job.ID) {
+    guard find(id)?.submission.isStored == false else { return }
+    stop(id, .engine(.cancelled))
+  }
+
+  /// Cancels a job that waits at once and one that runs between two of its steps; forgets the
+  /// result of one that has ended.
+  /// - Returns: The job as it is now, or nil when the peer has no such job.
+  package func cancel(_ id: Job.ID, for peer: Peer) -> JobInfo? {
+    guard let info = info(of: id, for: peer) else { return nil }
+    let job = find(id)
+    stop(id, .engine(.cancelled))
+    store.remove(id)
+    guard let job else { return info }
+    if running.contains(where: { $0.id == id }) { return self.info(of: id, for: peer) }
+    var ended = job.info(state: .failed)
+    ended.error = APIError(EngineError.cancelled)
+    return ended
+  }
+
+  /// The peer's jobs that wait, run or are kept; everybody's for an admin.
+  package func jobs(for peer: Peer) -> [JobInfo] {
+    store.removeOld(now: .now)
+    let order = queue.order(now: .now)
+    let places = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
+    let waiting = queue.elements.map {
+      $0.info(state: .waiting, jobsAhead: running.count + places[$0.id, default: 0])
+    }
+    let all = store.entries.map(\.info) + running.map(runningInfo) + waiting
+    return all.filter { peer.owns($0.uid) }
+      .sorted { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
+  }
+
+  package func info(of id: Job.ID, for peer: Peer) -> JobInfo? {
+    jobs(for: peer).first { $0.id == id }
+  }
+
+  /// What a stored job ended with, after waiting for its end; nil when the peer has no such job or
+  /// its result is not kept.
+  package func result(
+    of id: Job.ID, for peer: Peer
+  ) async -> Result<ImageGenerationResponse, JobError>? {
+    if let job = find(id), peer.owns(job.uid), job.submission.isStored {
+      await withCheckedContinuation { resultWaiters[id, default: []].append($0) }
+    }
+    store.removeOld(now: .now)
+    guard let entry = store.entry(id), peer.owns(entry.info.uid) else {
+      return nil
+    }
+    return entry.outcome
+  }
+
+  /// - Parameter peer: Whose job may be shown; nil shows none.
+  package func snapshot(for peer: Peer?) -> Snapshot {
+    let visible = running.first { peer?.owns($0.uid) == true }
+    return Snapshot(
+      waitingJobs: Dictionary(
+        grouping: queue.elements, by: \.submission.priority
+      ).mapValues(\.count),
+      capacity: configuration.waitingJobs, runningJobs: running.count,
+      running: visible.map { job in
+        DaemonStatus.RunningJob(
+          id: job.id, elapsedSeconds: (ContinuousClock.now - (job.started ?? .now)).seconds,
+          progress: job.tracker?.latest)
+      },
+      finishedJobs: finishedJobs,
+      ownFinishedJobs: peer.map { $0.isShared ? 0 : finishedJobsByUID[$0.uid, default: 0] } ?? 0,
+      storedResults: store.entries.count,
+      limits: throttle.limits, isDraining: isDraining)
+  }
+
+  /// Refuses new jobs, answers those that wait to begin with `shuttingDown` and returns when the
+  /// others have ended.
+  package func drain() async {
+    isDraining = true
+    // What was begun is finished, be it in another turn.
+    let begun = Set(queue.elements.filter { $0.started != nil }.map(\.id))
+    for id in queue.order(now: .now) where !begun.contains(id) { stop(id, .shuttingDown) }
+    guard isDrawing else { return }
+    await withCheckedContinuation { idleWaiters.append($0) }
+  }
+
+  func find(_ id: Job.ID) -> QueuedJob? {
+    running.first { $0.id == id } ?? queue.elements.first { $0.id == id }
+  }
+
+  func runningInfo(_ job: QueuedJob) -> JobInfo {
+    job.info(state: job.stop.value == nil ? .running : .cancelling)
+  }
+
+  func stop(_ id: Job.ID, _ error: JobError) {
+    if let job = running.first(where: { $0.id == id }) {
+      job.stop.set(error)
+    } else if let job = queue.remove(id) {
+      close(job, .failure(error))
+      updateTurn()
+      announcePositions()
+    }
+  }
+
+  func announcePositions() {
+    var events: [Job.ID: AsyncStream<JobEvent>.Continuation] = [:]
+    for job in queue.elements where job.submission.isStreamed && job.started == nil {
+      events[job.id] = job.events
+    }
+    if events.isEmpty { return }
+    for (index, id) in queue.order(now: .now).enumerated() {
+      events[id]?.yield(.waiting(jobsAhead: running.count + index))
+    }
+  }
+
+  /// The end of every job that was taken in.
+  func close(_ job: QueuedJob, _ outcome: Result<ImageGenerationResponse, JobError>) {
+    var info = job.info(state: .finished)
+    info.progress = nil
+    var code = "ok"
+    if case .failure(let error) = outcome {
+      let error = APIError(error)
+      info.state = .failed
+      info.error = error
+      code = error.code.rawValue
+      quotas.refund(job.account, pixels: job.pixels)
+    }
+    metrics.count(.outcomes, ["code": code])
+    if job.submission.isStored {
+      let keeps = configuration.resultSeconds
+      store.keep(
+        .init(account: job.account, info: info, outcome: outcome, ends: .now + .seconds(keeps)),
+        maximumBytes: configuration.resultBytes)
+      Task { [weak self] in
+        try? await Task.sleep(for: .seconds(keeps))
+        await self?.forgetOldResults()
+      }
+    }
+    job.end(outcome)
+    for waiter in resultWaiters.removeValue(forKey: job.id) ?? [] { waiter.resume() }
+  }
+
+  func forgetOldResults() {
+    store.removeOld(now: .now)
+  }
+}
