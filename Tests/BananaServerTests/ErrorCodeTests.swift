@@ -107,7 +107,7 @@ import Testing
 
     init(_ path: String) throws {
       self.path = path
-      if mount("tmpfs", path, "tmpfs", 0, "size=16k") != 0 { throw Missing() }
+      if mount("tmpfs", path, "tmpfs", 0, "size=16k,mode=700") != 0 { throw Missing() }
     }
 
     deinit { umount2(path, Int32(MNT_DETACH)) }
