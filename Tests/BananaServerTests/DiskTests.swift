@@ -17,10 +17,9 @@ import Testing
     state: String, _ body: (TestDaemon) async throws -> Void
   ) async throws {
     try await TemporaryFolder.with { folder async throws in
-      let socket = folder + "/b.sock"
-      try FileManager.default.createSymbolicLink(
-        atPath: socket + ".state", withDestinationPath: state)
-      let daemon = try TestDaemon(socketPath: socket) { FakeEngine() }
+      let daemon = try TestDaemon(socketPath: folder + "/b.sock", stateDirectory: state) {
+        FakeEngine()
+      }
       do { try await body(daemon) } catch {
         try await daemon.stop()
         throw error
@@ -133,7 +132,7 @@ import Testing
   @Test func aStateFolderThatCannotBeMade() async throws {
     try await TemporaryFolder.with { folder async throws in
       try Data().write(to: URL(filePath: folder + "/file"))
-      try await serving(state: folder + "/file") { daemon async throws in
+      try await serving(state: folder + "/file/state") { daemon async throws in
         let refused = try await install("a", TestPeel.bytes(), through: daemon)
         #expect(refused.status == 500)
         let message = try refusal(refused).message

@@ -120,7 +120,8 @@ import Testing
       let response = try JSONDecoder().decode(
         ImageGenerationResponse.self, from: Data(answer.body.utf8))
       let request = try #require(engine.record.requests.first)
-      #expect(request.edit?.image.width == 4 && request.edit?.strength == 0.6)
+      // The first has one colour, and is fitted to the model.
+      #expect(request.edit?.image.width == 512 && request.edit?.strength == 0.6)
       #expect(request.count == 1 && request.steps == 3 && request.width == 512)
       #expect(
         response.warnings.map { $0.split(separator: " means")[0].split(separator: " is not")[0] }

@@ -22,7 +22,7 @@ package final class SmallDisk {
     let unshare = geteuid() == 0 ? "-m" : "-rm"
     let script = """
       exec unshare \(unshare) sh -c '
-        mount -t tmpfs -o size=\(bytes) tmpfs "$0" && echo mounted && exec cat' \(folder)
+        mount -t tmpfs -o size=\(bytes),mode=700 tmpfs "$0" && echo mounted && exec cat' \(folder)
       """
     keeper.arguments = ["-c", script]
     keeper.standardInput = input

@@ -54,16 +54,18 @@ package struct TestDaemon: Sendable {
     }
   }
 
+  /// - Parameter stateDirectory: Nil is one beside the socket, so that a daemon that comes after
+  ///   this one finds what it left.
   package init(
-    socketPath: String, configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
+    socketPath: String, stateDirectory: String? = nil,
+    configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
     makeEngine: @escaping EngineFactory
   ) throws {
     self.socketPath = socketPath
     adminSocketPath = socketPath + ".admin"
     var configuration = configuration
-    // Beside the socket, so that a daemon that comes after it finds what it left.
-    configuration.stateDirectory = socketPath + ".state"
+    configuration.stateDirectory = stateDirectory ?? socketPath + ".state"
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let listeners = try Listeners.open(
       path: socketPath, adminPath: adminSocketPath)
