@@ -57,12 +57,16 @@ public struct PeelInfo: Codable, Sendable, Equatable {
   public var baseModel: String?
   /// What the file says of itself; only in the answer to `GET /v1/peels/{name}`.
   public var metadata: [String: String]?
+  /// What is to be known before drawing with it, in sentences: what of its texts was cut, numbers
+  /// that are suspiciously large. Only in the answers to `POST /v1/peels` and
+  /// `GET /v1/peels/{name}`.
+  public var warnings: [String]?
 
   /// A peel; every argument is the property of its name.
   public init(
     name: String, scope: Scope, bytes: Int, sha256: String, rank: Int, targets: Int,
     installedAt: Int?, title: String?, triggerWords: [String], license: String?,
-    baseModel: String?, metadata: [String: String]?
+    baseModel: String?, metadata: [String: String]?, warnings: [String]? = nil
   ) {
     self.name = name
     self.scope = scope
@@ -76,10 +80,12 @@ public struct PeelInfo: Codable, Sendable, Equatable {
     self.license = license
     self.baseModel = baseModel
     self.metadata = metadata
+    self.warnings = warnings
   }
 
   private enum CodingKeys: String, CodingKey {
     case name, object, scope, bytes, sha256, rank, targets, title, license, metadata
+    case warnings
     case installedAt = "installed_at"
     case triggerWords = "trigger_words"
     case baseModel = "base_model"
@@ -110,7 +116,7 @@ public struct PeelRemoval: Codable, Sendable, Equatable {
 /// What holds for every peel.
 public enum PeelLimits {
   /// Bytes of a peel's file.
-  public static let fileBytes = 64 << 20
+  public static let fileBytes = 320 << 20
   /// Characters of a name.
   public static let nameCharacters = 64
   /// How long removing a peel waits for the jobs that draw with it, unless the request says.

@@ -31,7 +31,7 @@ struct PeelInstallCommand: AsyncParsableCommand {
     commandName: "install",
     abstract: "Installs a peel from a .safetensors file, in the place of one of the same name.")
 
-  @Argument(help: "A LoRA in PEFT, diffusers or kohya form.")
+  @Argument(help: "A LoRA in PEFT, diffusers or kohya form, or PEFT's folder.")
   var file: String
 
   @Option(help: "What to call it; default: the file's name.")
@@ -154,6 +154,7 @@ enum PeelText {
     }
     if let license = peel.license { rows.append(("licence", license)) }
     if let base = peel.baseModel { rows.append(("made for", base)) }
+    for warning in peel.warnings ?? [] { rows.append(("warning", warning)) }
     for (key, value) in (peel.metadata ?? [:]).sorted(by: { $0.key < $1.key }) {
       let isLong = value.count > 100
       rows.append(("", "\(key): \(value.prefix(100))\(isLong ? "…" : "")"))

@@ -18,16 +18,14 @@ extension BananaClient {
   /// Installs a peel for this user, or through the admin socket for all; it replaces one of the
   /// same name, and the next job can draw with it.
   /// - Parameters:
-  ///   - path: A `.safetensors` file with a LoRA in PEFT, diffusers or kohya form.
+  ///   - path: A `.safetensors` file with a LoRA in PEFT, diffusers or kohya form, or PEFT's folder
+  ///     with `adapter_model.safetensors` and `adapter_config.json`.
   ///   - name: What requests will call it: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`.
   @discardableResult
   public func installPeel(
     from path: String, named name: String
   ) async throws(BananaError) -> PeelInfo {
-    let file: Data
-    do { file = try Data(contentsOf: URL(filePath: path)) } catch {
-      throw .unreadableFile(path: path, reason: Self.reason(error))
-    }
+    let file = try PeelFiles.contents(of: path)
     let body = HTTPBody(contentType: "application/octet-stream", bytes: ByteBuffer(bytes: file))
     return try await call(
       .POST, "\(Route.peels)?name=\(Self.percentEncoded(name))", body: body)
@@ -46,7 +44,7 @@ extension BananaClient {
       .DELETE, "\(Route.peel(Self.percentEncoded(name)))?timeout_seconds=\(timeoutSeconds)")
   }
 
-  private static func reason(_ error: any Error) -> String {
+  static func reason(_ error: any Error) -> String {
     switch (error as? CocoaError)?.code {
     case .fileReadNoSuchFile, .fileNoSuchFile: "there is no such file"
     case .fileReadNoPermission: "no permission"

@@ -116,7 +116,7 @@ package struct Daemon: Service {
   /// Takes on new settings; limits that a client has met already stay met.
   package func apply(_ configuration: DaemonConfiguration) async {
     await scheduler.apply(configuration)
-    await peels.apply(configuration.peelLimits)
+    peels.apply(configuration.peelLimits)
   }
 
   /// Serves until the service group shuts down gracefully.

@@ -123,11 +123,14 @@ package final class LoadedModel: Sendable {
     _ peel: PeelFile
   ) throws(PeelError) -> [WeightReference: PeelFile.Update] {
     let base = manifest.files[ModelComponent.denoiser.fileName]?.sha256 ?? ""
-    if let expected = peel.baseModelHash, expected != base {
+    if let expected = peel.texts.baseModelHash, expected != base {
       throw .wrongBase(model: manifest.name, expectedSHA256: expected, actualSHA256: base)
     }
     var updates: [WeightReference: PeelFile.Update] = [:]
     for update in peel.updates {
+      guard update.network == .denoiser else {
+        throw .closedNetwork(update.network, target: update.target, model: manifest.name)
+      }
       guard let weight = peelTargets[PeelTargets.key(update.target)] else {
         throw .unknownTarget(target: update.target, model: manifest.name)
       }

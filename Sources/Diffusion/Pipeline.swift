@@ -91,6 +91,9 @@ package final class Pipeline {
       strength: settings.strength)
   }
 
+  /// Whether the picture that was decoded last had NaN or infinity, which are shown as nothing.
+  package private(set) var hasOverflowed = false
+
   /// Pixels of latents `[token, channel]` in the denoiser's scale, with what a source keeps.
   package func decode(
     _ latents: [Float], of subject: Subject, _ settings: PassSettings
@@ -108,6 +111,7 @@ package final class Pipeline {
       try session.run()
       return session
     }
+    hasOverflowed = session.output("pixels").contains { !$0.isFinite }
     let side = model.family.nativeSize
     let range = model.manifest.alphaRange ?? [0, 1]
     let picture = PremultipliedImage(

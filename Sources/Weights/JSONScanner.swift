@@ -56,7 +56,7 @@ struct JSONScanner {
     repeat {
       let key = try string()
       if key.utf8.count > Self.longestKey { throw failure("a key is too long") }
-      if !keys.insert(key).inserted { throw failure("the key \"\(key)\" comes twice") }
+      if !keys.insert(key).inserted { throw failure("the key \"\(key.excerpt)\" comes twice") }
       try expect(":")
       try member(&self, key)
     } while accept(",")
@@ -91,6 +91,24 @@ struct JSONScanner {
       throw failure("a whole number expected")
     }
     return value
+  }
+
+  /// Takes a number.
+  mutating func number() throws(JSONError) -> Double {
+    _ = peek()
+    let first = offset
+    try skipNumber()
+    guard let number = Double(String(decoding: bytes[first..<offset], as: UTF8.self)) else {
+      throw failure("a number expected")
+    }
+    return number
+  }
+
+  /// Takes `true` or `false`.
+  mutating func boolean() throws(JSONError) -> Bool {
+    let isTrue = peek() == UInt8(ascii: "t")
+    try literal(isTrue ? "true" : "false")
+    return isTrue
   }
 
   mutating func string() throws(JSONError) -> String {
@@ -165,7 +183,7 @@ struct JSONScanner {
     case UInt8(ascii: "t"): try literal("true")
     case UInt8(ascii: "f"): try literal("false")
     case UInt8(ascii: "n"): try literal("null")
-    default: try number()
+    default: try skipNumber()
     }
     return first..<offset
   }
@@ -176,7 +194,7 @@ struct JSONScanner {
     offset += text.utf8CodeUnitCount
   }
 
-  private mutating func number() throws(JSONError) {
+  private mutating func skipNumber() throws(JSONError) {
     if offset < bytes.count, bytes[offset] == 0x2D { offset += 1 }
     let first = offset
     try digits()

@@ -19,17 +19,8 @@ package final class MappedFile: @unchecked Sendable {
 
   /// Maps or reads the file at `path`.
   package init(path: String) throws(FileError) {
-    // Without O_NONBLOCK the open of a named pipe would wait for ever.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-    guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
+    let (descriptor, status) = try Self.open(path)
     defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
-      throw FileError(path: path, operation: "inspect", code: errno)
-    }
-    guard status.st_mode & S_IFMT == S_IFREG else {
-      throw FileError(path: path, operation: "read", code: EINVAL)
-    }
     self.path = path
     let byteCount = Int(status.st_size)
     guard byteCount > 0, Self.isOurs(status), Self.isInOurFolder(path) else {
@@ -48,6 +39,22 @@ package final class MappedFile: @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: address, count: byteCount)
   }
 
+  /// Reads the file at `path` into memory, whoever may change it.
+  /// - Throws: `FileError`, with `EFBIG` for a file of more than `maximumBytes`.
+  package init(reading path: String, maximumBytes: Int) throws(FileError) {
+    let (descriptor, status) = try Self.open(path)
+    defer { close(descriptor) }
+    let byteCount = Int(status.st_size)
+    guard byteCount <= maximumBytes else {
+      throw FileError(path: path, operation: "read", code: EFBIG)
+    }
+    let buffer = try Self.read(descriptor, byteCount, path)
+    self.path = path
+    mapping = nil
+    self.buffer = buffer
+    bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<byteCount])
+  }
+
   /// A copy of `contents` that stands for the file `path`, aligned as a mapping is to 64 bytes.
   package init(contents: [UInt8], path: String) {
     self.path = path
@@ -60,6 +67,23 @@ package final class MappedFile: @unchecked Sendable {
 
   deinit {
     if let mapping { munmap(mapping, bytes.count) }
+  }
+
+  /// Opens a regular file.
+  private static func open(
+    _ path: String
+  ) throws(FileError) -> (descriptor: Int32, status: stat) {
+    // Without O_NONBLOCK the open of a named pipe would wait for ever.
+    let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw FileError(path: path, operation: "open", code: errno) }
+    var status = stat()
+    let isKnown = fstat(descriptor, &status) == 0
+    guard isKnown, status.st_mode & S_IFMT == S_IFREG else {
+      let code = isKnown ? EINVAL : errno
+      close(descriptor)
+      throw FileError(path: path, operation: isKnown ? "read" : "inspect", code: code)
+    }
+    return (descriptor, status)
   }
 
   /// Whether nobody but root and this process' user may change it: its owner could give everybody

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Glibc
 import TensorTypes
 
 /// A LoRA in one .safetensors file, read whole and checked from end to end.
@@ -7,224 +7,195 @@ import TensorTypes
 /// `W x` becomes `W x + alpha / rank * up (down x)`.
 package struct PeelFile: Sendable {
   /// The change to one layer.
-  package struct Update: Sendable, Equatable {
+  package struct Update: Sendable {
+    package let network: PeelNetwork
     /// The layer's name as the file gives it, without the network's root: `layers.0.qkv`, or in
     /// kohya's style `layers_0_qkv`.
     package let target: String
     package let rank: Int
     package let inWidth: Int
     package let outWidth: Int
-    /// `[rank, in]`.
-    package let down: [Float]
-    /// `[out, rank]`, times `alpha / rank`.
-    package let up: [Float]
+    /// What the product of the two factors is multiplied by: `alpha / rank`.
+    package let scale: Float
+    private let downTensor: PeelTensor
+    private let upTensor: PeelTensor
+
+    fileprivate init(
+      _ name: PeelName, down: PeelTensor, up: PeelTensor, scale: Float
+    ) {
+      network = name.network
+      target = name.target
+      rank = down.shape[0]
+      inWidth = down.shape[1]
+      outWidth = up.shape[0]
+      self.scale = scale
+      downTensor = down
+      upTensor = up
+    }
+
+    /// `[rank, in]`; read from the file's bytes each time.
+    package var down: [Float] { downTensor.numbers() }
+    /// `[out, rank]`, times the scale; read from the file's bytes each time.
+    package var up: [Float] { upTensor.numbers(times: scale) }
+
+    /// No number of the change of the layer's weight is larger.
+    fileprivate var magnitude: Float {
+      Float(rank) * downTensor.magnitude * upTensor.magnitude * scale
+    }
   }
 
-  package static let maximumBytes = 64 << 20
+  /// An SD 1.5 LoRA of rank 128 has 150 to 300 MB.
+  package static let maximumBytes = 320 << 20
   package static let maximumRank = 128
+  /// Of changes of a weight: trained ones stay below 10.
+  private static let plausibleMagnitude: Float = 1e6
+  /// Real files have some thousand tensors, and some hundred KiB of metadata.
+  private static let headerLimits = SafetensorsFile.HeaderLimits(bytes: 8 << 20, tensors: 16_384)
 
-  /// Sorted by target; never empty.
+  /// Sorted by network and target; never empty.
   package let updates: [Update]
   /// What the file says of itself.
-  package let metadata: [String: String]
+  package let texts: PeelTexts
   package let byteCount: Int
   /// Of the whole file, in lower case.
   package let sha256: String
+  /// What its user should know, in sentences.
+  package let warnings: [String]
 
   /// Reads and checks the file at `path`.
   ///
   /// The file is copied into memory first, so that what was checked is what is used.
   /// - Throws: `PeelError`.
   package init(path: String) throws(PeelError) {
-    let mapped: MappedFile
-    do throws(FileError) { mapped = try MappedFile(path: path) } catch { throw .file(error) }
-    guard mapped.bytes.count <= Self.maximumBytes else {
-      throw .tooLarge(bytes: mapped.bytes.count, maximumBytes: Self.maximumBytes)
+    let file: MappedFile
+    do throws(FileError) {
+      file = try MappedFile(reading: path, maximumBytes: Self.maximumBytes)
+    } catch {
+      throw error.code == EFBIG ? .tooLarge(maximumBytes: Self.maximumBytes) : .file(error)
     }
-    try self.init(contents: Array(mapped.bytes), path: path)
+    try self.init(file)
   }
 
   /// Checks the contents of a file that is, or is to be, called `path`.
   /// - Throws: `PeelError`.
   package init(contents: [UInt8], path: String) throws(PeelError) {
     guard contents.count <= Self.maximumBytes else {
-      throw .tooLarge(bytes: contents.count, maximumBytes: Self.maximumBytes)
+      throw .tooLarge(maximumBytes: Self.maximumBytes)
     }
+    try self.init(MappedFile(contents: contents, path: path))
+  }
+
+  private init(_ contents: MappedFile) throws(PeelError) {
     let file: SafetensorsFile
     do throws(SafetensorsError) {
-      file = try SafetensorsFile(file: MappedFile(contents: contents, path: path))
+      file = try SafetensorsFile(file: contents, limits: Self.headerLimits)
     } catch { throw .safetensors(error) }
-    metadata = file.metadata
-    byteCount = contents.count
-    sha256 = ModelPackage.checksum(of: file.file.bytes)
     updates = try Self.updates(in: file)
+    texts = PeelTexts(file.metadata)
+    byteCount = contents.bytes.count
+    sha256 = ModelPackage.checksum(of: contents.bytes)
+    var warnings = texts.warnings
+    if let largest = updates.max(by: { $0.magnitude < $1.magnitude }),
+      !(largest.magnitude <= Self.plausibleMagnitude)
+    {
+      warnings.append(
+        "Its numbers for \"\(largest.target.excerpt)\" are so large that pictures may come out as "
+          + "noise or nothing: draw with a small strength, or train it with a lower rate.")
+    }
+    self.warnings = warnings
   }
 
   /// The largest rank of an update.
   package var rank: Int { updates.reduce(0) { max($0, $1.rank) } }
 
+  /// Two names of the same layer may differ in how they give its network.
+  private struct Layer: Hashable, Comparable {
+    let network: PeelNetwork
+    let target: String
+
+    static func < (a: Layer, b: Layer) -> Bool {
+      (a.network, a.target) < (b.network, b.target)
+    }
+  }
+
+  private typealias Parts = [PeelName.Part: (tensor: String, name: PeelName)]
+
   private static func updates(in file: SafetensorsFile) throws(PeelError) -> [Update] {
-    var parts: [String: [PeelKey.Part: String]] = [:]
-    for name in file.names {
-      guard let key = PeelKey(name) else { throw .unknownTensor(name: name) }
-      if parts[key.target, default: [:]].updateValue(name, forKey: key.part) != nil {
-        throw .duplicate(target: key.target, part: key.part.rawValue)
+    var layers: [Layer: Parts] = [:]
+    var nameBytes = 0
+    for tensor in file.names {
+      let name: PeelName
+      do throws(PeelName.Problem) { name = try PeelName(tensor) } catch {
+        switch error {
+        case .unsupported(let form): throw .unsupportedForm(form, tensor: tensor)
+        case .unknown: throw .unknownTensor(name: tensor)
+        }
+      }
+      nameBytes += name.target.utf8.count
+      let layer = Layer(network: name.network, target: name.target)
+      if layers[layer, default: [:]].updateValue((tensor, name), forKey: name.part) != nil {
+        throw .duplicate(target: name.target, part: name.part.rawValue)
       }
     }
-    let sharedAlpha = try PeelMetadata(file.metadata).alpha
+    let scales = try PeelScales(file.metadata)
+    // Each expression is compared with each name.
+    if scales.expressionCount * nameBytes > 8 << 20 { throw .unsupportedPattern("…") }
     var updates: [Update] = []
-    for (target, names) in parts.sorted(by: { $0.key < $1.key }) {
-      updates.append(try update(of: target, names, in: file, sharedAlpha: sharedAlpha))
+    for (_, parts) in layers.sorted(by: { $0.key < $1.key }) {
+      updates.append(try update(parts, in: file, scales))
     }
     if updates.isEmpty { throw .empty }
     return updates
   }
 
   private static func update(
-    of target: String, _ names: [PeelKey.Part: String], in file: SafetensorsFile,
-    sharedAlpha: Float?
+    _ parts: Parts, in file: SafetensorsFile, _ scales: PeelScales
   ) throws(PeelError) -> Update {
-    func matrix(_ part: PeelKey.Part) throws(PeelError) -> (shape: Shape, numbers: [Float]) {
-      guard let name = names[part] else {
-        throw .missingPart(target: target, part: part.rawValue)
-      }
-      let tensor = file.tensor(named: name)!
-      guard tensor.shape.rank == 2, tensor.shape.count > 0 else {
-        throw .wrongShape(tensor: name, shape: tensor.shape)
-      }
-      return (tensor.shape, try numbers(of: tensor, name: name))
+    guard let down = parts[.down], let up = parts[.up] else {
+      let target = parts.first?.value.name.target ?? ""
+      throw .missingPart(
+        target: target, part: parts[.down] == nil ? PeelName.Part.down.rawValue : "up")
     }
-    let (down, up) = (try matrix(.down), try matrix(.up))
-    let rank = down.shape[0]
-    guard up.shape[1] == rank else {
-      throw .unequalRanks(target: target, down: rank, up: up.shape[1])
+    let (downTensor, upTensor) = (
+      try PeelTensor(down.tensor, in: file), try PeelTensor(up.tensor, in: file)
+    )
+    let rank = downTensor.shape[0]
+    guard upTensor.shape[1] == rank else {
+      throw .unequalRanks(target: down.name.target, down: rank, up: upTensor.shape[1])
     }
     guard rank <= maximumRank else {
-      throw .wrongRank(target: target, rank: rank, maximum: maximumRank)
+      throw .wrongRank(target: down.name.target, rank: rank, maximum: maximumRank)
     }
-    var alpha = sharedAlpha ?? Float(rank)
-    if let name = names[.alpha] {
-      let tensor = file.tensor(named: name)!
-      guard tensor.shape.count == 1 else { throw .wrongShape(tensor: name, shape: tensor.shape) }
-      alpha = try numbers(of: tensor, name: name)[0]
-      guard alpha > 0 else { throw .invalidAlpha(where: "\"\(name)\"") }
+    let scale: Float
+    if let own = parts[.alpha], let alpha = try alpha(own.tensor, in: file) {
+      scale = alpha / Float(rank)
+    } else {
+      scale = try scales.scale(of: down.name, rank: rank)
     }
-    let scale = alpha / Float(rank)
-    let scaled = up.numbers.map { $0 * scale }
-    guard scaled.allSatisfy(\.isFinite) else { throw .notFinite(tensor: names[.up]!) }
-    return Update(
-      target: target, rank: rank, inWidth: down.shape[1], outWidth: up.shape[0],
-      down: down.numbers, up: scaled)
+    guard (upTensor.magnitude * scale).isFinite else { throw .tooLargeNumbers(tensor: up.tensor) }
+    return Update(down.name, down: downTensor, up: upTensor, scale: scale)
   }
 
-  private static func numbers(
-    of tensor: SafetensorsFile.Tensor, name: String
-  ) throws(PeelError) -> [Float] {
-    let format: StorageFormat
-    switch tensor.type {
-    case .float32: format = .float32
-    case .float16: format = .float16
-    case .bfloat16: format = .bfloat16
-    default: throw .wrongType(tensor: name, type: tensor.type)
+  /// A layer's own alpha; nil if it is 0, by which sd-scripts mean the rank.
+  private static func alpha(
+    _ name: String, in file: SafetensorsFile
+  ) throws(PeelError) -> Float? {
+    let tensor = file.tensor(named: name)!
+    guard let value = PeelTensor.scalar(tensor) else {
+      throw tensor.shape.count == 1
+        ? .wrongType(tensor: name, type: tensor.type)
+        : .wrongShape(tensor: name, shape: tensor.shape)
     }
-    guard Finiteness.holds(tensor.bytes, format: format) else { throw .notFinite(tensor: name) }
-    // Tensors of a foreign file may begin anywhere; the copy is aligned.
-    let copy = HostBuffer(byteCount: tensor.bytes.count)
-    copy.bytes.copyMemory(from: tensor.bytes)
-    return StoredWeight(
-      format: format, logicalShape: tensor.shape,
-      data: UnsafeRawBufferPointer(rebasing: copy.bytes[..<tensor.bytes.count]), scales: nil,
-      owners: [copy]
-    ).dequantized()
+    if value == 0 { return nil }
+    let alpha = Float(value)
+    guard alpha > 0, alpha.isFinite else { throw .invalidAlpha(where: "\"\(name.excerpt)\"") }
+    return alpha
   }
 }
 
-/// What a peel says of itself, in the terms of ModelSpec
-/// (https://github.com/Stability-AI/ModelSpec).
-extension PeelFile {
-  package var title: String? { text("modelspec.title") }
-
-  /// Words that a prompt should have for the peel to show.
-  package var triggerWords: [String] {
-    (text("modelspec.trigger_phrase") ?? "").split(separator: ",").map(Self.trimmed)
-      .filter { !$0.isEmpty }
-  }
-
-  package var license: String? { text("modelspec.license") }
-
-  /// The model that the peel changes: `modelspec.architecture` without "/lora".
-  package var baseModel: String? {
-    text("modelspec.architecture").map { $0.hasSuffix("/lora") ? String($0.dropLast(5)) : $0 }
-  }
-
-  /// sha256 of the base's `denoiser.safetensors`, in lower case.
-  package var baseModelHash: String? { text("banana.base_sha256")?.lowercased() }
-
-  private func text(_ key: String) -> String? {
-    let text = metadata[key].map { Self.trimmed($0[...]) }
-    return text?.isEmpty == false ? text : nil
-  }
-
-  private static func trimmed(_ text: Substring) -> String {
-    var text = text.drop(while: \.isWhitespace)
-    while text.last?.isWhitespace == true { text.removeLast() }
-    return String(text)
-  }
-}
-
-/// How a file's metadata says that updates are scaled.
-///
-/// `lora_alpha` holds for all layers; diffusers puts PEFT's whole configuration as JSON under
-/// `lora_adapter_metadata`, its keys after the network's root.
-private struct PeelMetadata {
-  /// For updates without an alpha of their own.
-  private(set) var alpha: Float?
-
-  init(_ metadata: [String: String]) throws(PeelError) {
-    if let text = metadata["lora_alpha"] {
-      alpha = try Self.positive(Float(text), "lora_alpha")
-    }
-    guard let text = metadata["lora_adapter_metadata"] else { return }
-    let configuration: Configuration
-    do { configuration = try JSONDecoder().decode(Configuration.self, from: Data(text.utf8)) } catch
-    { throw .invalidAlpha(where: "lora_adapter_metadata") }
-    if let form = configuration.unsupportedForm { throw .unsupportedForm(form) }
-    if let found = configuration.alpha {
-      alpha = try Self.positive(Float(found), "lora_adapter_metadata")
-    }
-  }
-
-  private static func positive(_ value: Float?, _ place: String) throws(PeelError) -> Float {
-    guard let value, value.isFinite, value > 0 else { throw .invalidAlpha(where: place) }
-    return value
-  }
-
-  /// The parts of PEFT's `LoraConfig` that change how updates are applied.
-  private struct Configuration: Decodable {
-    private(set) var alpha: Double?
-    private(set) var unsupportedForm: String?
-
-    struct Key: CodingKey {
-      let stringValue: String
-      var intValue: Int? { nil }
-      init?(stringValue: String) { self.stringValue = stringValue }
-      init?(intValue: Int) { nil }
-    }
-
-    init(from decoder: any Decoder) throws {
-      let values = try decoder.container(keyedBy: Key.self)
-      for key in values.allKeys {
-        let field = key.stringValue.split(separator: ".").last.map(String.init) ?? ""
-        switch field {
-        case "lora_alpha": alpha = try values.decode(Double.self, forKey: key)
-        case "use_rslora", "use_dora":
-          if try values.decode(Bool?.self, forKey: key) == true { unsupportedForm = field }
-        case "alpha_pattern":
-          let pattern = try values.decode([String: Double]?.self, forKey: key) ?? [:]
-          if !pattern.isEmpty { unsupportedForm = field }
-        default: break
-        }
-      }
-    }
+extension PeelFile.Update: Equatable {
+  package static func == (a: Self, b: Self) -> Bool {
+    (a.network, a.target, a.rank, a.inWidth, a.outWidth)
+      == (b.network, b.target, b.rank, b.inWidth, b.outWidth) && a.down == b.down && a.up == b.up
   }
 }

@@ -21,18 +21,21 @@ package enum SafetensorsError: Error, Equatable, CustomStringConvertible {
     case .truncatedHeader(let path, let expected, let actual):
       return Self.sentence(path, "has \(actual) bytes and its header needs \(expected)")
     case .headerTooLong(let path, let bytes, let maximum):
-      return Self.sentence(path, "has a header of \(bytes) bytes; at most \(maximum) are allowed")
+      return "\(path) has a header of \(bytes) bytes; at most \(maximum) are allowed. Leave "
+        + "out what its metadata tells of the training, or get a safetensors file."
     case .invalidHeader(let path, let reason, let offset):
       return Self.sentence(path, "has a header that is not valid at byte \(offset): \(reason)")
     case .unknownType(let path, let tensor, let type):
-      return Self.sentence(path, "stores \"\(tensor)\" in the unknown type \"\(type)\"")
+      return "\(path) stores \"\(tensor.excerpt)\" as \(type.excerpt), a type of numbers that "
+        + "is not supported. Export it in F32, F16 or BF16."
     case .shapeTooLarge(let path, let tensor, let shape):
-      return Self.sentence(path, "gives \"\(tensor)\" the impossible shape \(shape)")
+      return Self.sentence(path, "gives \"\(tensor.excerpt)\" the impossible shape \(shape)")
     case .wrongLength(let path, let tensor, let expected, let actual):
-      return Self.sentence(path, "has \(actual) bytes for \"\(tensor)\", which needs \(expected)")
+      return Self.sentence(
+        path, "has \(actual) bytes for \"\(tensor.excerpt)\", which needs \(expected)")
     case .notContiguous(let path, let tensor, let expected, let actual):
       return Self.sentence(
-        path, "has \"\(tensor)\" at byte \(actual) of its data and not at \(expected)")
+        path, "has \"\(tensor.excerpt)\" at byte \(actual) of its data and not at \(expected)")
     case .wrongFileLength(let path, let expected, let actual):
       return Self.sentence(path, "has \(actual) bytes and should have \(expected)")
     }
@@ -40,5 +43,12 @@ package enum SafetensorsError: Error, Equatable, CustomStringConvertible {
 
   private static func sentence(_ path: String, _ problem: String) -> String {
     "\(path) \(problem). It is damaged or not a safetensors file: get it again."
+  }
+}
+
+extension String {
+  /// The beginning, for a message: names and texts of a file may be of any length.
+  var excerpt: String {
+    utf8.count <= 160 ? self : String(decoding: utf8.prefix(160), as: UTF8.self) + "…"
   }
 }

@@ -40,7 +40,19 @@ package final class SafetensorsFile: Sendable {
     package let bytes: UnsafeRawBufferPointer
   }
 
-  package static let maximumHeaderBytes = 100_000_000
+  /// How much of a header is read: its work grows with it.
+  package struct HeaderLimits: Sendable {
+    package let bytes: Int
+    package let tensors: Int
+
+    /// What the format allows.
+    package static let format = HeaderLimits(bytes: 100_000_000, tensors: .max)
+
+    package init(bytes: Int, tensors: Int) {
+      self.bytes = bytes
+      self.tensors = tensors
+    }
+  }
 
   package let file: MappedFile
   /// What the file says of itself.
@@ -57,15 +69,16 @@ package final class SafetensorsFile: Sendable {
   }
 
   /// Checks a file that is already mapped.
-  package init(file: MappedFile) throws(SafetensorsError) {
+  package init(
+    file: MappedFile, limits: HeaderLimits = .format
+  ) throws(SafetensorsError) {
     let bytes = file.bytes
     guard bytes.count >= 8 else {
       throw .truncatedHeader(path: file.path, expectedBytes: 8, actualBytes: bytes.count)
     }
     let length = UInt64(littleEndian: bytes.loadUnaligned(as: UInt64.self))
-    guard length <= Self.maximumHeaderBytes else {
-      throw .headerTooLong(
-        path: file.path, bytes: length, maximumBytes: Self.maximumHeaderBytes)
+    guard length <= limits.bytes else {
+      throw .headerTooLong(path: file.path, bytes: length, maximumBytes: limits.bytes)
     }
     let start = 8 + Int(length)
     guard start <= bytes.count else {
@@ -74,7 +87,8 @@ package final class SafetensorsFile: Sendable {
     }
     let header: SafetensorsHeader
     do throws(JSONError) {
-      header = try SafetensorsHeader(UnsafeRawBufferPointer(rebasing: bytes[8..<start]))
+      header = try SafetensorsHeader(
+        UnsafeRawBufferPointer(rebasing: bytes[8..<start]), maximumTensors: limits.tensors)
     } catch {
       throw .invalidHeader(path: file.path, reason: error.reason, offset: 8 + error.offset)
     }
@@ -147,7 +161,9 @@ struct SafetensorsHeader {
   private(set) var entries: [Entry] = []
   private(set) var metadata: [String: String] = [:]
 
-  init(_ bytes: UnsafeRawBufferPointer) throws(JSONError) {
+  init(
+    _ bytes: UnsafeRawBufferPointer, maximumTensors: Int = .max
+  ) throws(JSONError) {
     var scanner = JSONScanner(bytes)
     guard bytes.first == UInt8(ascii: "{") else { throw scanner.failure("\"{\" expected") }
     var entries: [Entry] = []
@@ -159,6 +175,9 @@ struct SafetensorsHeader {
         }
       } else {
         entries.append(try Self.entry(name, &scanner))
+        if entries.count > maximumTensors {
+          throw scanner.failure("more than the \(maximumTensors) tensors that are allowed")
+        }
       }
     }
     try scanner.expectEnd()
@@ -190,11 +209,11 @@ struct SafetensorsHeader {
         }
         guard offsets.count == 2 else { throw scanner.failure("two offsets expected") }
         (entry.begin, entry.end) = (offsets[0], offsets[1])
-      default: throw scanner.failure("the unknown key \"\(key)\"")
+      default: throw scanner.failure("the unknown key \"\(key.excerpt)\"")
       }
     }
     guard seen == 3 else {
-      throw scanner.failure("\"\(name)\" needs dtype, shape and data_offsets")
+      throw scanner.failure("\"\(name.excerpt)\" needs dtype, shape and data_offsets")
     }
     return entry
   }

@@ -40,6 +40,37 @@ import Testing
     }
   }
 
+  /// PEFT's folder: its configuration goes with the file, as diffusers writes it into one.
+  @Test func installsFolders() async throws {
+    try await TestDaemon.serving { daemon async throws in
+      let client = BananaClient(socketPath: daemon.socketPath)
+      let folder = daemon.socketPath + "-peft"
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      let bytes = TestPeel.bytes(metadata: ["modelspec.title": "Pixels", "format": "pt"])
+      try Data(bytes).write(to: URL(filePath: folder + "/adapter_model.safetensors"))
+      func configuration(_ path: String) async throws -> String? {
+        let made = try await client.installPeel(from: path, named: "a")
+        #expect(made.title == "Pixels" && made.metadata?["format"] == "pt")
+        return made.metadata?["lora_adapter_metadata"]
+      }
+      #expect(try await configuration(folder) == nil)
+      let json = #"{"peft_type": "LORA", "r": 2, "lora_alpha": 16, "bias": "none"}"#
+      try Data(json.utf8).write(to: URL(filePath: folder + "/adapter_config.json"))
+      #expect(try await configuration(folder) == json)
+      #expect(try await configuration(folder + "/") == json)
+      #expect(try await configuration(folder + "/adapter_model.safetensors") == json)
+      try FileManager.default.moveItem(
+        atPath: folder + "/adapter_model.safetensors", toPath: folder + "/other.safetensors")
+      #expect(try await configuration(folder) == nil)
+      try FileManager.default.moveItem(
+        atPath: folder + "/other.safetensors", toPath: folder + "/adapter_model.bin")
+      let error = await #expect(throws: BananaError.self) {
+        try await client.installPeel(from: folder, named: "a")
+      }
+      #expect(error.map { "\($0)".contains("adapter_model.bin") } == true)
+    }
+  }
+
   @Test func givesReasons() async throws {
     try await TestDaemon.serving { daemon async throws in
       let client = BananaClient(socketPath: daemon.socketPath)

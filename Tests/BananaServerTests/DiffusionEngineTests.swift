@@ -79,7 +79,10 @@ import Weights
   }
 
   private func peel(seed: UInt64) throws -> PeelUse {
-    let weight = (0..<64).map { Philox(seed: seed).normal(at: $0) }
+    try peel(of: (0..<64).map { Philox(seed: seed).normal(at: $0) })
+  }
+
+  private func peel(of weight: [Float]) throws -> PeelUse {
     let tensors = ["A", "B"].map { part in
       SafetensorsWriter.Tensor(
         name: "layers.0.out.lora_\(part).weight", type: .float32,
@@ -262,6 +265,23 @@ import Weights
     try engine.check(use.peel.file)
     #expect(
       try await draw(request("frog", seed: 2)).map(\.png) == plain.map(\.png))
+  }
+
+  /// Numbers that overflow are told of, and harm nobody after them.
+  @Test(arguments: [Float(3e38), 1e20, -1e30]) func overflowIsTold(_ value: Float) async throws {
+    let before = try await draw(request("frog", seed: 2)).map(\.png)
+    let record = Record()
+    let use = try peel(of: Array(repeating: value, count: 64))
+    #expect(!use.peel.file.warnings.isEmpty)
+    let wild = record.job(request("frog", seed: 2, count: 2, previews: 1, peels: [use]))
+    _ = await engine.generate([wild]) { false }
+    let result = try #require(try record.current.results.first?.get())
+    #expect(result.overflowed == [0, 1] && result.pictures.count == 2)
+    #expect(try await draw(request("frog", seed: 2)).map(\.png) == before)
+    let sound = Record()
+    let tame = sound.job(request("frog", seed: 2, peels: [try peel(seed: 1)]))
+    _ = await engine.generate([tame]) { false }
+    #expect(try sound.current.results.first?.get().overflowed == [])
   }
 
   @Test func editsKeepWhatTheMaskKeeps() async throws {

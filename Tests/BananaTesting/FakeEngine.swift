@@ -85,7 +85,7 @@ package final class FakeEngine: PictureEngine {
 
   /// Takes every peel that names no base or this one.
   package func check(_ peel: PeelFile) throws(PeelError) {
-    guard let base = peel.baseModelHash, base != model.name else { return }
+    guard let base = peel.texts.baseModelHash, base != model.name else { return }
     throw .wrongBase(model: model.name, expectedSHA256: base, actualSHA256: model.name)
   }
 

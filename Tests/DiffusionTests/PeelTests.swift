@@ -64,12 +64,13 @@ import Weights
       ).dequantized()
       for peel in peels {
         for update in peel.file.updates where "\(update.target).weight" == weight.name {
+          let (down, up) = (update.down, update.up)
           for o in 0..<update.outWidth {
             for i in 0..<update.inWidth {
               for r in 0..<update.rank {
                 values[o * update.inWidth + i] +=
-                  peel.strength * update.up[o * update.rank + r]
-                  * update.down[r * update.inWidth + i]
+                  peel.strength * up[o * update.rank + r]
+                  * down[r * update.inWidth + i]
               }
             }
           }

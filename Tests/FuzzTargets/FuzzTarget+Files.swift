@@ -82,10 +82,16 @@ extension FuzzTarget {
       try expect(update.up.count == update.rank * update.outWidth, "the length of up")
       try expect((update.down + update.up).allSatisfy(\.isFinite), "a number that is not finite")
     }
-    for text in [peel.title, peel.license, peel.baseModel, peel.baseModelHash] {
+    let texts = peel.texts
+    for text in [texts.title, texts.license, texts.baseModel, texts.baseModelHash] {
       try expect(text != "", "an empty text")
+      try expect(text?.utf8.count ?? 0 <= PeelTexts.lineBytes, "a text that is not cut")
     }
-    try expect(!peel.triggerWords.contains(""), "an empty trigger word")
+    try expect(!texts.triggerWords.contains(""), "an empty trigger word")
+    try expect(texts.triggerWords.count <= PeelTexts.triggerWords, "trigger words without end")
+    let metadataBytes = texts.metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
+    try expect(metadataBytes <= PeelTexts.totalBytes, "metadata without end")
+    try expect(peel.warnings.allSatisfy { $0.utf8.count <= 1024 }, "a warning without end")
     try rewrite(peel)
   }
 
@@ -97,8 +103,7 @@ extension FuzzTarget {
         bytes: numbers.withUnsafeBytes { Array($0) })
     }
     let tensors = peel.updates.flatMap { update in
-      // The last of the roots that are cut off, so that a target like one of them stays.
-      let stem = "lora_denoiser_\(update.target)"
+      let stem = stem(of: update)
       return [
         tensor("\(stem).lora_down.weight", [update.rank, update.inWidth], update.down),
         tensor("\(stem).lora_up.weight", [update.outWidth, update.rank], update.up),
@@ -109,6 +114,17 @@ extension FuzzTarget {
       again = try PeelFile(contents: SafetensorsWriter.bytes(tensors), path: "peel")
     } catch { throw Violation(description: "a peel as written is refused: \(error)") }
     try expect(again.updates == peel.updates, "a peel is not read as it was written")
+  }
+
+  /// What stands in front of an update's factors in kohya's style: behind such a root nothing more
+  /// is cut off, so that a target like another root stays.
+  private static func stem(of update: PeelFile.Update) -> String {
+    let root =
+      switch update.network {
+      case .denoiser: "lora_unet_"
+      case .textEncoder(let number): "lora_te\(number)_"
+      }
+    return root + update.target
   }
 
   static func manifest(_ input: [UInt8]) throws(Violation) {

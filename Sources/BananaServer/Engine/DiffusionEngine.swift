@@ -201,6 +201,9 @@ package actor DiffusionEngine: PictureEngine {
       let picture = try paced(.decode, sharedBy: [place]) { () throws(GenerationError) in
         try pipeline.decode(place.picture.latents, of: drawing.subject!, drawing.settings)
       }
+      if pipeline.hasOverflowed || !place.picture.latents.allSatisfy(\.isFinite) {
+        drawing.noteOverflow(place.index)
+      }
       drawing.report(.decode, 1, of: 1, picture: place.index)
       drawing.report(.encode, 0, of: 1, picture: place.index)
       try paced(.encode, sharedBy: [place]) { () throws(GenerationError) in

@@ -18,6 +18,7 @@ final class JobDrawing {
   /// Begun in an earlier turn.
   private var unfinished: [PicturePlace] = []
   private var pictures: [Int: PictureResult.Picture] = [:]
+  private var overflowed: [Int] = []
   private var isEnded = false
 
   /// The drawing of a job, where an earlier turn left it.
@@ -134,6 +135,9 @@ final class JobDrawing {
     job.preview(PicturePreview(png: png, index: number, picture: index))
   }
 
+  /// Notes that the numbers of a picture became too large to draw it.
+  func noteOverflow(_ index: Int) { overflowed.append(index) }
+
   /// Takes a picture that is done.
   func take(_ picture: PremultipliedImage, of index: Int) {
     let seed = seed(of: index)
@@ -148,7 +152,8 @@ final class JobDrawing {
       .success(
         PictureResult(
           pictures: pictures.sorted { $0.key < $1.key }.map(\.value), secondsByStage: seconds,
-          promptTokensTruncated: subject?.isTruncated ?? false)))
+          promptTokensTruncated: subject?.isTruncated ?? false,
+          overflowed: overflowed.sorted())))
   }
 
   /// A PNG file; nil, and the job ended, if it cannot be made.

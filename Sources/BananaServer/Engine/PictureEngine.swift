@@ -287,13 +287,17 @@ package struct PictureResult: Sendable {
   package var secondsByStage: [PictureStage: Double]
   /// True when the model saw only the beginning of the prompt.
   package var promptTokensTruncated: Bool
+  /// Indices of the pictures whose numbers overflowed: they show nothing that was asked for.
+  package var overflowed: [Int]
 
   package init(
-    pictures: [Picture], secondsByStage: [PictureStage: Double], promptTokensTruncated: Bool
+    pictures: [Picture], secondsByStage: [PictureStage: Double], promptTokensTruncated: Bool,
+    overflowed: [Int] = []
   ) {
     self.pictures = pictures
     self.secondsByStage = secondsByStage
     self.promptTokensTruncated = promptTokensTruncated
+    self.overflowed = overflowed
   }
 }
 

@@ -27,15 +27,12 @@ extension DaemonRoutes {
       throw context.peer.notToldApart("no answer is kept for you", param: "store")
     }
     let engine = try await model.engine()
-    var uses: [PeelUse] = []
-    for peel in wire.peels ?? [] {
-      let installed = try await peels.resolve(peel.name, for: context.peer.peelUID)
-      uses.append(PeelUse(peel: installed, strength: Float(peel.strength)))
-    }
     var request = try PictureRequest(
       wire, model: engine.model, aliases: await scheduler.configuration.modelAliases,
       // Short enough to survive readers that keep numbers as doubles.
-      randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)), peels: uses)
+      randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)))
+    // Files are opened, and images shrunk, last: everything else of the request holds by now.
+    request.peels = try await peels.uses(of: wire.peels ?? [], for: context.peer.peelUID)
     if let edit {
       // Before it waits, so that what waits is small; work again, and not for these threads.
       request.edit = try await NIOThreadPool.singleton.runIfActive { [side = request.width] in
@@ -152,6 +149,7 @@ struct ImagesAnswer: Sendable {
     if result.promptTokensTruncated {
       warnings.append("The prompt is longer than the model reads: only its beginning was used.")
     }
+    if !result.overflowed.isEmpty { warnings.append(overflow(result.overflowed)) }
     return ImageGenerationResponse(
       created: UnixTime.now,
       data: result.pictures.map {
@@ -165,6 +163,17 @@ struct ImagesAnswer: Sendable {
         decodeSeconds: seconds(.decode), encodeSeconds: seconds(.encode),
         totalSeconds: told((ContinuousClock.now - arrival).seconds)),
       warnings: warnings, job: job.id, isThermalLimited: job.isThermalLimited)
+  }
+
+  private func overflow(_ pictures: [Int]) -> String {
+    let which =
+      request.count == 1
+      ? "the picture" : "picture " + pictures.map { "\($0 + 1)" }.joined(separator: ", ")
+    let peels = request.peels.map { "\"\($0.peel.name)\"" }.joined(separator: ", ")
+    return "Numbers overflowed (NaN or infinity) in \(which), which shows nothing useful. "
+      + (peels.isEmpty
+        ? "Draw with less guidance or another seed."
+        : "Lower the strength of the peels \(peels), or leave them out.")
   }
 
   func completed(_ response: ImageGenerationResponse) -> [ImageCompleted] {

@@ -35,7 +35,9 @@ extension DaemonRoutes {
     }
     let owner = try context.peer.ownedPeels()
     return try await answer(name, status: .created) { name throws(PeelRegistryError) in
-      try await peels.install(request.body, as: name, for: owner)
+      try await peels.install(
+        request.body, expectedBytes: request.headers[.contentLength].flatMap { Int($0) },
+        as: name, for: owner)
     }
   }
 

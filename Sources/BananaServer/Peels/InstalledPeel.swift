@@ -10,11 +10,18 @@ package final class InstalledPeel: Sendable {
   /// The user who alone may draw with it; nil for all.
   package let owner: UInt32?
   private let holders: PeelHolders
+  /// The room in memory that it takes.
+  private let lease: PeelMemory.Lease?
+
+  package convenience init(name: String, file: PeelFile, owner: UInt32?) {
+    self.init(name: name, file: file, owner: owner, holders: PeelHolders(), lease: nil)
+  }
 
   /// - Parameter holders: Counts this instance while it lives.
-  package init(
-    name: String, file: PeelFile, owner: UInt32?, holders: PeelHolders = PeelHolders()
+  init(
+    name: String, file: PeelFile, owner: UInt32?, holders: PeelHolders, lease: PeelMemory.Lease?
   ) {
+    self.lease = lease
     self.name = name
     sha256 = file.sha256
     self.file = file

@@ -22,8 +22,11 @@ final class PartFile: Sendable {
 
   deinit {
     close(descriptor)
-    unlink(path)
+    discard()
   }
+
+  /// Removes the file, unless it has moved.
+  func discard() { unlink(path) }
 
   func append(_ bytes: [UInt8]) throws(PeelRegistryError) {
     var rest = bytes[...]

@@ -42,10 +42,16 @@ struct PeelFolder: Sendable {
   func install(
     _ part: PartFile, as name: String, _ record: PeelRecord, replacing old: PeelRecord?
   ) throws(PeelRegistryError) {
+    let old = old.map { storedRecord(of: name, sha256: $0.sha256) ?? $0 }
     try write(Sidecar(versions: [record] + (old.map { [$0] } ?? [])), of: name)
     try part.move(to: peelPath(name))
     try? sync()
     if old != nil { try? write(Sidecar(versions: [record]), of: name) }
+  }
+
+  /// What the record of a peel takes on the disk.
+  static func sidecarBytes(of record: PeelRecord) -> Int {
+    (try? JSONEncoder().encode(Sidecar(versions: [record])).count) ?? 0
   }
 
   /// Removes peel `name`, if somebody has not done so behind our back; whoever holds it open keeps
@@ -77,16 +83,28 @@ struct PeelFolder: Sendable {
     return records
   }
 
+  /// The record of a peel; one that is missing, or longer than any that is written, is made anew
+  /// from the file.
   private func record(of name: String) -> PeelRecord? {
-    guard let json = FileManager.default.contents(atPath: sidecarPath(name)),
-      let sidecar = try? JSONDecoder().decode(Sidecar.self, from: json)
-    else { return nil }
-    if sidecar.versions.count == 1 { return sidecar.versions[0] }
-    guard let sha256 = (try? PeelFile(path: peelPath(name)))?.sha256,
-      let present = sidecar.versions.first(where: { $0.sha256 == sha256 })
-    else { return nil }
+    let versions = sidecar(of: name)?.versions ?? []
+    if versions.count == 1, versions[0].isBounded { return versions[0] }
+    guard let file = try? PeelFile(path: peelPath(name)) else { return nil }
+    let known = versions.first { $0.sha256 == file.sha256 && $0.isBounded }
+    let present = known ?? PeelRecord(file, installedAt: UnixTime.now)
     try? write(Sidecar(versions: [present]), of: name)
     return present
+  }
+
+  /// The record as it was written; nil if it is not there.
+  func storedRecord(of name: String, sha256: String) -> PeelRecord? {
+    sidecar(of: name)?.versions.first { $0.sha256 == sha256 }
+  }
+
+  private func sidecar(of name: String) -> Sidecar? {
+    guard let json = KernelFile.bytes(sidecarPath(name), upTo: PeelRecord.maximumBytes + 1),
+      json.count <= PeelRecord.maximumBytes
+    else { return nil }
+    return try? JSONDecoder().decode(Sidecar.self, from: Data(json))
   }
 
   private func write(_ sidecar: Sidecar, of name: String) throws(PeelRegistryError) {

@@ -3,8 +3,8 @@ import Weights
 
 /// What is known of a peel's file beside its content: the JSON that lies beside it.
 struct PeelRecord: Codable, Sendable, Equatable {
-  /// Bytes of metadata that are kept; trainers write whole histories into it.
-  static let maximumMetadataBytes = 64 << 10
+  /// Bytes of the JSON that lies beside a file: two records of texts in escapes.
+  static let maximumBytes = 512 << 10
 
   var sha256: String
   var bytes: Int
@@ -17,6 +17,8 @@ struct PeelRecord: Codable, Sendable, Equatable {
   var license: String?
   var baseModel: String?
   var metadata: [String: String]
+  /// What its user should know; nil in records of older versions.
+  var warnings: [String]?
 
   init(_ file: PeelFile, installedAt: Int?) {
     sha256 = file.sha256
@@ -24,24 +26,26 @@ struct PeelRecord: Codable, Sendable, Equatable {
     rank = file.rank
     targets = file.updates.count
     self.installedAt = installedAt
-    title = file.title
-    triggerWords = file.triggerWords
-    license = file.license
-    baseModel = file.baseModel
-    metadata = [:]
-    var room = Self.maximumMetadataBytes
-    for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) {
-      let needed = key.utf8.count + value.utf8.count
-      if needed > room || value.utf8.count > 4096 { continue }
-      room -= needed
-      metadata[key] = value
-    }
+    title = file.texts.title
+    triggerWords = file.texts.triggerWords
+    license = file.texts.license
+    baseModel = file.texts.baseModel
+    metadata = file.texts.metadata
+    warnings = file.warnings.isEmpty ? nil : file.warnings
+  }
+
+  /// Whether its texts are as short as those of files that are installed now.
+  var isBounded: Bool {
+    [title, license, baseModel].allSatisfy { ($0?.utf8.count ?? 0) <= PeelTexts.lineBytes }
+      && triggerWords.count <= PeelTexts.triggerWords
+      && triggerWords.allSatisfy { $0.utf8.count <= PeelTexts.triggerWordBytes }
   }
 
   func info(name: String, scope: PeelInfo.Scope, withMetadata: Bool) -> PeelInfo {
     PeelInfo(
       name: name, scope: scope, bytes: bytes, sha256: sha256, rank: rank, targets: targets,
       installedAt: installedAt, title: title, triggerWords: triggerWords, license: license,
-      baseModel: baseModel, metadata: withMetadata ? metadata : nil)
+      baseModel: baseModel, metadata: withMetadata ? metadata : nil,
+      warnings: withMetadata ? warnings : nil)
   }
 }

@@ -1,6 +1,7 @@
 package import BananaAPI
 import Logging
 package import NIOCore
+import Synchronization
 import Weights
 
 extension PeelRegistry {
@@ -9,32 +10,66 @@ extension PeelRegistry {
   ///
   /// However this ends, and if the daemon dies in the middle: either the whole new peel is there,
   /// or what was there before.
-  /// - Parameter body: The file; read to its end even when it is refused, within reason.
+  /// - Parameters:
+  ///   - body: The file; read to its end even when it is refused, within reason.
+  ///   - expectedBytes: How long it is, if its sender has said so: what has no room is refused
+  ///     before it is received.
   package func install<Body: AsyncSequence & Sendable>(
-    _ body: Body, as name: String, for owner: PeelOwner
+    _ body: Body, expectedBytes: Int? = nil, as name: String, for owner: PeelOwner
   ) async throws(PeelRegistryError) -> PeelInfo where Body.Element == ByteBuffer {
     guard PeelLimits.isName(name) else { throw .badName(name) }
-    await findPayers(with: owner)
-    try checkRoom(for: 0, as: name, of: owner)
-    let payer = try beginUpload(of: owner)
-    defer { endUpload(of: payer) }
+    let limits = limits
+    if let expectedBytes, expectedBytes > limits.fileBytes {
+      throw .tooLarge(maximumBytes: limits.fileBytes)
+    }
+    await prepare()
+    let pot = await pot(of: owner)
     let folder = folder(of: owner)
-    try folder.make()
-    let part = try PartFile(in: folder.path)
-    try await Self.receive(body, into: part)
-    let file: PeelFile
+    let upload = try PeelUpload(as: name, of: owner, in: pot, registry: self)
+    defer { upload.end() }
+    try upload.checkRoom(for: expectedBytes ?? 0)
+    let part = try await work.run(for: pot) { () throws(PeelRegistryError) in
+      try folder.make()
+      return try PartFile(in: folder.path)
+    }
     do throws(PeelRegistryError) {
-      file = try await Self.read(part.path)
+      try await receive(body, into: part, upload, maximumBytes: limits.fileBytes)
+      return try await install(part, upload, as: name, for: owner)
     } catch {
-      guard case .invalid(let reason) = error else { throw error }
-      throw .invalid(reason: reason.replacing(part.path, with: "The file"))
+      // Before the answer, so that what it says holds.
+      try? await work.run(for: pot) { () throws(PeelRegistryError) in part.discard() }
+      throw error
+    }
+  }
+
+  /// Checks a file that has arrived, and puts it in its place.
+  private func install(
+    _ part: PartFile, _ upload: PeelUpload, as name: String, for owner: PeelOwner
+  ) async throws(PeelRegistryError) -> PeelInfo {
+    let folder = folder(of: owner)
+    let pot = upload.pot
+    let lease = try lease(upload.receivedBytes, for: pot)
+    let file = try await work.run(for: pot) { () throws(PeelRegistryError) in
+      try part.sync()
+      do throws(PeelRegistryError) { return try Self.read(part.path) } catch {
+        guard case .invalid(let reason) = error else { throw error }
+        throw .invalid(reason: reason.replacing(part.path, with: "The file"))
+      }
     }
     try await checkAgainstModel(file)
-    // Nothing else happens in this actor from here to the end.
-    try checkRoom(for: file.byteCount, as: name, of: owner)
     let record = PeelRecord(file, installedAt: UnixTime.now)
-    try folder.install(part, as: name, record, replacing: self.record(of: name, of: owner))
-    add(record, as: name, of: owner)
+    try await work.run(for: pot) { [self] () throws(PeelRegistryError) in
+      let entry = PeelEntry(
+        name: name, path: folder.peelPath(name), owner: owner, pot: pot, record: record,
+        sidecarBytes: PeelFolder.sidecarBytes(of: record))
+      // What it has in the pot as an upload is given back for what it has as a peel.
+      upload.endReceiving()
+      try upload.checkRoom(for: entry.diskBytes)
+      let old = index.withLock { $0.owned(name, by: owner) }
+      try folder.install(part, as: name, record, replacing: old?.record)
+      index.withLock { $0.add(entry) }
+    }
+    withExtendedLifetime(lease) {}
     logger.notice(
       "peel installed",
       metadata: [
@@ -45,37 +80,21 @@ extension PeelRegistry {
       name: name, scope: owner == .everyone ? .shared : .private, withMetadata: true)
   }
 
-  private func checkRoom(
-    for bytes: Int, as name: String, of owner: PeelOwner
-  ) throws(PeelRegistryError) {
-    let usage = usage(of: owner, without: name)
-    if usage.peels >= limits.peels { throw .tooMany(maximumPeels: limits.peels) }
-    if usage.bytes + bytes > limits.bytes {
-      throw .tooManyBytes(
-        usedBytes: usage.bytes, neededBytes: bytes, maximumBytes: limits.bytes)
-    }
-    if usage.totalBytes + bytes > limits.totalBytes {
-      throw .noRoomForAll(
-        usedBytes: usage.totalBytes, neededBytes: bytes, maximumBytes: limits.totalBytes)
-    }
-  }
-
-  @concurrent
-  private static func receive<Body: AsyncSequence & Sendable>(
-    _ body: Body, into part: PartFile
+  private func receive<Body: AsyncSequence & Sendable>(
+    _ body: Body, into part: PartFile, _ upload: PeelUpload, maximumBytes: Int
   ) async throws(PeelRegistryError) where Body.Element == ByteBuffer {
-    let limit = PeelLimits.fileBytes
     var receivedBytes = 0
     var failure: PeelRegistryError?
     do {
       for try await chunk in body {
         receivedBytes += chunk.readableBytes
         // A client that sends everything before it listens gets its answer too; but not for ever.
-        if receivedBytes > 4 * limit { break }
-        if receivedBytes > limit { failure = .tooLarge(maximumBytes: limit) }
+        if receivedBytes > maximumBytes + (64 << 20) { break }
+        if receivedBytes > maximumBytes { failure = .tooLarge(maximumBytes: maximumBytes) }
         if failure != nil { continue }
         do throws(PeelRegistryError) {
-          try await blocking { () throws(PeelRegistryError) in
+          try upload.receive(chunk.readableBytes)
+          try await work.run(for: upload.pot) { () throws(PeelRegistryError) in
             try part.append(Array(chunk.readableBytesView))
           }
         } catch {
@@ -86,6 +105,55 @@ extension PeelRegistry {
       throw .uploadBroken
     }
     if let failure { throw failure }
-    try await blocking { () throws(PeelRegistryError) in try part.sync() }
+  }
+}
+
+/// A file that is being received, and its share of the room.
+private final class PeelUpload: Sendable {
+  let pot: PeelPot
+  private let name: String
+  private let owner: PeelOwner
+  private let registry: PeelRegistry
+  private let received = Mutex(0)
+
+  /// - Throws: `PeelRegistryError.tooManyUploads`.
+  init(
+    as name: String, of owner: PeelOwner, in pot: PeelPot, registry: PeelRegistry
+  ) throws(PeelRegistryError) {
+    self.name = name
+    self.owner = owner
+    self.pot = pot
+    self.registry = registry
+    try registry.index.withLock { index throws(PeelRegistryError) in
+      try index.beginUpload(in: pot)
+    }
+  }
+
+  var receivedBytes: Int { received.withLock { $0 } }
+
+  func checkRoom(for bytes: Int) throws(PeelRegistryError) {
+    try registry.index.withLock { index throws(PeelRegistryError) in
+      try index.checkRoom(for: bytes, in: pot, replacing: index.owned(name, by: owner))
+    }
+  }
+
+  func receive(_ bytes: Int) throws(PeelRegistryError) {
+    try registry.index.withLock { index throws(PeelRegistryError) in
+      try index.receive(bytes, in: pot, replacing: index.owned(name, by: owner))
+    }
+    received.withLock { $0 += bytes }
+  }
+
+  func endReceiving() {
+    let bytes = received.withLock { received in
+      defer { received = 0 }
+      return received
+    }
+    registry.index.withLock { $0.forgetReceived(bytes, in: pot) }
+  }
+
+  func end() {
+    endReceiving()
+    registry.index.withLock { $0.endUpload(in: pot) }
   }
 }

@@ -21,6 +21,8 @@ package enum PeelRegistryError: Error, Equatable {
   /// The peels of all users together take what they may.
   case noRoomForAll(usedBytes: Int, neededBytes: Int, maximumBytes: Int)
   case tooManyUploads(maximumUploads: Int)
+  /// The files that a user's jobs hold open, and this one.
+  case tooMuchOpen(neededBytes: Int, maximumBytes: Int)
   /// The client went away in the middle of the file.
   case uploadBroken
   /// The file is no peel for this model.
@@ -45,7 +47,8 @@ extension APIError {
           + "\(PeelLimits.nameCharacters) of a-z, 0-9, \".\", \"_\" and \"-\" and begins with a "
           + "letter or a digit. Choose another.", param: "name")
     case .notFound(let name, let known):
-      let list = known.isEmpty ? "none" : known.joined(separator: ", ")
+      let more = known.count > 20 ? " and \(known.count - 20) more" : ""
+      let list = known.isEmpty ? "none" : known.prefix(20).joined(separator: ", ") + more
       self.init(
         .peelNotFound,
         "There is no peel \"\(name.prefix(80))\". Installed for you: \(list).", param: "name")
@@ -71,6 +74,12 @@ extension APIError {
         "The peels of all users have \(usedBytes) bytes, this one needs \(neededBytes) more, and "
           + "\(maximumBytes) are for them. Remove peels, or ask who runs the machine to raise "
           + "peel_bytes_total.")
+    case .tooMuchOpen(let neededBytes, let maximumBytes):
+      self.init(
+        .insufficientMemory,
+        "The peel needs \(neededBytes >> 20) MiB of memory, and with those that are in use "
+          + "more than the \(maximumBytes >> 20) MiB that peels of a user may have. Try again when "
+          + "your other jobs are done.", param: "peels")
     case .uploadBroken:
       self.init(.invalidRequest, "The file did not arrive whole. Send it again.")
     case .invalid(let reason):

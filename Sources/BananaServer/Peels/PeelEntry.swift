@@ -1,0 +1,51 @@
+import BananaAPI
+import Synchronization
+
+/// One installed peel. A peel that is replaced becomes another entry.
+final class PeelEntry: Sendable {
+  /// What is open of it.
+  struct Opened {
+    /// Kept while it was used lately.
+    var kept: InstalledPeel?
+    /// What jobs still hold: nobody opens the file twice.
+    weak var live: InstalledPeel?
+    var opening: Task<Result<InstalledPeel, PeelRegistryError>, Never>?
+  }
+
+  let name: String
+  let path: String
+  /// Nil for one that came with Banana.
+  let owner: PeelOwner?
+  let pot: PeelPot
+  /// Without the metadata where that can be read from the disk again.
+  let record: PeelRecord
+  /// What it takes on the disk, with what lies beside it.
+  let diskBytes: Int
+  let holders = PeelHolders()
+  let opened = Mutex(Opened())
+
+  init(
+    name: String, path: String, owner: PeelOwner?, pot: PeelPot, record: PeelRecord,
+    sidecarBytes: Int
+  ) {
+    self.name = name
+    self.path = path
+    self.owner = owner
+    self.pot = pot
+    diskBytes = record.bytes + sidecarBytes
+    var record = record
+    if owner != nil { record.metadata = [:] }
+    self.record = record
+  }
+
+  var scope: PeelInfo.Scope {
+    switch owner {
+    case nil: .shipped
+    case .everyone: .shared
+    case .user: .private
+    }
+  }
+
+  /// As lists tell of it.
+  var info: PeelInfo { record.info(name: name, scope: scope, withMetadata: false) }
+}
