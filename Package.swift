@@ -88,6 +88,7 @@ let package = Package(
         logging, lifecycle, unixSignals, product("Hummingbird", "hummingbird"),
         product("HummingbirdCore", "hummingbird"), product("HTTPTypes", "swift-http-types"),
         product("NIOExtras", "swift-nio-extras"), product("NIOHTTPTypes", "swift-nio-extras"),
+        product("NIOHTTPTypesHTTP1", "swift-nio-extras"),
       ] + nio),
     library("BananaSDK", ["BananaAPI"] + nio),
     library(
@@ -136,6 +137,7 @@ let package = Package(
       [
         "BananaAPI", "BananaServer", "BananaTesting", "CPUBackend", "Diffusion", "Imaging",
         "TensorTypes", "Weights", logging, lifecycle, unixSignals, product("NIOCore", "swift-nio"),
+        product("NIOHTTP1", "swift-nio"),
       ]),
     // The example of the client library; a test runs it.
     .executableTarget(

@@ -6,6 +6,12 @@ public enum ErrorCode: String, Sendable, CaseIterable {
   case requestTooLarge = "request_too_large"
   /// The named model is not installed.
   case modelNotFound = "model_not_found"
+  /// A page in a browser, or a host's name that is none of this machine.
+  case forbidden
+  /// The request did not arrive in time.
+  case requestTimeout = "request_timeout"
+  /// The body's Content-Type or coding is none that the path takes.
+  case unsupportedMediaType = "unsupported_media_type"
   /// No peel of that name is installed for this user.
   case peelNotFound = "peel_not_found"
   /// The peel's file is damaged, or was not made for this model; the message says which.
@@ -47,6 +53,9 @@ public enum ErrorCode: String, Sendable, CaseIterable {
   public var httpStatus: Int {
     switch self {
     case .invalidRequest: 400
+    case .forbidden: 403
+    case .requestTimeout: 408
+    case .unsupportedMediaType: 415
     case .requestTooLarge: 413
     case .modelNotFound, .peelNotFound, .jobNotFound, .notFound: 404
     case .methodNotAllowed: 405
@@ -68,9 +77,10 @@ public enum ErrorCode: String, Sendable, CaseIterable {
     case .insufficientMemory: .after(seconds: 30)
     case .shuttingDown: .after(seconds: 5)
     case .deadlineExceeded: .after(seconds: 5)
-    case .modelUnavailable, .invalidRequest, .requestTooLarge, .modelNotFound, .peelNotFound,
-      .peelInvalid, .jobNotFound, .notFound, .methodNotAllowed, .cancelled, .notEnoughDiskSpace,
-      .internalError:
+    case .requestTimeout: .after(seconds: 1)
+    case .forbidden, .unsupportedMediaType, .modelUnavailable, .invalidRequest, .requestTooLarge,
+      .modelNotFound, .peelNotFound, .peelInvalid, .jobNotFound, .notFound, .methodNotAllowed,
+      .cancelled, .notEnoughDiskSpace, .internalError:
       .never
     }
   }
@@ -79,7 +89,8 @@ public enum ErrorCode: String, Sendable, CaseIterable {
   public var type: String {
     switch self {
     case .invalidRequest, .requestTooLarge, .modelNotFound, .peelNotFound, .peelInvalid,
-      .jobNotFound, .notFound, .methodNotAllowed:
+      .jobNotFound, .notFound, .methodNotAllowed, .forbidden, .requestTimeout,
+      .unsupportedMediaType:
       "invalid_request_error"
     case .busy, .quotaExceeded: "rate_limit_error"
     case .modelUnavailable, .cancelled, .deadlineExceeded, .insufficientMemory,

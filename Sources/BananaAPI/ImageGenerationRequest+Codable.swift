@@ -2,6 +2,31 @@ extension ImageGenerationRequest: Codable {
   /// The names of all fields on the wire.
   package static var fieldNames: [String] { CodingKeys.allCases.map(\.rawValue) }
 
+  /// How the value of a field is written where every value is text.
+  package enum FieldKind: Sendable {
+    case text
+    /// As JSON writes numbers.
+    case number
+    /// `true` or `false`.
+    case flag
+    /// A JSON list.
+    case list
+  }
+
+  /// Nil for a name that is no field's.
+  package static func kind(of name: String) -> FieldKind? {
+    switch CodingKeys(rawValue: name) {
+    case .count, .seed, .steps, .guidance, .partialImages, .outputCompression, .deadlineSeconds:
+      .number
+    case .stream, .store, .provenance, .strictSize: .flag
+    case .peels: .list
+    case .prompt, .model, .size, .background, .style, .quality, .moderation, .user, .priority,
+      .responseFormat, .outputFormat:
+      .text
+    case nil: nil
+    }
+  }
+
   private enum CodingKeys: String, CodingKey, CaseIterable {
     case prompt, model, size, background, style, seed, steps, guidance, stream, quality
     case moderation, user, peels, priority, store, provenance
@@ -111,20 +136,6 @@ extension ImageGenerationRequest: Codable {
     try fields.encodeIfPresent(store, forKey: .store)
     try fields.encodeIfPresent(provenance, forKey: .provenance)
     try fields.encodeIfPresent(strictSize, forKey: .strictSize)
-  }
-}
-
-/// Any key of a JSON object, for finding those that are unknown.
-private struct AnyKey: CodingKey {
-  var stringValue: String
-  var intValue: Int? { nil }
-
-  init(stringValue: String) {
-    self.stringValue = stringValue
-  }
-
-  init?(intValue: Int) {
-    nil
   }
 }
 

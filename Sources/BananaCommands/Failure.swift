@@ -62,10 +62,12 @@ extension Failure {
   private static func code(of error: APIError) -> FailureCode {
     switch error.code {
     case .invalidRequest, .requestTooLarge, .modelNotFound, .peelNotFound, .peelInvalid,
-      .jobNotFound:
+      .jobNotFound, .forbidden, .unsupportedMediaType:
       .usage
     case .modelUnavailable: .unavailable
-    case .busy, .quotaExceeded, .insufficientMemory, .shuttingDown, .deadlineExceeded: .temporary
+    case .busy, .quotaExceeded, .insufficientMemory, .shuttingDown, .deadlineExceeded,
+      .requestTimeout:
+      .temporary
     case .cancelled: .interrupted
     case .notFound, .methodNotAllowed, .notEnoughDiskSpace, .internalError: .other
     }

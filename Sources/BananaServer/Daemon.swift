@@ -13,7 +13,7 @@ package import ServiceLifecycle
 /// On a graceful shutdown it removes its socket and accepts nothing more, answers jobs that wait
 /// with `shutting_down`, finishes the one that runs, sends its answer and returns.
 package struct Daemon: Service {
-  private typealias Connection = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
+  private typealias Server = NIOAsyncChannel<Front.HTTPChannel?, Never>
 
   private let configuration: DaemonConfiguration
   private let listener: Listener
@@ -28,6 +28,7 @@ package struct Daemon: Service {
   private let namespace: UserNamespace
   /// With which several users come.
   private let sharedUIDs: Set<UInt32>
+  private let admission: Admission
   private let metrics: MetricsRegistry
   private let heat: ThermalGovernor
   private let memory: MemoryGovernor
@@ -64,6 +65,8 @@ package struct Daemon: Service {
     self.namespace = namespace
     sharedUIDs = Set(
       [namespace.overflowUID] + [configuration.forwarderUID].compactMap { $0 }.map { UInt32($0) })
+    admission = Admission(
+      configuration: configuration, connections: ProcessFacts.connectionLimit)
     model = ResidentModel(
       logger: logger, retryInterval: configuration.modelRetryInterval
     ) {
@@ -115,6 +118,7 @@ package struct Daemon: Service {
 
   /// Takes on new settings; limits that a client has met already stay met.
   package func apply(_ configuration: DaemonConfiguration) async {
+    admission.apply(configuration)
     await scheduler.apply(configuration)
     peels.apply(configuration.peelLimits)
   }
@@ -128,15 +132,22 @@ package struct Daemon: Service {
       throw error
     }
     ProcessFacts.raiseDescriptorLimit()
-    let http = makeHTTPChannel()
+    let complaints = ComplaintLog(logger: logger)
+    let http = makeHTTPChannel(complaints)
+    let front = Front(
+      admission: admission, accounts: accounts, sharedUIDs: sharedUIDs, connections: connections,
+      complaints: complaints, patience: TimeAmount(configuration.idleTimeout), logger: logger)
     // Each of them can end one server channel only.
     let quiescing = ServerQuiescingHelper(group: MultiThreadedEventLoopGroup.singleton)
     let adminQuiescing = ServerQuiescingHelper(group: MultiThreadedEventLoopGroup.singleton)
-    let server = try await accept(on: listener.descriptor, quiescing: quiescing, http: http)
-    var adminServer: NIOAsyncChannel<Connection, Never>?
+    let server = try await accept(on: listener.descriptor, quiescing: quiescing) {
+      front.accept($0, isAdmin: false)
+    }
+    var adminServer: Server?
     if let adminListener {
-      adminServer = try await accept(
-        on: adminListener.descriptor, quiescing: adminQuiescing, http: http)
+      adminServer = try await accept(on: adminListener.descriptor, quiescing: adminQuiescing) {
+        front.accept($0, isAdmin: true)
+      }
     }
     if namespace.isPartial {
       logger.warning(
@@ -151,10 +162,8 @@ package struct Daemon: Service {
       try await withThrowingTaskGroup { group in
         group.addTask { await model.open() }
         group.addTask { await peels.prepare() }
-        group.addTask { try await serve(server, http, isAdmin: false) }
-        if let adminServer {
-          group.addTask { try await serve(adminServer, http, isAdmin: true) }
-        }
+        group.addTask { try await serve(server, http) }
+        if let adminServer { group.addTask { try await serve(adminServer, http) } }
         try await group.waitForAll()
       }
     } onGracefulShutdown: {
@@ -164,31 +173,15 @@ package struct Daemon: Service {
   }
 
   /// Handles the connections of one socket until it is closed and the last of them is over.
-  private func serve(
-    _ server: NIOAsyncChannel<Connection, Never>, _ http: HTTP1Channel, isAdmin: Bool
-  ) async throws {
+  private func serve(_ server: Server, _ http: HTTP1Channel) async throws {
     try await withThrowingDiscardingTaskGroup { group in
       try await server.executeThenClose { inbound in
         for try await connection in inbound {
-          group.addTask { await handle(connection, http, isAdmin: isAdmin) }
+          guard let connection else { continue }
+          group.addTask { await http.handle(value: connection, logger: logger) }
         }
       }
     }
-  }
-
-  private func handle(_ connection: Connection, _ http: HTTP1Channel, isAdmin: Bool) async {
-    let channel = connection.channel
-    do {
-      connections.add(
-        channel,
-        try await Peer.read(
-          from: channel, isAdmin: isAdmin, accounts: accounts, sharedUIDs: sharedUIDs))
-    } catch {
-      logger.error("a connection without credentials", metadata: ["error": "\(error)"])
-      try? await channel.close()
-    }
-    await http.handle(value: connection, logger: logger)
-    connections.remove(channel)
   }
 
   private func stop(_ quiescing: [ServerQuiescingHelper]) async {
@@ -202,8 +195,9 @@ package struct Daemon: Service {
   }
 
   private func accept(
-    on descriptor: Int32, quiescing: ServerQuiescingHelper, http: HTTP1Channel
-  ) async throws -> NIOAsyncChannel<Connection, Never> {
+    on descriptor: Int32, quiescing: ServerQuiescingHelper,
+    _ setUp: @escaping @Sendable (any Channel) -> EventLoopFuture<Front.HTTPChannel?>
+  ) async throws -> Server {
     try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .serverChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
@@ -211,29 +205,27 @@ package struct Daemon: Service {
           try channel.pipeline.syncOperations.addHandler(handler)
         }
       }
-      .bind(descriptor) { channel in
-        http.setup(channel: channel, logger: logger)
-      }
+      // A client that has said all may stop writing and still wants its answer.
+      .childChannelOption(.allowRemoteHalfClosure, value: true)
+      // Whoever sends much does not keep the thread from those who send little.
+      .childChannelOption(.maxMessagesPerRead, value: 1)
+      .bind(descriptor, childChannelInitializer: setUp)
   }
 
-  private func makeHTTPChannel() -> HTTP1Channel {
+  private func makeHTTPChannel(_ complaints: ComplaintLog) -> HTTP1Channel {
     let routes = DaemonRoutes(
       model: model, scheduler: scheduler, peels: peels, connections: connections,
-      metrics: metrics, heat: heat, memory: memory, socketPath: listener.path,
-      namespace: namespace, started: .now,
+      complaints: complaints, turns: FairTurns(width: ProcessFacts.turnWidth), metrics: metrics,
+      heat: heat, memory: memory, socketPath: listener.path, namespace: namespace, started: .now,
       logger: logger)
     let responder = routes.makeResponder()
-    let idleTimeout = TimeAmount(configuration.idleTimeout)
     return HTTP1Channel(
       responder: { request, writer, channel in
         // A connection that has gone needs no answer.
-        guard let peer = connections.peer(of: channel) else { return }
-        let context = DaemonRequestContext(
-          source: .init(channel: channel, peer: peer, logger: logger))
+        guard let connection = connections.connection(of: channel) else { return }
+        let context = DaemonRequestContext(source: .init(connection: connection, logger: logger))
         let response = try await responder.respond(to: request, context: context)
         try await writer.write(response: response.head, body: response.body)
-      },
-      configuration: .init(
-        additionalChannelHandlers: [AnswerKeeper(patience: idleTimeout)], idleTimeout: idleTimeout))
+      })
   }
 }

@@ -2,7 +2,8 @@
 package struct DaemonConfiguration: Sendable, Equatable {
   /// How long connections may stay open after the last job when the daemon stops.
   package var closingGrace: Duration
-  /// How long a connection may stay open without a request, or in the middle of sending one.
+  /// How long a connection may stay open without a request, in the middle of sending one, or of
+  /// reading an answer.
   package var idleTimeout: Duration
   /// A model that could not be opened is tried again at most this often.
   package var modelRetryInterval: Duration
@@ -33,6 +34,10 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var resultSeconds: Int
   /// Bytes of all answers that are kept.
   package var resultBytes: Int
+  /// Connections that one user may have open.
+  package var connectionsPerUser: Int
+  /// Bytes of bodies and answers that are on their way, of all users together.
+  package var transferBytes: Int
   /// Bytes of the body of an edit.
   package var editBodyBytes: Int
   /// Pixels of an image to edit.
@@ -53,8 +58,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
     thermalClockRate: Double = 1,
     idleUnload: Duration = .seconds(300), ageing: Duration = .seconds(30),
     quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
-    editBodyBytes: Int = 16 << 20, editPixels: Int = 2048 * 2048,
-    modelAliases: ModelAliases = .init(), forwarderUID: Int? = nil,
+    connectionsPerUser: Int = 256, transferBytes: Int = 128 << 20, editBodyBytes: Int = 16 << 20,
+    editPixels: Int = 2048 * 2048, modelAliases: ModelAliases = .init(), forwarderUID: Int? = nil,
     waitingImageBytes: Int = 256 << 20, turn: Duration = .milliseconds(500)
   ) {
     self.waitingJobs = waitingJobs
@@ -72,6 +77,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.quotas = quotas
     self.resultSeconds = resultSeconds
     self.resultBytes = resultBytes
+    self.connectionsPerUser = connectionsPerUser
+    self.transferBytes = transferBytes
     self.editBodyBytes = editBodyBytes
     self.editPixels = editPixels
     self.modelAliases = modelAliases

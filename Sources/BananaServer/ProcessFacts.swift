@@ -19,6 +19,20 @@ enum ProcessFacts {
     KernelFile.figure("VmRSS:", in: "/proc/self/status").map { $0 * 1024 }
   }
 
+  /// Connections that may be open: some descriptors stay for files and for who runs the machine.
+  static var connectionLimit: Int {
+    var limit = rlimit()
+    var descriptors = 1024
+    if getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 {
+      // What it is raised to.
+      descriptors = Int(min(limit.rlim_max, 1 << 16))
+    }
+    return max(descriptors - 64, descriptors / 2)
+  }
+
+  /// Pieces of work beside the engine's that are done at a time.
+  static var turnWidth: Int { max(sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2, 2) }
+
   /// Lets the process hold as many descriptors as the system allows it, for many connections.
   static func raiseDescriptorLimit() {
     var limit = rlimit()

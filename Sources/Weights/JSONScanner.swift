@@ -2,25 +2,57 @@
 package struct JSONError: Error, Equatable {
   package let reason: String
   package let offset: Int
+  /// The key that comes twice, or the outermost object's key at whose value something is wrong.
+  package var key: String?
+
+  package init(reason: String, offset: Int = 0, key: String? = nil) {
+    self.reason = reason
+    self.offset = offset
+    self.key = key
+  }
 }
 
 /// Reads JSON (RFC 8259) strictly, one token after another.
 ///
 /// It exists beside JSONDecoder because it sees repeated keys, takes nothing but what the caller
 /// asks for, and never builds a tree of something hostile.
-struct JSONScanner {
+package struct JSONScanner {
+  /// What a value may have at most, where strangers send it: decoding costs more than reading.
+  package struct Limits: Sendable {
+    package var depth: Int
+    /// Values of any kind, whatever they are in.
+    package var values: Int
+    /// Digits, signs and points of a number.
+    package var numberBytes: Int
+
+    package init(depth: Int, values: Int, numberBytes: Int) {
+      self.depth = depth
+      self.values = values
+      self.numberBytes = numberBytes
+    }
+
+    /// For files, which bound themselves by their size.
+    static let file = Limits(depth: 64, values: .max, numberBytes: .max)
+  }
+
   private let bytes: UnsafeRawBufferPointer
-  private(set) var offset = 0
-  static let deepestNesting = 64
+  private let limits: Limits
+  private var values = 0
+  package private(set) var offset = 0
   /// Bytes of a key; longer ones would make messages without end.
   static let longestKey = 1024
 
-  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  package init(_ bytes: UnsafeRawBufferPointer, limits: Limits) {
+    self.bytes = bytes
+    self.limits = limits
+  }
+
+  init(_ bytes: UnsafeRawBufferPointer) { self.init(bytes, limits: .file) }
 
   func failure(_ reason: String) -> JSONError { JSONError(reason: reason, offset: offset) }
 
   /// The next byte that is not white space, without taking it.
-  mutating func peek() -> UInt8? {
+  package mutating func peek() -> UInt8? {
     while offset < bytes.count {
       switch bytes[offset] {
       case 0x20, 0x09, 0x0A, 0x0D: offset += 1
@@ -42,12 +74,12 @@ struct JSONScanner {
     return true
   }
 
-  mutating func expectEnd() throws(JSONError) {
+  package mutating func expectEnd() throws(JSONError) {
     if peek() != nil { throw failure("nothing more expected") }
   }
 
   /// Takes an object, calling `member` at each value; no key may come twice.
-  mutating func object(
+  package mutating func object(
     _ member: (inout JSONScanner, String) throws(JSONError) -> Void
   ) throws(JSONError) {
     try expect("{")
@@ -56,7 +88,10 @@ struct JSONScanner {
     repeat {
       let key = try string()
       if key.utf8.count > Self.longestKey { throw failure("a key is too long") }
-      if !keys.insert(key).inserted { throw failure("the key \"\(key.excerpt)\" comes twice") }
+      if !keys.insert(key).inserted {
+        throw JSONError(
+          reason: "the key \"\(key.excerpt)\" comes twice", offset: offset, key: key)
+      }
       try expect(":")
       try member(&self, key)
     } while accept(",")
@@ -124,7 +159,11 @@ struct JSONScanner {
         }
         return valid
       case UInt8(ascii: "\\"): try appendEscape(to: &text)
-      case 0..<0x20: throw failure("a control character in a string")
+      case 0..<0x20:
+        offset -= 1
+        let code = String(byte, radix: 16, uppercase: true)
+        let name = String(repeating: "0", count: 4 - code.count) + code
+        throw failure("a raw control character, U+\(name), in a string; JSON writes it \\u\(name)")
       default: text.append(byte)
       }
     }
@@ -170,10 +209,13 @@ struct JSONScanner {
   }
 
   /// Takes any value and gives the bytes where it stands.
-  mutating func value(depth: Int = 0) throws(JSONError) -> Range<Int> {
+  /// - Parameter depth: How many lists and objects it is in.
+  package mutating func value(depth: Int = 0) throws(JSONError) -> Range<Int> {
     let next = peek()
     let first = offset
-    if depth > Self.deepestNesting { throw failure("nested too deeply") }
+    if depth > limits.depth { throw failure("nested too deeply") }
+    values += 1
+    if values > limits.values { throw failure("more than \(limits.values) values") }
     switch next {
     case UInt8(ascii: "{"):
       try object { (scanner, _) throws(JSONError) in _ = try scanner.value(depth: depth + 1) }
@@ -195,6 +237,7 @@ struct JSONScanner {
   }
 
   private mutating func skipNumber() throws(JSONError) {
+    let start = offset
     if offset < bytes.count, bytes[offset] == 0x2D { offset += 1 }
     let first = offset
     try digits()
@@ -207,6 +250,9 @@ struct JSONScanner {
       offset += 1
       if offset < bytes.count, bytes[offset] == 0x2B || bytes[offset] == 0x2D { offset += 1 }
       try digits()
+    }
+    if offset - start > limits.numberBytes {
+      throw failure("a number of more than \(limits.numberBytes) characters")
     }
   }
 

@@ -17,7 +17,8 @@ import UnixSignals
 /// Starting, stopping, and what a daemon does when things are missing.
 @Suite(.timeLimit(.minutes(5))) struct DaemonTests {
   @Test func serves1000ConnectionsAtOnce() async throws {
-    let configuration = DaemonConfiguration(waitingJobs: 500, quotas: .off)
+    let configuration = DaemonConfiguration(
+      waitingJobs: 500, quotas: .off, connectionsPerUser: 2000)
     try await TestDaemon.serving(configuration: configuration) { daemon async throws in
       var connections: [RawConnection] = []
       for _ in 0..<1000 { connections.append(try RawConnection(daemon.socketPath)) }
@@ -212,7 +213,9 @@ import UnixSignals
     let engine = FakeEngine(isHeld: true, drawsPixels: true)
     // A busy machine may take long to write that much.
     let configuration = DaemonConfiguration(closingGrace: .seconds(100))
-    try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
+    let log = RecordedLog(level: .trace)
+    try await TestDaemon.serving(engine, configuration: configuration, log: log) {
+      daemon async throws in
       let body = #"{"prompt": "p", "n": 4, "stream": \#(isStreamed)}"#
       let slow = try RawConnection(daemon.socketPath)
       try await slow.send(
@@ -225,7 +228,7 @@ import UnixSignals
       try await Task.sleep(for: .milliseconds(300))
       let answer = try await slow.receiveAll()
       let mark = isStreamed ? #""type":"image_generation.completed""# : #""b64_json""#
-      #expect(answer.ranges(of: mark).count == 4)
+      #expect(answer.ranges(of: mark).count == 4, "\(log.lines)")
       let isWhole = isStreamed ? answer.hasSuffix("\r\n0\r\n\r\n") : answer.hasSuffix("}")
       #expect(isWhole)
     }

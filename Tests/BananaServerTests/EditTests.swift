@@ -142,7 +142,7 @@ import Testing
       // A body that is no form at all.
       let json = try await RawConnection(daemon.socketPath)
         .exchange("POST", Route.imageEdits, body: Array(#"{"prompt":"p"}"#.utf8))
-      #expect(json.status == 400 && json.body.contains("multipart/form-data"))
+      #expect(json.status == 415 && json.body.contains("multipart/form-data"))
       #expect(engine.record.requests.isEmpty)
       #expect(try await daemon.isAlive)
     }

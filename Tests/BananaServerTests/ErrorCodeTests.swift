@@ -23,6 +23,8 @@ import Testing
     var isModelMissing = false
     /// Requests for pictures that come before and are not done.
     var earlier = 0
+    /// Instead of a request with these fields.
+    var raw: String?
     /// Whether the daemon stops while the request waits.
     var isStopping = false
   }
@@ -33,6 +35,17 @@ import Testing
     case .invalidRequest: Provocation(fields: #""prompt":"""#)
     case .requestTooLarge:
       Provocation(fields: #""prompt":"\#(String(repeating: "x", count: 4001))""#)
+    case .forbidden:
+      Provocation(
+        raw: "GET /healthz HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+    case .requestTimeout:
+      Provocation(
+        configuration: .init(idleTimeout: .seconds(1)),
+        raw: "POST \(Route.imageGenerations) HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+    case .unsupportedMediaType:
+      Provocation(
+        raw: "POST \(Route.imageGenerations) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+          + "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}")
     case .modelNotFound: Provocation(fields: #""prompt":"p","model":"x""#)
     case .peelNotFound: Provocation(fields: #""prompt":"p","peels":["x"]"#)
     case .peelInvalid: Provocation(path: Route.peels + "?name=x")
@@ -80,7 +93,9 @@ import Testing
       }
       let connection = try RawConnection(daemon.socketPath, uid: uid)
       try await connection.send(
-        RawConnection.request(cause.method, cause.path, body: Array("{\(cause.fields)}".utf8)))
+        cause.raw.map { Array($0.utf8) }
+          ?? RawConnection.request(
+            cause.method, cause.path, body: Array("{\(cause.fields)}".utf8)))
       if cause.isStopping {
         _ = try await daemon.jobs(1, .waiting)
         await daemon.beginStopping()

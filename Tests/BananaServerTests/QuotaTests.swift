@@ -8,24 +8,6 @@ import Testing
   private let free = QuotaBook.Holding(
     waitingJobs: 0, unfinishedJobs: 0, queueCapacity: 10, secondsUntilRoom: 3)
 
-  @Test func countsRequestsByTheMinute() throws {
-    var book = QuotaBook()
-    let quotas = Quotas(requestsPerMinute: 6, concurrentJobs: 0, queueShare: 0, pixelsPerDay: 0)
-    for _ in 0..<6 { try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start) }
-    let refusal = #expect(throws: QuotaRefusal.self) {
-      try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start)
-    }
-    #expect(
-      refusal
-        == QuotaRefusal(quota: .requestsPerMinute(6), account: .user(1), retryAfterSeconds: 10))
-    // Another user has a quota of its own, and this one's comes back.
-    try book.charge(.user(2), pixels: 1, holding: free, quotas, now: start)
-    try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start + .seconds(10))
-    #expect(throws: QuotaRefusal.self) {
-      try book.charge(.user(1), pixels: 1, holding: free, quotas, now: start + .seconds(11))
-    }
-  }
-
   @Test func countsPixelsByTheDay() throws {
     var book = QuotaBook()
     let quotas = Quotas(requestsPerMinute: 0, concurrentJobs: 0, queueShare: 0, pixelsPerDay: 100)

@@ -80,6 +80,11 @@ struct TestForm {
 
   /// Sends it and reads the answer.
   func post(to daemon: TestDaemon, uid: UInt32? = nil) async throws -> RawConnection.Answer {
+    try await send(to: daemon, uid: uid).answer()
+  }
+
+  /// Sends it, as another user if need be.
+  func send(to daemon: TestDaemon, uid: UInt32? = nil) async throws -> RawConnection {
     let body = bytes + Array("--\(Self.boundary)--\r\n".utf8)
     let connection = try RawConnection(daemon.socketPath, uid: uid)
     try await connection.send(
@@ -87,6 +92,6 @@ struct TestForm {
         + "Content-Type: multipart/form-data; boundary=\(Self.boundary)\r\n"
         + "Content-Length: \(body.count)\r\n\r\n")
     try await connection.send(body)
-    return try await connection.answer()
+    return connection
   }
 }

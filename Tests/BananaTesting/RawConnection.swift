@@ -49,6 +49,11 @@ package final class RawConnection: Sendable {
     shutdown(descriptor, Int32(SHUT_RDWR))
   }
 
+  /// Says that nothing more is sent, and goes on listening.
+  package func finishSending() {
+    shutdown(descriptor, Int32(SHUT_WR))
+  }
+
   package func send(_ text: String) async throws {
     try await send(Array(text.utf8))
   }
@@ -69,9 +74,23 @@ package final class RawConnection: Sendable {
     }
   }
 
-  /// The next bytes; empty at the end of the stream.
-  package func receive() async throws -> [UInt8] {
+  /// Sends what the socket takes at the moment.
+  /// - Returns: How many bytes that was.
+  package func sendWithoutWaiting(_ text: String) -> Int {
+    let bytes = Array(text.utf8)
+    return Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+  }
+
+  /// What has come so far, at most 64 KiB; empty at the end, nil while nothing is there.
+  package func receiveWithoutWaiting() -> [UInt8]? {
     var buffer = [UInt8](repeating: 0, count: 65536)
+    let count = recv(descriptor, &buffer, buffer.count, 0)
+    return count >= 0 ? Array(buffer.prefix(count)) : nil
+  }
+
+  /// The next bytes; empty at the end of the stream.
+  package func receive(atMost limit: Int = 65536) async throws -> [UInt8] {
+    var buffer = [UInt8](repeating: 0, count: limit)
     while true {
       let count = recv(descriptor, &buffer, buffer.count, 0)
       if count >= 0 { return Array(buffer.prefix(count)) }

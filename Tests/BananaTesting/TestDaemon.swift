@@ -17,24 +17,24 @@ package struct TestDaemon: Sendable {
     _ engine: FakeEngine = FakeEngine(),
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
-    body: (TestDaemon) async throws -> Result
+    log: RecordedLog? = nil, body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
     try await serving(
       configuration: configuration, availableBytes: availableBytes, accounts: accounts,
-      namespace: namespace, makeEngine: { engine }, body: body)
+      namespace: namespace, log: log, makeEngine: { engine }, body: body)
   }
 
   /// Likewise with a factory.
   package static func serving<Result: Sendable>(
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
-    makeEngine: @escaping EngineFactory,
+    log: RecordedLog? = nil, makeEngine: @escaping EngineFactory,
     body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
     try await TemporaryFolder.with { folder in
       let daemon = try TestDaemon(
         socketPath: folder + "/b.sock", configuration: configuration,
-        availableBytes: availableBytes, accounts: accounts, namespace: namespace,
+        availableBytes: availableBytes, accounts: accounts, namespace: namespace, log: log,
         makeEngine: makeEngine)
       do {
         let result = try await body(daemon)
@@ -60,13 +60,14 @@ package struct TestDaemon: Sendable {
     socketPath: String, stateDirectory: String? = nil,
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
+    log: RecordedLog? = nil,
     makeEngine: @escaping EngineFactory
   ) throws {
     self.socketPath = socketPath
     adminSocketPath = socketPath + ".admin"
     var configuration = configuration
     configuration.stateDirectory = stateDirectory ?? socketPath + ".state"
-    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+    let logger = Logger(label: "test") { _ in log?.handler ?? SwiftLogNoOpLogHandler() }
     let listeners = try Listeners.open(
       path: socketPath, adminPath: adminSocketPath)
     daemon = Daemon(

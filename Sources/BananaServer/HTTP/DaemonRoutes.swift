@@ -10,6 +10,9 @@ struct DaemonRoutes: Sendable {
   let scheduler: JobScheduler
   let peels: PeelRegistry
   let connections: ConnectionRegistry
+  let complaints: ComplaintLog
+  /// For what no quota measures.
+  let turns: FairTurns
   let metrics: MetricsRegistry
   let heat: ThermalGovernor
   let memory: MemoryGovernor

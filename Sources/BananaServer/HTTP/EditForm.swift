@@ -67,23 +67,20 @@ package struct EditForm {
     try request.validate()
   }
 
-  /// The fields whose values are texts.
-  private static let strings: Set = [
-    "prompt", "model", "size", "background", "style", "quality", "response_format",
-    "output_format", "moderation", "user", "priority",
-  ]
-
   /// Whether a field was left out by whoever filled in the form: HTML sends it empty, JavaScript
   /// and Python as their word for nothing.
   private static func isAbsent(_ text: String, _ name: String) -> Bool {
     if text.isEmpty { return name != "prompt" }
-    return !strings.contains(name) && ["null", "undefined", "None"].contains(text)
+    return ImageGenerationRequest.kind(of: name) != .text
+      && ["null", "undefined", "None"].contains(text)
   }
 
   private static func strength(_ text: String?, hasMask: Bool) throws(APIError) -> Float {
     // What a mask marks is drawn anew; without one the picture should stay recognisable.
     guard let text else { return hasMask ? 1 : 0.6 }
-    guard let strength = Float(text), PassSettings.strengths.contains(strength) else {
+    guard WireJSON.isNumber(text), let strength = Float(text),
+      PassSettings.strengths.contains(strength)
+    else {
       let range = PassSettings.strengths
       throw APIError(
         .invalidRequest,
@@ -94,13 +91,12 @@ package struct EditForm {
     return strength
   }
 
-  /// The JSON body that would say the same; what is no number or truth value stays a string, so
+  /// The JSON body that would say the same; what is not written as its field is stays a string, so
   /// that the request's own decoding says what is wrong with it.
   private static func json(_ fields: [String: String], peels: [String]) throws -> ByteBuffer {
     var members: [String] = []
     for (name, text) in fields {
-      let value = strings.contains(name) ? try quoted(text) : try literal(text) ?? quoted(text)
-      members.append("\(try quoted(name)):\(value)")
+      members.append("\(try quoted(name)):\(try literal(text, name) ?? quoted(text))")
     }
     if !peels.isEmpty {
       members.append("\"peels\":[\(try peels.map(quoted).joined(separator: ","))]")
@@ -108,26 +104,21 @@ package struct EditForm {
     return ByteBuffer(string: "{\(members.joined(separator: ","))}")
   }
 
-  /// What `text` is in JSON, if it is a number, a truth value or a list; Python's clients write
-  /// truth values with a capital.
-  private static func literal(_ text: String) -> String? {
-    switch text {
-    case "True": return "true"
-    case "False": return "false"
-    default: return isLiteral(text) ? text : nil
-    }
-  }
+  private static let truths = [
+    "true": "true", "True": "true", "false": "false", "False": "false",
+  ]
 
-  /// Whether `text` can stand in JSON as it is.
-  private static func isLiteral(_ text: String) -> Bool {
-    // Alone it could begin with a byte order mark.
-    guard
-      case .array(let values) = try? JSONDecoder().decode(
-        JSONValue.self, from: Data("[\(text)]".utf8)), values.count == 1
-    else { return false }
-    switch values[0] {
-    case .bool, .int, .double, .array: return true
-    case .null, .string, .object: return false
+  /// What `text` is in JSON, if it is what the field `name` is; Python's clients write truth values
+  /// with a capital.
+  private static func literal(_ text: String, _ name: String) throws(APIError) -> String? {
+    switch ImageGenerationRequest.kind(of: name) {
+    case .number: return WireJSON.isNumber(text) ? text : nil
+    case .flag: return truths[text]
+    case .list:
+      guard text.utf8.first == UInt8(ascii: "[") else { return nil }
+      try WireJSON.check(Array(text.utf8), as: name)
+      return text
+    case .text, nil: return nil
     }
   }
 

@@ -7,23 +7,23 @@ import NIOPosix
 extension DaemonRoutes {
   func editImages(_ request: Request, _ context: DaemonRequestContext) async throws -> Response {
     let arrival = ContinuousClock.now
-    let limits = await scheduler.configuration
-    let parts = try await parts(of: request, limit: limits.editBodyBytes)
-    let form = try EditForm(parts)
-    // Decoding is work; the threads that serve sockets have other things to do.
-    let edit = try await NIOThreadPool.singleton.runIfActive {
-      try form.edit(maximumPixels: limits.editPixels)
+    let parts = try await parts(of: request)
+    let maximumPixels = await scheduler.configuration.editPixels
+    let form = try await turns.run(for: context.peer.account) {
+      try await NIOThreadPool.singleton.runIfActive { try EditForm(parts) }
     }
-    return try await draw(form.request, edit: edit, arrival: arrival, context)
+    return try await draw(form.request, arrival: arrival, context) {
+      try form.edit(maximumPixels: maximumPixels)
+    }
   }
 
-  private func parts(of request: Request, limit: Int) async throws -> [FormPart] {
+  private func parts(of request: Request) async throws -> [FormPart] {
     var wrong: MultipartError?
     do {
       var parser = try MultipartParser(contentType: request.headers[.contentType] ?? "")
-      try await request.body.forEachChunk(upTo: limit, "Send smaller pictures.") { chunk in
+      for try await chunk in request.body {
         // What is wrong is read to its end, so that the client gets to listen.
-        guard wrong == nil else { return }
+        guard wrong == nil else { continue }
         do throws(MultipartError) {
           try parser.append(chunk.readableBytesView)
         } catch { wrong = error }

@@ -11,34 +11,53 @@ extension DaemonRoutes {
   func generateImages(_ request: Request, _ context: DaemonRequestContext) async throws -> Response
   {
     let arrival = ContinuousClock.now
-    let limit = ImageGenerationRequest.Limits.bodyBytes
-    let body = try await request.body.bytes(upTo: limit, "Shorten it.")
-    let wire = try WireJSON.decode(ImageGenerationRequest.self, from: body)
+    let body = try await request.body.bytes()
+    let wire: ImageGenerationRequest
+    if body.readableBytes <= Self.smallBody {
+      wire = try WireJSON.decode(ImageGenerationRequest.self, from: body)
+    } else {
+      wire = try await turns.run(for: context.peer.account) {
+        try await NIOThreadPool.singleton.runIfActive {
+          try WireJSON.decode(ImageGenerationRequest.self, from: body)
+        }
+      }
+    }
     try wire.validate()
-    return try await draw(wire, edit: nil, arrival: arrival, context)
+    context.connection.releaseBody()
+    return try await draw(wire, arrival: arrival, context)
   }
 
+  /// JSON of so many bytes is decoded in a moment.
+  private static let smallBody = 64 << 10
+
   /// Queues a request and answers with its pictures or with the stream of its events.
+  /// - Parameter edit: Reads the picture to start from, on a thread that may take its time.
   func draw(
-    _ wire: ImageGenerationRequest, edit: PictureEdit?, arrival: ContinuousClock.Instant,
-    _ context: DaemonRequestContext
+    _ wire: ImageGenerationRequest, arrival: ContinuousClock.Instant,
+    _ context: DaemonRequestContext, edit: (@Sendable () throws -> PictureEdit)? = nil
   ) async throws -> Response {
     if context.peer.isShared, wire.store == true {
       throw context.peer.notToldApart("no answer is kept for you", param: "store")
     }
     let engine = try await model.engine()
+    // Small things first: what is refused for its size or a name costs nobody anything.
     var request = try PictureRequest(
       wire, model: engine.model, aliases: await scheduler.configuration.modelAliases,
       // Short enough to survive readers that keep numbers as doubles.
       randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)))
-    // Files are opened, and images shrunk, last: everything else of the request holds by now.
+    // Files are opened, and images read, last: everything else of the request holds by now.
     request.peels = try await peels.uses(of: wire.peels ?? [], for: context.peer.peelUID)
     if let edit {
-      // Before it waits, so that what waits is small; work again, and not for these threads.
-      request.edit = try await NIOThreadPool.singleton.runIfActive { [side = request.width] in
-        edit.fitted(to: engine.model, size: side)
+      request.edit = try await turns.run(for: context.peer.account) {
+        // Whoever has gone meanwhile needs none of it.
+        guard context.channel.isActive else { throw APIError(EngineError.cancelled) }
+        return try await NIOThreadPool.singleton.runIfActive { [side = request.width] in
+          // Fitted before it waits, so that what waits is small.
+          try edit().fitted(to: engine.model, size: side)
+        }
       }
     }
+    context.connection.releaseBody()
     let answer = ImagesAnswer(
       wire: wire, request: request, model: engine.model, arrival: arrival,
       isExact: context.peer.seesExactFigures)
@@ -53,28 +72,28 @@ extension DaemonRoutes {
     context.channel.closeFuture.whenComplete { [scheduler, id = job.id] _ in
       Task { await scheduler.clientLeft(id) }
     }
-    if wire.stream == true { return streamed(job, answer) }
-    return try await .json(result(of: job))
+    if wire.stream == true { return streamed(job, answer, context.peer) }
+    return try await .json(result(of: job, context.peer))
   }
 
-  private func result(of job: Job) async throws -> ImageGenerationResponse {
+  private func result(of job: Job, _ peer: Peer) async throws -> ImageGenerationResponse {
     for await event in job.events {
       switch event {
       case .waiting, .progress, .preview: continue
       case .finished(let response): return finish(job, response)
-      case .failed(let error): throw failure(of: job, error)
+      case .failed(let error): throw failure(of: job, peer, error)
       }
     }
     throw APIError(EngineError.cancelled)
   }
 
-  private func streamed(_ job: Job, _ answer: ImagesAnswer) -> Response {
+  private func streamed(_ job: Job, _ answer: ImagesAnswer, _ peer: Peer) -> Response {
     let headers: HTTPFields = [.contentType: "text/event-stream", .cacheControl: "no-cache"]
     return Response(
       status: .ok, headers: headers,
       body: .init { writer in
         for await event in job.events {
-          for message in try messages(for: event, of: job, answer) {
+          for message in try messages(for: event, of: job, answer, peer) {
             try await writer.write(message)
           }
         }
@@ -83,7 +102,7 @@ extension DaemonRoutes {
   }
 
   private func messages(
-    for event: JobEvent, of job: Job, _ answer: ImagesAnswer
+    for event: JobEvent, of job: Job, _ answer: ImagesAnswer, _ peer: Peer
   ) throws -> [ByteBuffer] {
     switch event {
     case .waiting(let jobsAhead):
@@ -102,7 +121,7 @@ extension DaemonRoutes {
       }
     case .failed(let error):
       return [
-        try ServerSentEvent.encode(StreamEventName.error, ErrorBody(failure(of: job, error)))
+        try ServerSentEvent.encode(StreamEventName.error, ErrorBody(failure(of: job, peer, error)))
       ]
     }
   }
@@ -118,13 +137,9 @@ extension DaemonRoutes {
     return response
   }
 
-  private func failure(of job: Job, _ error: JobError) -> APIError {
+  private func failure(of job: Job, _ peer: Peer, _ error: JobError) -> APIError {
     let error = APIError(error)
-    logger.notice(
-      "job ended without pictures",
-      metadata: [
-        "job": "\(job.id)", "code": "\(error.code.rawValue)", "reason": "\(error.message)",
-      ])
+    complaints.write("job ended without pictures", error, of: peer.account, job: job.id)
     return error
   }
 }

@@ -28,6 +28,9 @@ extension DaemonRoutes {
       do throws(JobError) {
         answer = try outcome.get()
       } catch { throw APIError(error) }
+      // Before they are copied: whoever fetches much at once waits.
+      try context.connection.take(
+        bodyBytes: answer.data.reduce(0) { $0 + $1.png.count / 3 * 4 })
       return try Response.json(answer)
     }
   }

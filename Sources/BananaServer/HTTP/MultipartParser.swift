@@ -10,6 +10,12 @@ package struct FormPart: Sendable, Equatable {
   /// Set for files.
   package var fileName: String?
   package var bytes: [UInt8]
+
+  package init(name: String, fileName: String? = nil, bytes: [UInt8]) {
+    self.name = name
+    self.fileName = fileName
+    self.bytes = bytes
+  }
 }
 
 /// Why a body is no form.

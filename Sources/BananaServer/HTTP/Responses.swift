@@ -1,28 +1,28 @@
 import BananaAPI
-import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import Logging
-package import NIOCore
+import NIOCore
 
-/// The context of one request: Hummingbird's own storage, the connection that it came on, and who
-/// is at its other end.
+/// The context of one request: Hummingbird's own storage, and the connection that it came on.
 struct DaemonRequestContext: RequestContext {
   /// What a context is made of.
   struct Source: RequestContextSource {
-    let channel: any Channel
-    let peer: Peer
+    let connection: Connection
     let logger: Logger
+    var channel: any Channel { connection.channel }
   }
 
   var coreContext: CoreRequestContextStorage
-  let channel: any Channel
-  let peer: Peer
+  let connection: Connection
+
+  var channel: any Channel { connection.channel }
+  /// Who is at the other end.
+  var peer: Peer { connection.peer }
 
   init(source: Source) {
     coreContext = .init(source: source)
-    channel = source.channel
-    peer = source.peer
+    connection = source.connection
   }
 }
 
@@ -37,63 +37,23 @@ extension Response {
       status: status, headers: headers, body: .init(byteBuffer: try WireJSON.encode(value)))
   }
 
-  /// The API's error answer, with Retry-After where trying again can help.
-  static func error(_ error: APIError) throws -> Response {
+  /// The API's error answer.
+  static func error(_ error: APIError, allow: [String] = []) -> Response {
+    let answer = APIAnswer(error, allow: allow)
     var headers = HTTPFields()
-    headers[HTTPField.Name("x-should-retry")!] = error.retryAfterSeconds == nil ? "false" : "true"
-    if let seconds = error.retryAfterSeconds { headers[.retryAfter] = "\(seconds)" }
-    return try .json(
-      ErrorBody(error), status: .init(code: error.code.httpStatus), headers: headers)
+    for (name, value) in answer.headers { headers[HTTPField.Name(name)!] = value }
+    return Response(
+      status: .init(code: answer.status), headers: headers,
+      body: .init(byteBuffer: answer.body))
   }
 }
 
 extension RequestBody {
-  /// The whole body.
-  /// - Parameter advice: What to do when it is larger than `limit` bytes.
-  /// - Throws: `APIError` with code `requestTooLarge`.
-  func bytes(upTo limit: Int, _ advice: String) async throws -> ByteBuffer {
+  /// The whole body, which the gate keeps within its bounds.
+  func bytes() async throws -> ByteBuffer {
     var body = ByteBuffer()
-    try await forEachChunk(upTo: limit, advice) { body.writeImmutableBuffer($0) }
+    for try await chunk in self { body.writeImmutableBuffer(chunk) }
     return body
-  }
-
-  /// The body piece by piece; what is too much is read all the same, so that a client that sends
-  /// everything before it listens gets its answer, but not for ever.
-  func forEachChunk(
-    upTo limit: Int, _ advice: String, _ take: (ByteBuffer) throws -> Void
-  ) async throws {
-    var receivedBytes = 0
-    for try await chunk in self {
-      receivedBytes += chunk.readableBytes
-      if receivedBytes <= limit { try take(chunk) }
-      if receivedBytes > Swift.max(64 * limit, 64 << 20) { break }
-    }
-    guard receivedBytes <= limit else {
-      throw APIError(.requestTooLarge, "The body is larger than \(limit) bytes. \(advice)")
-    }
-  }
-}
-
-/// JSON as the API speaks it.
-package enum WireJSON {
-  package static func encode(_ value: some Encodable) throws -> ByteBuffer {
-    let encoder = JSONEncoder()
-    // Escaped slashes would lengthen base64 by a sixty-fourth.
-    encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
-    return ByteBuffer(bytes: try encoder.encode(value))
-  }
-
-  /// - Throws: `APIError` that says what is wrong with the body.
-  package static func decode<Value: Decodable>(
-    _ type: Value.Type, from body: ByteBuffer
-  ) throws -> Value {
-    do {
-      return try JSONDecoder().decode(type, from: Data(body.readableBytesView))
-    } catch let error as APIError {
-      throw error
-    } catch {
-      throw APIError(.invalidRequest, "The body is not valid JSON. Send {\"prompt\": \"…\"}.")
-    }
   }
 }
 
@@ -109,28 +69,18 @@ struct ErrorMiddleware: RouterMiddleware {
     do {
       return try await next(request, context)
     } catch let error as APIError {
-      return try .error(error)
+      return .error(error)
     } catch let error as HTTPError where error.status == .notFound {
-      return try .error(unrouted(request))
+      let refusal = RequestRules.unrouted(request.method.rawValue, request.uri.path)
+      return .error(refusal.error, allow: refusal.allow)
     } catch {
-      context.logger.error(
-        "request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
-      return try .error(APIError(.internalError, "bananad failed: \(error)."))
+      let failure = APIError(.internalError, "bananad failed: \(error).")
+      // A client that has gone is no failure, nor is one that the gate has answered.
+      if context.channel.isActive, !(error is RequestGate.RequestRefused) {
+        context.logger.error(
+          "request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+      }
+      return .error(failure)
     }
-  }
-
-  private func unrouted(_ request: Request) -> APIError {
-    let path = request.uri.path
-    if let served = Route.served.first(where: { $0.matches(path) }) {
-      return APIError(
-        .methodNotAllowed,
-        "\(path.prefix(128)) is served with \(served.methods.joined(separator: " and ")), not "
-          + "\(request.method.rawValue).")
-    }
-    return APIError(
-      .notFound,
-      "There is no \(path.prefix(128)). "
-        + (PathHints.hint(for: path).map { "\($0) " } ?? "") + "The paths are: "
-        + Route.served.map(\.path).joined(separator: ", ") + ".")
   }
 }

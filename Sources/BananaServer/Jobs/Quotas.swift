@@ -67,9 +67,6 @@ package struct QuotaBook {
   }
 
   private struct Usage {
-    /// A bucket of requests that fills up within a minute.
-    var requests: Double
-    var filled: ContinuousClock.Instant
     var pixels = 0
     /// The day begins with the first picture.
     var dayBegan: ContinuousClock.Instant
@@ -80,7 +77,8 @@ package struct QuotaBook {
 
   package init() {}
 
-  /// Charges a user for a request, unless one of the quotas is used up.
+  /// Charges a user for a job, unless one of the quotas is used up. How often it may ask is
+  /// `RequestRates`' affair.
   package mutating func charge(
     _ account: Account, pixels: Int, holding: Holding, _ quotas: Quotas,
     now: ContinuousClock.Instant
@@ -97,15 +95,10 @@ package struct QuotaBook {
     if quotas.concurrentJobs > 0, holding.unfinishedJobs >= quotas.concurrentJobs {
       try refuse(.concurrentJobs(quotas.concurrentJobs), Double(holding.secondsUntilRoom))
     }
-    var usage = usage(of: account, quotas, now: now)
-    if quotas.requestsPerMinute > 0, usage.requests < 1 {
-      let seconds = (1 - usage.requests) * 60 / Double(quotas.requestsPerMinute)
-      try refuse(.requestsPerMinute(quotas.requestsPerMinute), seconds)
-    }
+    var usage = usage(of: account, now: now)
     if quotas.pixelsPerDay > 0, usage.pixels + pixels > quotas.pixelsPerDay {
       try refuse(.pixelsPerDay(quotas.pixelsPerDay), (Self.day - (now - usage.dayBegan)).seconds)
     }
-    usage.requests -= 1
     usage.pixels += pixels
     usages[account] = usage
   }
@@ -116,20 +109,15 @@ package struct QuotaBook {
     usages[account]?.pixels = max(drawn - pixels, 0)
   }
 
-  private mutating func usage(
-    of account: Account, _ quotas: Quotas, now: ContinuousClock.Instant
-  ) -> Usage {
+  private mutating func usage(of account: Account, now: ContinuousClock.Instant) -> Usage {
     if usages.count > 4096 { usages = usages.filter { now - $0.value.dayBegan < Self.day } }
-    let full = Double(quotas.requestsPerMinute)
     guard var usage = usages[account] else {
-      return Usage(requests: full, filled: now, dayBegan: now)
+      return Usage(dayBegan: now)
     }
     if now - usage.dayBegan >= Self.day {
       usage.pixels = 0
       usage.dayBegan = now
     }
-    usage.requests = min(usage.requests + (now - usage.filled).seconds * full / 60, full)
-    usage.filled = now
     return usage
   }
 }

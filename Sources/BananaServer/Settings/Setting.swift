@@ -70,7 +70,7 @@ extension Setting {
       "How long a job has the engine while other users wait, and the step that is under way then."),
     int(
       "requests_per_minute", \.daemon.quotas.requestsPerMinute, 0...1_000_000,
-      "Requests for pictures that a user may send in a minute; 0 is no quota."),
+      "POST requests, right or wrong, that a user may send in a minute; 0 is no quota."),
     int(
       "concurrent_jobs", \.daemon.quotas.concurrentJobs, 0...100_000,
       "Jobs of a user that are not done yet; 0 is no quota."),
@@ -96,6 +96,12 @@ extension Setting {
       "result_bytes", \.daemon.resultBytes, 0...1 << 40,
       "Memory for the answers that are kept; the oldest go first."),
     int(
+      "connections_per_user", \.daemon.connectionsPerUser, 1...100_000,
+      "Connections that a user may have open; nobody gets more than are left for the others."),
+    int(
+      "transfer_bytes", \.daemon.transferBytes, 1 << 20...1 << 40,
+      "Memory for bodies and answers on their way; a user gets as much as is left for the others."),
+    int(
       "edit_body_bytes", \.daemon.editBodyBytes, 1024...1 << 30,
       "The largest body of a request to edit an image."),
     int(
@@ -113,7 +119,8 @@ extension Setting {
       "After so long without a job the memory of the engine is given back; 0 is never."),
     duration(
       "idle_timeout_seconds", \.daemon.idleTimeout, 1...86_400, reloadable: false,
-      "How long a connection may stay open without a request."),
+      "How long a connection may stay open without a request, or while one is sent or its answer "
+        + "read."),
     duration(
       "closing_grace_seconds", \.daemon.closingGrace, 0...3600, reloadable: false,
       "How long connections may stay open after the last job when bananad stops."),

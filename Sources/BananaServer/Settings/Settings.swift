@@ -1,6 +1,7 @@
 import BananaAPI
 package import FoundationEssentials
 package import Logging
+import Weights
 
 /// Everything that bananad's config file and flags can set.
 package struct Settings: Sendable, Equatable {
@@ -34,6 +35,9 @@ package struct Settings: Sendable, Equatable {
 
   /// Reads the content of the config file `path`.
   package init(json data: Data, path: String) throws(SettingsError) {
+    do throws(JSONError) {
+      try JSONScanner.check(data, limits: .init(depth: 8, values: 10_000, numberBytes: 64))
+    } catch { throw .malformed(path: path, reason: error.reason, offset: error.offset) }
     guard let json = try? JSONDecoder().decode(JSONValue.self, from: data),
       case .object(let members) = json
     else { throw .notAnObject(path: path) }
@@ -74,6 +78,7 @@ package enum SettingsError: Error, Equatable {
   }
 
   case unreadable(path: String)
+  case malformed(path: String, reason: String, offset: Int)
   case notAnObject(path: String)
   case unknown(path: String, name: String, nearest: String)
   case wrong(path: String, name: String, expected: String)
@@ -85,6 +90,9 @@ extension SettingsError: CustomStringConvertible {
     switch self {
     case .unreadable(let path):
       "The config file \(path) cannot be read. Check that it is there and that you may read it."
+    case .malformed(let path, let reason, let offset):
+      "The config file \(path) is not valid JSON: \(reason), at byte \(offset). "
+        + "Write it as {\"queue_capacity\": 32, …}."
     case .notAnObject(let path):
       "The config file \(path) is no JSON object. Write it as {\"queue_capacity\": 32, …}."
     case .unknown(let path, let name, let nearest):

@@ -1,0 +1,230 @@
+import BananaAPI
+import BananaServer
+import BananaTesting
+import Logging
+import NIOHTTP1
+import Synchronization
+import Testing
+
+/// What is taken before anything is done.
+@Suite struct AdmissionTests {
+  private let start = ContinuousClock.now
+
+  @Test func leavesAShareForWhoeverComesNext() throws {
+    var shares = Shares(capacity: 120)
+    func all(_ account: Account) -> Int {
+      var count = 0
+      while (try? shares.take(1, for: account)) != nil { count += 1 }
+      return count
+    }
+    #expect(all(.user(1)) == 60 && all(.user(2)) == 30 && all(.user(3)) == 15)
+    // Everybody who comes later gets some.
+    #expect(all(.user(4)) > 0 && all(.user(5)) > 0)
+    #expect(throws: Shares.Refusal.share) { try shares.take(1, for: .user(1)) }
+    // Whoever runs the machine takes what is left.
+    let left = shares.capacity - shares.total
+    try shares.take(left, for: .user(0), isExempt: true)
+    #expect(throws: Shares.Refusal.share) { try shares.take(1, for: .user(0), isExempt: true) }
+    shares.give(left, of: .user(0))
+    shares.give(60, of: .user(1))
+    #expect(all(.user(6)) > 20)
+  }
+
+  @Test func holdsAnAccountToItsLimit() throws {
+    var shares = Shares(capacity: 1000, limit: 3)
+    try shares.take(3, for: .user(1))
+    #expect(throws: Shares.Refusal.limit(3)) { try shares.take(1, for: .user(1)) }
+    #expect(throws: Shares.Refusal.limit(3)) { try shares.take(.max, for: .user(1)) }
+    try shares.take(0, for: .user(1))
+    try shares.take(500, for: .user(0), isExempt: true)
+    #expect(throws: Shares.Refusal.share) { try shares.take(.max, for: .user(0), isExempt: true) }
+    shares.give(3, of: .user(1))
+    shares.give(500, of: .user(0))
+    #expect(shares.total == 0)
+  }
+
+  @Test func countsRequestsByTheMinute() throws {
+    var rates = RequestRates()
+    func take(_ user: UInt32, after seconds: Int = 0) throws(RequestRates.TooMany) {
+      try rates.take(.work, for: .user(user), perMinute: 6, now: start + .seconds(seconds))
+    }
+    for _ in 0..<6 { try take(1) }
+    #expect(throws: RequestRates.TooMany(perMinute: 6, seconds: 10)) { try take(1) }
+    // Another user has a rate of its own, and this one's comes back.
+    try take(2)
+    try take(1, after: 10)
+    #expect(throws: RequestRates.TooMany.self) { try take(1, after: 11) }
+    // Looking is counted apart, and there is more of it.
+    for _ in 0..<6000 {
+      try rates.take(.look, for: .user(1), perMinute: 6, now: start)
+    }
+    #expect(throws: RequestRates.TooMany.self) {
+      try rates.take(.look, for: .user(1), perMinute: 6, now: start)
+    }
+    for _ in 0..<20 { try rates.take(.work, for: .user(1), perMinute: 0, now: start) }
+  }
+
+  @Test func remembersNoMoreAccountsThanItMust() throws {
+    var rates = RequestRates()
+    for user in 0..<20_000 as Range<UInt32> {
+      try rates.take(.look, for: .user(user), perMinute: 60, now: start + .seconds(Int(user)))
+    }
+    #expect(rates.count <= 8192)
+  }
+
+  @Test func worksInTurn() async throws {
+    let turns = FairTurns(width: 2)
+    struct Seen: Sendable {
+      var running: [UInt32: Int] = [:]
+      var mostOfOne = 0
+      var mostOfAll = 0
+      var order: [UInt32] = []
+      var arrived = 0
+    }
+    let seen = Box(Seen())
+    await withTaskGroup { group in
+      for user in [1, 1, 1, 1, 1, 1, 1, 1, 2, 3] as [UInt32] {
+        group.addTask {
+          seen.value.withLock { $0.arrived += 1 }
+          await turns.run(for: .user(user)) {
+            seen.value.withLock {
+              $0.running[user, default: 0] += 1
+              $0.mostOfOne = max($0.mostOfOne, $0.running[user]!)
+              $0.mostOfAll = max($0.mostOfAll, $0.running.values.reduce(0, +))
+              $0.order.append(user)
+            }
+            // Nobody is done before all have come.
+            _ = await eventually { seen.value.withLock { $0.arrived == 10 } }
+            try? await Task.sleep(for: .milliseconds(100))
+            seen.value.withLock { $0.running[user]! -= 1 }
+          }
+        }
+        // In this order.
+        try? await Task.sleep(for: .milliseconds(5))
+      }
+    }
+    let result = seen.value.withLock { $0 }
+    #expect(result.mostOfOne == 1 && result.mostOfAll == 2 && result.order.count == 10)
+    // Those who came last do not wait for all of the first one's.
+    #expect(result.order.prefix(4).contains(2) && result.order.prefix(5).contains(3))
+  }
+
+  @Test func writesALineAMinuteForEach() {
+    let log = RecordedLog()
+    let error = APIError(.invalidRequest, "Wrong.")
+    let seconds = Box(0)
+    let complaints = ComplaintLog(logger: Logger(label: "test") { _ in log.handler }) { [start] in
+      start + .seconds(seconds.value.withLock { $0 })
+    }
+    for _ in 0..<100 { complaints.write("bad", error, of: .user(1)) }
+    complaints.write("bad", error, of: .user(2))
+    #expect(log.lines.count == 2)
+    seconds.value.withLock { $0 = 61 }
+    complaints.write("worse", error, of: .user(1))
+    #expect(log.lines.count == 3 && log.lines[2].metadata["unwritten"] == "99")
+    // Made-up accounts make no more lines than others.
+    for user in 3..<10_000 as Range<UInt32> {
+      complaints.write("bad", error, of: .user(user))
+    }
+    #expect(log.lines.count < 5000)
+  }
+
+  // MARK: Heads
+
+  private func refusal(_ method: HTTPMethod, _ uri: String, _ lines: [(String, String)])
+    -> ErrorCode?
+  {
+    let head = HTTPRequestHead(
+      version: .http1_1, method: method, uri: uri, headers: HTTPHeaders(lines))
+    do throws(RequestRules.Refusal) {
+      _ = try RequestRules(head, editBodyBytes: 1000)
+      return nil
+    } catch { return error.error.code }
+  }
+
+  @Test(arguments: [
+    "localhost", "localhost:8080", "LOCALHOST", "127.0.0.1", "127.0.0.1:80", "192.168.1.7:80",
+    "[::1]", "[::1]:80", "x", "", "board.local", "host.docker.internal:8080", "a.localhost",
+    "localhost.", "%2Frun%2Fbanana%2Fbanana.sock", "banana.sock", "board.home.arpa", "my_board",
+  ])
+  func takesHostsOfThisMachine(_ host: String) {
+    #expect(refusal(.GET, "/healthz", [("Host", host)]) == nil)
+    #expect(refusal(.GET, "/healthz", [("Host", host), ("Origin", "http://\(host)")]) == nil)
+    if !host.isEmpty {
+      #expect(refusal(.GET, "http://\(host)/healthz", [("Host", host)]) == nil)
+    }
+  }
+
+  @Test(arguments: [
+    "evil.example", "evil.example:80", "localhost.evil.example", "127.0.0.1.evil.example", "a.b",
+    "evil.example.", "local.com", "notlocalhost.com",
+  ])
+  func refusesHostsOfOthers(_ host: String) {
+    #expect(refusal(.GET, "/healthz", [("Host", host)]) == .forbidden)
+    #expect(refusal(.GET, "http://\(host)/healthz", [("Host", "localhost")]) == .forbidden)
+    #expect(
+      refusal(.GET, "/healthz", [("Host", "localhost"), ("Origin", "http://\(host)")])
+        == .forbidden)
+  }
+
+  @Test func refusesHeadsThatAreWrong() {
+    let host = ("Host", "localhost")
+    for host in ["a b", "me@localhost", "local\"host", "lo\tcal", "ä", "a/b", "x,y"] {
+      #expect(refusal(.GET, "/healthz", [("Host", host)]) == .invalidRequest, "\(host)")
+    }
+    #expect(refusal(.GET, "/healthz", []) == .invalidRequest)
+    #expect(refusal(.GET, "/healthz", [host, host]) == .invalidRequest)
+    for origin in ["null", "https://evil.example", "http://localhost:3000", "file://", ""] {
+      #expect(refusal(.POST, Route.peels, [host, ("Origin", origin)]) == .forbidden, "\(origin)")
+    }
+    for site in ["cross-site", "same-site", "x"] {
+      #expect(refusal(.GET, "/healthz", [host, ("Sec-Fetch-Site", site)]) == .forbidden)
+    }
+    for site in ["same-origin", "none"] {
+      #expect(refusal(.GET, "/healthz", [host, ("Sec-Fetch-Site", site)]) == nil)
+    }
+  }
+
+  @Test func takesBodiesOfTheRightKind() {
+    let json = Route.imageGenerations
+    let cases: [(String, String, ErrorCode?)] = [
+      (json, "application/json", nil), (json, "application/json; charset=utf-8", nil),
+      (json, "Application/JSON;charset=\"UTF-8\"", nil),
+      (json, "application/json; charset=utf-16", .unsupportedMediaType),
+      (json, "text/plain", .unsupportedMediaType), (json, "", .unsupportedMediaType),
+      (json, "application/x-www-form-urlencoded", .unsupportedMediaType),
+      (json, "multipart/form-data; boundary=x", .unsupportedMediaType),
+      (json, "application/jsonp", .unsupportedMediaType),
+      (Route.imageEdits, "multipart/form-data; boundary=x", nil),
+      (Route.imageEdits, "application/json", .unsupportedMediaType),
+      (Route.peels, "application/octet-stream", nil),
+      (Route.peels, "application/x-www-form-urlencoded", nil),
+      (Route.peels, "multipart/form-data; boundary=x", .unsupportedMediaType),
+    ]
+    for (path, type, code) in cases {
+      let lines = [("Host", "x"), ("Content-Type", type)]
+      #expect(refusal(.POST, path, lines) == code, "\(path) \(type)")
+      #expect(refusal(.POST, path + "?name=a", lines) == code, "\(path) \(type)")
+    }
+    #expect(refusal(.POST, json, [("Host", "x")]) == nil)
+    #expect(refusal(.POST, Route.imageEdits, [("Host", "x")]) == .unsupportedMediaType)
+    for (name, value) in [
+      ("Content-Encoding", "gzip"), ("Content-Encoding", "identity, br"),
+      ("Transfer-Encoding", "gzip, chunked"),
+    ] {
+      for path in [json, Route.imageEdits, Route.peels] {
+        let type = path == Route.imageEdits ? "multipart/form-data; boundary=x" : "application/json"
+        let lines = [("Host", "x"), ("Content-Type", type), (name, value)]
+        #expect(refusal(.POST, path, lines) == .unsupportedMediaType, "\(path) \(value)")
+      }
+    }
+    #expect(
+      refusal(.POST, json, [("Host", "x"), ("Content-Length", "1048577")]) == .requestTooLarge)
+  }
+}
+
+/// A value that several tasks change.
+private final class Box<Value>: Sendable {
+  let value: Mutex<Value>
+  init(_ value: sending Value) { self.value = Mutex(value) }
+}
