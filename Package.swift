@@ -153,7 +153,8 @@ let package = Package(
       "BananaCommands",
       [
         "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting", "Imaging",
-        argumentParser,
+        // The programs, which are run as people do.
+        "banana", "bananad", argumentParser,
       ]),
     // Hours of load on a real daemon: make soak, make memory-test.
     .executableTarget(

@@ -17,6 +17,16 @@ public enum SocketPath {
   /// The socket of the system's daemon for whoever runs the machine.
   public static let systemAdmin = "/run/banana/admin.sock"
 
+  /// The most bytes of a path, from `sockaddr_un.sun_path` without the closing NUL.
+  package static let maximumBytes = 107
+
+  /// Why no socket can have the path; nil when one can.
+  package static func fault(in path: String) -> String? {
+    if path.isEmpty { return "is empty" }
+    let bytes = path.utf8.count
+    return bytes > maximumBytes ? "has \(bytes) bytes and Linux takes at most \(maximumBytes)" : nil
+  }
+
   /// The socket that a client of this process connects to.
   public static func forClient() -> String {
     forClient(environment: ProcessInfo.processInfo.environment) {

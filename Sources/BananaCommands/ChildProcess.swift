@@ -98,7 +98,7 @@ final class ChildProcess: Sendable {
   private static func failure(_ executable: String, _ error: Int32) -> Failure {
     Failure(
       code: .other,
-      message: "\(executable) cannot be started: \(String(cString: strerror(error))).")
+      message: "\(executable) cannot be started: \(SystemReason.text(error)).")
   }
 }
 

@@ -27,6 +27,7 @@ extension Failure {
     switch error {
     case let error as Failure: self = error
     case let error as BananaError: self.init(error)
+    case let error as APIError: self.init(code: Self.code(of: error), message: error.message)
     case is CancellationError: self.init(code: .interrupted, message: "Interrupted.")
     default: self.init(code: .other, message: "\(error)")
     }
@@ -53,7 +54,8 @@ extension Failure {
           """)
     case .refused(let refusal): self.init(code: Self.code(of: refusal), message: refusal.message)
     case .connectionLost: self.init(code: .temporary, message: "\(error)")
-    case .unreadableFile: self.init(code: .usage, message: "\(error)")
+    case .unreadableFile, .unusableSocketPath:
+      self.init(code: .usage, message: "\(error)")
     case .unexpectedAnswer: self.init(code: .other, message: "\(error)")
     case .cancelled: self.init(code: .interrupted, message: "Interrupted.")
     }

@@ -12,7 +12,12 @@ struct GenerateCommand: AsyncParsableCommand {
 
   @OptionGroup var edit: EditOptions
 
-  @Option(name: .shortAndLong, help: "The file; several pictures get -1, -2, … before the dot.")
+  @Option(
+    name: .shortAndLong,
+    help: """
+      The file, or - for standard output, with the report on standard error; several pictures get \
+      -1, -2, … before the dot.
+      """)
   var output = "out.png"
 
   @Flag(help: "Show the picture forming, in terminals that can.")
@@ -42,44 +47,62 @@ struct GenerateCommand: AsyncParsableCommand {
     if peels != nil, !local {
       throw ValidationError("--peels is for --local; a running bananad has peels of its own.")
     }
+    let inputs = [picture.prompt, edit.image, edit.mask].count { $0 == InputFile.standardInput }
+    if inputs > 1 {
+      throw ValidationError("Standard input is one of the prompt, --image and --mask: name one -.")
+    }
   }
 
   func run() async throws {
     try await reportingFailures {
-      try PictureFiles.checkFolder(of: output)
+      let output = try PictureOutput(output, count: picture.count)
+      let request = try picture.request
+      try request.validate()
+      let edit = try edit.edit(request)
       if local {
         try await LocalDaemon.withDaemon(modelsDirectory: models, peelsDirectory: peels) {
-          try await generate(through: $0)
+          try await generate(request, edit, into: output, through: $0)
         }
       } else {
-        try await generate(through: BananaClient(socketPath: connection.socket))
+        let client = BananaClient(socketPath: connection.socket)
+        try await generate(request, edit, into: output, through: client)
       }
     }
   }
 
-  private func generate(through client: BananaClient) async throws {
-    let answer = try await draw(through: client)
-    let paths = PictureFiles.paths(for: output, count: answer.data.count)
-    for (image, path) in zip(answer.data, paths) { try PictureFiles.write(image.png, to: path) }
-    let report = GenerationReport(answer, paths: paths)
-    print(json ? try report.json : report.text)
+  private func generate(
+    _ request: ImageGenerationRequest, _ edit: ImageEdit?, into output: PictureOutput,
+    through client: BananaClient
+  ) async throws {
+    let answer = try await draw(request, edit, through: client)
+    try await output.write(answer.data.map(\.png))
+    let report = GenerationReport(answer, paths: output.pictures.map(\.path))
+    let text = json ? try report.json : report.text
+    if output.takesStandardOutput { Terminal.writeError(text + "\n") } else { print(text) }
     if !json {
       for warning in answer.warnings { Terminal.writeError("banana: \(warning)\n") }
     }
   }
 
-  private func draw(through client: BananaClient) async throws -> ImageGenerationResponse {
+  private func draw(
+    _ request: ImageGenerationRequest, _ edit: ImageEdit?, through client: BananaClient
+  ) async throws -> ImageGenerationResponse {
     var screen =
-      Terminal.errorIsTerminal ? DrawingScreen(graphics: graphics, size: Terminal.size) : nil
+      Terminal.showsProgress ? DrawingScreen(graphics: graphics, size: Terminal.size) : nil
     defer { screen?.close() }
-    var request = picture.request
-    if screen?.showsPictures == true { request.partialImages = 3 }
-    let events =
-      if let edit = try edit.edit(request) {
-        client.events(editing: edit)
-      } else {
-        client.events(for: request)
-      }
+    var request = request
+    if screen?.showsPictures == true {
+      request.partialImages = 3
+    } else if preview {
+      Terminal.writeError("banana: --preview is left out: \(Terminal.whyNoPictures)\n")
+    }
+    let events: AsyncThrowingStream<GenerationEvent, any Error>
+    if var edit {
+      edit.request = request
+      events = client.events(editing: edit)
+    } else {
+      events = client.events(for: request)
+    }
     var completed: [ImageCompleted] = []
     for try await event in events {
       switch event {

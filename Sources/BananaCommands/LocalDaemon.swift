@@ -130,8 +130,8 @@ package struct LocalDaemon: Sendable {
     guard mkdtemp(&template) != nil else {
       throw Failure(
         code: .other,
-        message:
-          "A private folder in \(parent) cannot be made: \(String(cString: strerror(errno))).")
+        message: "A private folder in \(parent) cannot be made: \(SystemReason.text(errno)). Set "
+          + "TMPDIR to a folder that you may write to.")
     }
     return String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
   }

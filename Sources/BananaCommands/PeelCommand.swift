@@ -113,7 +113,9 @@ struct PeelRemoveCommand: AsyncParsableCommand {
   @Argument(help: "Its name.")
   var name: String
 
-  @Option(help: "Seconds to wait for those jobs, 0 to 300.")
+  @Option(
+    help: "Seconds to wait for those jobs, 0 to 300.",
+    transform: { try OptionNumber.integer($0, in: 0...300) })
   var wait = 30
 
   @OptionGroup var options: PeelOptions

@@ -5,7 +5,7 @@ import FoundationEssentials
 
 /// What to draw, and how.
 struct PictureOptions: ParsableArguments {
-  @Argument(help: "What to draw.")
+  @Argument(help: "What to draw; - reads it from standard input.")
   var prompt: String
 
   @Option(help: "One of the model's styles; `banana model list` shows them.")
@@ -21,16 +21,24 @@ struct PictureOptions: ParsableArguments {
   @Flag(help: "Refuse a --size that the model does not have.")
   var strictSize = false
 
-  @Option(help: "Denoising steps, 1 to 50; default: the model's own.")
+  @Option(
+    help: "Denoising steps, 1 to 50; default: the model's own.",
+    transform: { try OptionNumber.integer($0, in: ImageGenerationRequest.Limits.steps) })
   var steps: Int?
 
-  @Option(help: "The same seed draws the same picture; default: a random one.")
+  @Option(
+    help: "The same seed draws the same picture; default: a random one.",
+    transform: { try OptionNumber.integer($0, in: 0...UInt64.max) })
   var seed: UInt64?
 
-  @Option(help: "How many pictures, 1 to 10.")
+  @Option(
+    help: "How many pictures, 1 to 10.",
+    transform: { try OptionNumber.integer($0, in: ImageGenerationRequest.Limits.count) })
   var count = 1
 
-  @Option(help: "How closely to follow the prompt, 0 to 30; default: the model's own.")
+  @Option(
+    help: "How closely to follow the prompt, 0 to 30; default: the model's own.",
+    transform: { try OptionNumber.real($0, in: ImageGenerationRequest.Limits.guidance) })
   var guidance: Double?
 
   @Option(help: "transparent or opaque.")
@@ -51,10 +59,6 @@ struct PictureOptions: ParsableArguments {
   var noProvenance = false
 
   func validate() throws {
-    let limits = ImageGenerationRequest.Limits.count
-    guard limits.contains(count) else {
-      throw ValidationError("--count must be \(limits.lowerBound) to \(limits.upperBound).")
-    }
     guard ImageGenerationRequest.Background(rawValue: background) != nil else {
       throw ValidationError("--background must be transparent or opaque.")
     }
@@ -63,7 +67,15 @@ struct PictureOptions: ParsableArguments {
     }
   }
 
+  /// - Throws: `Failure` when the prompt cannot be read from standard input.
   var request: ImageGenerationRequest {
+    get throws {
+      let prompt = prompt == InputFile.standardInput ? try InputFile.prompt() : prompt
+      return request(prompt)
+    }
+  }
+
+  private func request(_ prompt: String) -> ImageGenerationRequest {
     var request = ImageGenerationRequest(
       prompt: prompt, count: count,
       size: size.map { Int($0) == nil ? $0 : "\($0)x\($0)" },
@@ -95,24 +107,29 @@ struct PictureOptions: ParsableArguments {
 
 /// A picture to begin with instead of nothing.
 struct EditOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("A PNG picture to change instead of drawing anew.", valueName: "file"))
+  @Option(
+    help: ArgumentHelp(
+      "A PNG picture to change instead of drawing anew; - reads it from standard input.",
+      valueName: "file"))
   var image: String?
 
   @Option(
     help: ArgumentHelp(
-      "A PNG picture of the same size: what is clear in it is drawn anew, the rest stays.",
+      """
+      A PNG picture of the same size: what is clear in it is drawn anew, the rest stays. Without \
+      it a hole in the image is drawn anew.
+      """,
       valueName: "file"))
   var mask: String?
 
-  @Option(help: "How much of --image is drawn anew, 0.001 to 1.")
+  @Option(
+    help: "How much of --image is drawn anew, 0.001 to 1.",
+    transform: { try OptionNumber.real($0, in: 0.001...1) })
   var strength: Double?
 
   func validate() throws {
     if image == nil, mask != nil || strength != nil {
       throw ValidationError("--mask and --strength are for --image: name the picture to change.")
-    }
-    if let strength, !(0.001...1).contains(strength) {
-      throw ValidationError("--strength must be between 0.001 and 1.")
     }
   }
 
@@ -120,7 +137,7 @@ struct EditOptions: ParsableArguments {
   func edit(_ request: ImageGenerationRequest) throws -> ImageEdit? {
     guard let image else { return nil }
     return ImageEdit(
-      request, image: try PictureFiles.read(image), mask: try mask.map(PictureFiles.read),
+      request, image: try InputFile.picture(image), mask: try mask.map(InputFile.picture),
       strength: strength)
   }
 }

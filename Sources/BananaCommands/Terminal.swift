@@ -15,6 +15,21 @@ enum Terminal {
 
   static var errorIsTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
+  /// Whether standard error is a terminal that can draw over a line.
+  static var showsProgress: Bool { errorIsTerminal && !isDumb }
+
+  private static var isDumb: Bool {
+    let name = getenv("TERM").map { String(cString: $0) } ?? ""
+    return name.isEmpty || name == "dumb"
+  }
+
+  /// Why there is no preview, for a person.
+  static var whyNoPictures: String {
+    errorIsTerminal
+      ? "this terminal cannot show pictures (TERM is \(isDumb ? "dumb or not set" : "too simple"))."
+      : "standard error is no terminal."
+  }
+
   static func writeError(_ text: String) {
     var bytes = Array(text.utf8)[...]
     while !bytes.isEmpty {
@@ -28,7 +43,7 @@ enum Terminal {
     guard fflush(nil) != 0 else { return }
     throw Failure(
       code: .other,
-      message: "The output cannot be written: \(String(cString: strerror(errno))). "
+      message: "The output cannot be written: \(SystemReason.text(errno)). "
         + "Make room where it goes, or send it elsewhere.")
   }
 

@@ -94,7 +94,10 @@ public struct BananaClient: Sendable {
         contentType: "application/json", bytes: ByteBuffer(bytes: try JSONEncoder().encode(value)))
     } catch {
       // Only a number that JSON cannot hold gets here.
-      throw .refused(APIError(.invalidRequest, "The request cannot be written as JSON: \(error)"))
+      throw .refused(
+        APIError(
+          .invalidRequest,
+          "A number of the request is infinite or none at all (NaN). Give it one of its range."))
     }
   }
 

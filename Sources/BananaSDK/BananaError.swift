@@ -6,6 +6,8 @@ public enum BananaError: Error, Sendable, Equatable {
   case daemonNotRunning(socketPath: String)
   /// The socket is there and this user may not connect to it.
   case permissionDenied(socketPath: String)
+  /// No socket can have this path.
+  case unusableSocketPath(path: String, reason: String)
   /// The daemon answered with an error.
   case refused(APIError)
   /// The connection ended before the answer did.
@@ -24,7 +26,8 @@ public enum BananaError: Error, Sendable, Equatable {
     switch self {
     case .refused(let error): error.retryAfterSeconds.map { .seconds($0) }
     case .connectionLost: .seconds(1)
-    case .daemonNotRunning, .permissionDenied, .unexpectedAnswer, .unreadableFile, .cancelled:
+    case .daemonNotRunning, .permissionDenied, .unusableSocketPath, .unexpectedAnswer,
+      .unreadableFile, .cancelled:
       nil
     }
   }
@@ -43,6 +46,9 @@ extension BananaError: CustomStringConvertible {
     case .permissionDenied(let socketPath):
       "You may not connect to \(socketPath). Join its group (\"banana\" for the system's daemon), "
         + "or start a bananad of your own."
+    case .unusableSocketPath(let path, let reason):
+      "The socket path \(path.prefix(128)) \(reason). "
+        + "Choose another one with --socket or BANANA_SOCKET."
     case .refused(let error):
       error.message
     case .connectionLost(let reason):

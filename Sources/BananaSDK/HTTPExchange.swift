@@ -1,3 +1,4 @@
+import BananaAPI
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
@@ -14,6 +15,8 @@ struct HTTPExchange: Sendable {
   private typealias Connection = NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
 
   private static let backlogPatience = Duration.seconds(10)
+  /// A client waits more than it works: one thread serves all its connections.
+  private static let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
   let socketPath: String
 
@@ -22,6 +25,9 @@ struct HTTPExchange: Sendable {
     _ method: HTTPMethod, _ path: String, body: HTTPBody?,
     read: @Sendable (inout HTTPAnswer) async throws -> Result
   ) async throws(BananaError) -> Result {
+    if let reason = SocketPath.fault(in: socketPath) {
+      throw .unusableSocketPath(path: socketPath, reason: reason)
+    }
     do {
       return try await connect().executeThenClose { inbound, outbound in
         try await outbound.write(contentsOf: parts(method, path, body))
@@ -47,7 +53,7 @@ struct HTTPExchange: Sendable {
   }
 
   private func connectOnce() async throws -> Connection {
-    try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+    try await ClientBootstrap(group: Self.group)
       .connect(unixDomainSocketPath: socketPath) { channel in
         channel.eventLoop.makeCompletedFuture {
           try channel.pipeline.syncOperations.addHTTPClientHandlers()
@@ -76,10 +82,13 @@ struct HTTPExchange: Sendable {
   private func failure(for error: any Error) -> BananaError {
     if let error = error as? BananaError { return error }
     if error is CancellationError || Task.isCancelled { return .cancelled }
-    switch (error as? IOError)?.errnoCode {
-    case ENOENT, ECONNREFUSED: return .daemonNotRunning(socketPath: socketPath)
+    guard let code = (error as? IOError)?.errnoCode else {
+      return .connectionLost(reason: "\(error)")
+    }
+    switch code {
+    case ENOENT, ENOTDIR, ECONNREFUSED: return .daemonNotRunning(socketPath: socketPath)
     case EACCES, EPERM: return .permissionDenied(socketPath: socketPath)
-    default: return .connectionLost(reason: "\(error)")
+    default: return .connectionLost(reason: String(cString: strerror(code)))
     }
   }
 }

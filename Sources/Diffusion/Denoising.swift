@@ -10,6 +10,8 @@ package struct Subject {
   let unconditional: EncodedText?
   let guidance: Float
   let source: EncodedSource?
+  /// Whether the model knows no word of the prompt.
+  package let isUnknown: Bool
 
   /// Whether the model saw only the beginning of the prompt.
   package var isTruncated: Bool { conditional.isTruncated }

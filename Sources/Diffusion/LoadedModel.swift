@@ -97,7 +97,12 @@ package final class LoadedModel: Sendable {
     }
     // The prompt goes in last, so that braces in it are only text.
     return text.promptTemplate.replacing("{style}", with: style)
-      .replacing("{prompt}", with: prompt, maxReplacements: 1)
+      .replacing("{prompt}", with: EmojiNames.spelledOut(prompt), maxReplacements: 1)
+  }
+
+  /// Whether the tokenizer knows a word of a user's prompt.
+  package func knowsWord(of prompt: String) -> Bool {
+    tokenizer.knowsWord(in: EmojiNames.spelledOut(prompt))
   }
 
   /// The most tokens that are read of a prompt.

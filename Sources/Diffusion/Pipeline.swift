@@ -73,7 +73,7 @@ package final class Pipeline {
         guidance: guidance,
         source: try drawing.source.map { (source) throws(ExecutionError) in
           try encode(source, size: settings.size)
-        })
+        }, isUnknown: !model.knowsWord(of: drawing.prompt))
     }
   }
 

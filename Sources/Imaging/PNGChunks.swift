@@ -2,7 +2,8 @@ private import CDeflate
 
 /// The parts of a PNG file, and limits for those that libpng reads.
 extension PNG {
-  static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
+  /// What every file begins with (section 5.2).
+  package static let signature: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]
 
   /// The iTXt chunks of `texts`, one behind the other (PNG, section 11.3.3.4).
   static func chunks(of texts: [Text]) throws(PNGError) -> [UInt8] {
@@ -39,34 +40,68 @@ extension PNG {
     return texts
   }
 
-  /// A file with only the chunks that say what the pixels are.
+  /// What of a PNG file says what the pixels are.
+  struct Picture {
+    /// A file of the chunks that make the pixels, with sRGB's curve or the given power.
+    var file: [UInt8]
+    var encoding: ColorEncoding
+    var orientation: Orientation
+  }
+
+  /// Takes a file apart into what libpng reads and what is read here.
   ///
   /// libpng takes as much memory as a chunk claims to need, before it looks whether the bytes are
   /// there, and as much as a compressed text becomes; its simplified interface has no limits to
-  /// set.
+  /// set. It also takes 16 bits without a word about colours for linear light, and knows neither
+  /// cICP nor any profile but sRGB's.
   /// - Throws: `PNGError.damaged` if a chunk does not end in the file.
-  static func pictureChunks(of bytes: [UInt8]) throws(PNGError) -> [UInt8] {
-    var kept = signature
+  static func picture(in bytes: [UInt8]) throws(PNGError) -> Picture {
+    var kept: [UInt8] = []
     kept.reserveCapacity(bytes.count)
+    var facts: [String: ArraySlice<UInt8>] = [:]
+    var hasPixels = false
     var position = signature.count
     while position < bytes.count {
-      guard let end = chunkEnd(in: bytes, at: position) else {
-        throw .damaged(reason: "a chunk is longer than the file")
-      }
+      guard let end = chunkEnd(in: bytes, at: position) else { throw .cutOff }
       let type = String(decoding: bytes[position + 4..<position + 8], as: UTF8.self)
-      // Of a profile libpng only sees whether it is the one of sRGB, which is small. Unknown
-      // critical chunks, in capitals, are for libpng to refuse.
-      let isKept =
-        switch type {
-        case "tRNS", "gAMA", "cHRM", "sRGB": true
-        case "iCCP": end - position <= 16_384
-        default: type.first?.isUppercase == true
-        }
-      if isKept { kept += bytes[position..<end] }
+      if type == "CgBI" { throw .damaged(reason: "it is of the kind that Xcode makes for iPhones") }
+      if type == "IDAT" { hasPixels = true }
+      // Unknown critical chunks, in capitals, are for libpng to refuse.
+      if type == "tRNS" || type.first?.isUppercase == true {
+        kept += bytes[position..<end]
+      } else if facts[type] == nil, type == "eXIf" || !hasPixels && colorTypes.contains(type) {
+        facts[type] = bytes[position + 8..<end - 4]
+      }
       if type == "IEND" { break }
       position = end
     }
-    return kept
+    guard hasPixels else { throw .cutOff }
+    let encoding = encoding(facts)
+    var file = signature + kept
+    if let exponent = encoding.exponent {
+      // Behind the header, as libpng wants it.
+      let start = signature.count
+      let header = chunkEnd(in: file, at: start) ?? start
+      file.insert(
+        contentsOf: chunk("gAMA", bigEndian(UInt32((exponent * 100_000).rounded()))), at: header)
+    }
+    return Picture(
+      file: file, encoding: encoding,
+      orientation: facts["eXIf"].map(Orientation.init(exif:)) ?? .upright)
+  }
+
+  private static let colorTypes: Set = ["cICP", "iCCP", "sRGB", "gAMA", "cHRM"]
+  /// Of a profile; simple ones are small.
+  private static let maximumProfileBytes = 16_384
+
+  /// What colours the numbers are: by the first of cICP, iCCP, sRGB, gAMA and cHRM (section 4.3).
+  private static func encoding(_ facts: [String: ArraySlice<UInt8>]) -> ColorEncoding {
+    if let codes = facts["cICP"], let encoding = ColorEncoding(cicp: codes) { return encoding }
+    if let profile = facts["iCCP"], profile.count <= maximumProfileBytes {
+      return ColorProfile(iccp: profile)?.encoding ?? .sRGB
+    }
+    if facts["iCCP"] != nil || facts["sRGB"] != nil { return .sRGB }
+    return ColorEncoding(gamma: facts["gAMA"], chromaticities: facts["cHRM"])
   }
 
   /// Where the chunk at `position` ends; nil if it does not end in the file.

@@ -64,6 +64,16 @@ package struct PremultipliedImage: Equatable, Sendable {
     rgba.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
   }
 
+  /// Whether a part was cut out of the picture, to be drawn anew: it is clear somewhere, and not as
+  /// the ground around a cut-out thing is, which most of the border shows. All clear is all hole.
+  package var hasHole: Bool {
+    guard rgba.contains(where: { $0.w == 0 }) else { return false }
+    let sides = (0..<height).flatMap { [$0 * width, $0 * width + width - 1] }
+    let ends = (0..<width).flatMap { [$0, (height - 1) * width + $0] }
+    let clear = (sides + ends).count { rgba[$0].w < 0.5 }
+    return clear <= width + height || rgba.allSatisfy { $0.w == 0 }
+  }
+
   /// The picture with each `factor`×`factor` box of pixels averaged into one.
   /// - Precondition: `factor` divides both sizes.
   package func boxAveraged(by factor: Int) -> PremultipliedImage {

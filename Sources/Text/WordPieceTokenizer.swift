@@ -63,6 +63,22 @@ package struct WordPieceTokenizer: Sendable {
     return TokenizedText(ids: ids, truncated: truncated)
   }
 
+  /// Whether there is a word in `text` that the vocabulary has, in whole or in pieces; punctuation
+  /// is none.
+  package func knowsWord(in text: String) -> Bool {
+    var isKnown = false
+    BasicTokenizer.forEachWord(
+      of: text, lowercase: lowercase, longestWord: Self.longestWord
+    ) { word in
+      if word.count == 1, UnicodeTables.punctuationSet.contains(word[0]) { return true }
+      var ids: [Int32] = []
+      appendPieces(of: word, to: &ids)
+      isKnown = ids != [unknown]
+      return !isKnown
+    }
+    return isKnown
+  }
+
   private func appendPieces(of word: [UInt32], to ids: inout [Int32]) {
     if word.count > Self.longestWord {
       ids.append(unknown)

@@ -5,6 +5,7 @@ import BananaCommands
 @main
 enum Banana {
   static func main() async {
+    BananaCommand.prepareProcess()
     await BananaCommand.main()
   }
 }

@@ -14,8 +14,7 @@ import UnixSignals
   import Musl
 #endif
 
-/// Parses, composes, runs.
-@main
+/// Composes and runs.
 struct Bananad: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bananad",
@@ -56,7 +55,7 @@ struct Bananad: AsyncParsableCommand {
   @Option(help: "Where the kernel's sysfs is. Default: /sys.")
   var sysfsRoot: String?
 
-  @Option(help: .hidden)
+  @Option(help: .hidden, transform: { try number($0, in: 1...1000) })
   var thermalClockRate: Double?
 
   @Option(
@@ -65,10 +64,14 @@ struct Bananad: AsyncParsableCommand {
   )
   var config: String?
 
-  @Option(help: "Jobs that may wait; one more is answered with busy. Default: 32.")
+  @Option(
+    help: "Jobs that may wait; one more is answered with busy. Default: 32.",
+    transform: { try number($0, in: 1...100_000) })
   var queue: Int?
 
-  @Option(help: "Threads that compute. Default: one a processor.")
+  @Option(
+    help: "Threads that compute. Default: one a processor.",
+    transform: { try number($0, in: 1...1024) })
   var threads: Int?
 
   @Option(
@@ -83,18 +86,6 @@ struct Bananad: AsyncParsableCommand {
 
   @Flag(help: .hidden)
   var stopOnStdinEOF = false
-
-  func validate() throws {
-    if let queue, !(1...100_000).contains(queue) {
-      throw ValidationError("--queue must be between 1 and 100000.")
-    }
-    if let threads, !(1...1024).contains(threads) {
-      throw ValidationError("--threads must be between 1 and 1024.")
-    }
-    if let thermalClockRate, !(1...1000).contains(thermalClockRate) {
-      throw ValidationError("--thermal-clock-rate must be between 1 and 1000.")
-    }
-  }
 
   func run() async throws {
     signal(SIGPIPE, SIG_IGN)
@@ -145,9 +136,15 @@ struct Bananad: AsyncParsableCommand {
     settings.stateDirectory = state ?? settings.stateDirectory
     settings.modelsDirectory = models ?? settings.modelsDirectory
     settings.peelsDirectory = peels ?? settings.peelsDirectory
-    settings.daemon.stateDirectory =
-      settings.stateDirectory
-      ?? DataDirectory.state(environment: environment, isRoot: geteuid() == 0)
+    guard
+      let state = settings.stateDirectory
+        ?? DataDirectory.state(environment: environment, userID: geteuid())
+    else {
+      throw UsageError(
+        message: "HOME is not set and the user has no home, so there is no place for what is "
+          + "installed. Give --state DIR.")
+    }
+    settings.daemon.stateDirectory = state
     settings.daemon.peelsDirectory =
       settings.peelsDirectory ?? DataDirectory.peels(environment: environment)
     settings.daemon.sysfsRoot = sysfsRoot ?? settings.daemon.sysfsRoot
@@ -170,8 +167,9 @@ struct Bananad: AsyncParsableCommand {
   ) throws -> String {
     let found = SocketPath.forDaemon(environment: environment, isRoot: geteuid() == 0)
     if let path = settings.socket ?? found { return path }
-    throw ValidationError(
-      "XDG_RUNTIME_DIR is not set, so there is no place for the socket. Give --socket PATH.")
+    throw UsageError(
+      message: "XDG_RUNTIME_DIR is not set, so there is no place for the socket. Give --socket "
+        + "PATH.")
   }
 
   /// Ties the daemon's life to whoever holds the other end of standard input, however it dies.
@@ -187,4 +185,15 @@ struct Bananad: AsyncParsableCommand {
       await services.triggerGracefulShutdown()
     }
   }
+}
+
+/// An option's number, if it is one of its range; what overflows or is none (NaN) is not.
+private func number<Number: LosslessStringConvertible & Comparable>(
+  _ text: String, in range: ClosedRange<Number>
+) throws -> Number {
+  guard let number = Number(text), range.contains(number) else {
+    throw ValidationError(
+      "It must be a number between \(range.lowerBound) and \(range.upperBound).")
+  }
+  return number
 }

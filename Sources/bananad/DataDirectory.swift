@@ -1,5 +1,11 @@
 import FoundationEssentials
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Where bananad's folders are when nobody says so.
 enum DataDirectory {
   /// `BANANA_MODELS`, else `../share/banana/models` beside the executable, else `models` in the
@@ -15,14 +21,17 @@ enum DataDirectory {
 
   /// systemd's `STATE_DIRECTORY`, else `/var/lib/banana` for root, else the user's by the XDG base
   /// directory specification.
-  static func state(environment: [String: String], isRoot: Bool) -> String {
+  /// - Returns: Nil for a user without a home.
+  static func state(environment: [String: String], userID: uid_t) -> String? {
     func value(_ name: String) -> String? {
       environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
     if let given = value("STATE_DIRECTORY") { return given }
-    if isRoot { return "/var/lib/banana" }
-    if let states = value("XDG_STATE_HOME") { return states + "/banana" }
-    return (value("HOME") ?? "") + "/.local/state/banana"
+    if userID == 0 { return "/var/lib/banana" }
+    // What is not absolute does not count, says the specification.
+    if let states = value("XDG_STATE_HOME"), states.hasPrefix("/") { return states + "/banana" }
+    let home = value("HOME") ?? getpwuid(userID).map { String(cString: $0.pointee.pw_dir) }
+    return home.flatMap { $0.hasPrefix("/") ? $0 + "/.local/state/banana" : nil }
   }
 
   /// The config file in systemd's `CONFIGURATION_DIRECTORY`; nil where there is none.

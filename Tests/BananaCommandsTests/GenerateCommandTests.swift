@@ -111,10 +111,11 @@ import Testing
     }
     do {
       try disk.fill(butFor: 0)
-      try PictureFiles.write(Data(count: 9000), to: disk.path + "/apple.png")
+      let path = disk.path + "/apple.png"
+      try WritableFile.write(Data(count: 9000), to: path, named: path)
       Issue.record("9000 bytes fit on a full disk")
     } catch let failure as Failure {
-      #expect(failure.message.contains("no space left"))
+      #expect(failure.message.contains("there is no space left"))
       #expect(failure.message.contains("choose another file with -o"))
     }
   }

@@ -7,10 +7,11 @@ import Testing
 
 @Suite struct TextTests {
   @Test func namesSeveralFiles() {
-    #expect(PictureFiles.paths(for: "out.png", count: 1) == ["out.png"])
-    #expect(PictureFiles.paths(for: "a.b/out.png", count: 2) == ["a.b/out-1.png", "a.b/out-2.png"])
-    #expect(PictureFiles.paths(for: "a.b/out", count: 2) == ["a.b/out-1", "a.b/out-2"])
-    #expect(PictureFiles.paths(for: ".png", count: 2) == [".png-1", ".png-2"])
+    #expect(PictureOutput.paths(for: "out.png", count: 1) == ["out.png"])
+    let several = PictureOutput.paths(for: "a.b/out.png", count: 2)
+    #expect(several == ["a.b/out-1.png", "a.b/out-2.png"])
+    #expect(PictureOutput.paths(for: "a.b/out", count: 2) == ["a.b/out-1", "a.b/out-2"])
+    #expect(PictureOutput.paths(for: ".png", count: 2) == [".png-1", ".png-2"])
   }
 
   @Test func drawsTheBar() {

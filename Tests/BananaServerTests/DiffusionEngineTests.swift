@@ -119,6 +119,20 @@ import Weights
     #expect(try PNG.decode(several[1].png) == pixels)
   }
 
+  @Test func emojiDrawWhatTheirNamesDo() async throws {
+    func result(_ prompt: String) async throws -> PictureResult {
+      let record = Record()
+      await draw([record.job(request(prompt, seed: 3, marksProvenance: false))])
+      return try #require(record.current.results.first).get()
+    }
+    let named = try await result("red apple")
+    let emoji = try await result("🍎")
+    #expect(emoji.pictures[0].png == named.pictures[0].png)
+    #expect(!named.isPromptUnknown && !emoji.isPromptUnknown)
+    // Alchemical signs have no names here, and no tokens.
+    #expect(try await result("🜁 🜂!").isPromptUnknown)
+  }
+
   @Test func aCancelledJobLeavesAndTheOthersGoOn() async throws {
     engine.apply(EngineLimits(batch: 4, threads: 1, pace: 1))
     let expected = try await draw(request("frog", seed: 2, steps: 6))

@@ -75,6 +75,105 @@ import Testing
     }
   }
 
+  /// A part that was cut out is drawn anew; the ground around a sticker is none.
+  @Test func aHoleIsTheMask() async throws {
+    let engine = FakeEngine()
+    func cut(_ isClear: (Int, Int) -> Bool) throws -> [UInt8] {
+      let bytes = (0..<64).flatMap { index -> [UInt8] in
+        isClear(index % 8, index / 8) ? [0, 0, 0, 0] : [9, 9, 9, 255]
+      }
+      return try PNG.encode(Pixels(width: 8, height: 8, bytes: bytes))
+    }
+    let inside = { (x: Int, y: Int) in (2..<6).contains(x) && (2..<6).contains(y) }
+    let cases: [(image: [UInt8], isHole: Bool)] = [
+      (try cut(inside), true), (try cut { x, y in x < 3 && y < 5 }, true),
+      (try cut { x, _ in x < 4 }, true), (try cut { _, _ in true }, true),
+      (try cut { x, y in !inside(x, y) }, false), (try cut { _, _ in false }, false),
+      // A ring on nothing.
+      (try cut { x, y in x == 0 || y == 0 || x == 7 || y == 7 || x == 4 && y == 4 }, false),
+    ]
+    try await TestDaemon.serving(engine) { daemon async throws in
+      for (index, (image, isHole)) in cases.enumerated() {
+        let form = try Self.form(image: image, [("prompt", "p")])
+        #expect(try await form.post(to: daemon).status == 200)
+        let edit = try #require(engine.record.requests.last?.edit)
+        #expect((edit.mask != nil) == isHole, "case \(index)")
+        #expect(edit.mask == nil || edit.mask == edit.image)
+        #expect(edit.strength == (isHole ? 1 : 0.6), "case \(index)")
+      }
+      let masked = try Self.form(
+        image: cut(inside), mask: cut { x, _ in x == 0 }, [("prompt", "p"), ("strength", "0.5")])
+      #expect(try await masked.post(to: daemon).status == 200)
+      let edit = try #require(engine.record.requests.last?.edit)
+      #expect(edit.mask != edit.image && edit.strength == 0.5)
+    }
+  }
+
+  /// What browsers send for a file field that nobody touched.
+  @Test func anUnchosenFileIsAbsent() async throws {
+    let engine = FakeEngine()
+    try await TestDaemon.serving(engine) { daemon async throws in
+      var form = try Self.form([("prompt", "p")])
+      form.addFile("mask", [], fileName: "")
+      form.addFile("image[]", [], fileName: "")
+      #expect(try await form.post(to: daemon).status == 200)
+      #expect(engine.record.requests.last?.edit?.mask == nil)
+      var none = TestForm()
+      none.add("prompt", "p")
+      none.addFile("image", [], fileName: "")
+      #expect(try await none.post(to: daemon).body.contains("image is missing"))
+      let empty = try await Self.form(image: [], [("prompt", "p")]).post(to: daemon)
+      #expect(empty.status == 400 && empty.body.contains("an empty file"))
+      let jpeg = try await Self.form(image: [0xFF, 0xD8, 0xFF, 0xE0], [("prompt", "p")])
+        .post(to: daemon)
+      #expect(jpeg.status == 400 && jpeg.body.contains("This is a JPEG; PNG is needed."))
+    }
+  }
+
+  @Test func peelsComeAsClientsWriteLists() throws {
+    func peels(_ fields: [(String, String)]) throws -> [PeelReference]? {
+      let parts =
+        [
+          FormPart(name: "image", fileName: "a.png", bytes: [1]),
+          FormPart(name: "prompt", bytes: Array("p".utf8)),
+        ]
+        + fields.map { FormPart(name: $0.0, bytes: Array($0.1.utf8)) }
+      return try EditForm(parts).request.peels
+    }
+    let (a, b) = (PeelReference(name: "a", strength: 0.5), PeelReference(name: "b"))
+    let ways: [[(String, String)]] = [
+      // One after the other (Rails), all names first (OpenAI's client), by number (PHP).
+      [("peels[][name]", "a"), ("peels[][strength]", "0.5"), ("peels[][name]", "b")],
+      [
+        ("peels[][name]", "a"), ("peels[][name]", "b"), ("peels[][strength]", "0.5"),
+        ("peels[][strength]", "1"),
+      ],
+      [("peels[1][name]", "b"), ("peels[0][strength]", "0.5"), ("peels[0][name]", "a")],
+      [("peels[0].name", "a"), ("peels[0].strength", "0.5"), ("peels[1]", "b")],
+      [("peels", "[{\"name\": \"a\", \"strength\": 0.5}, \"b\"]")],
+    ]
+    for way in ways { #expect(try peels(way) == [a, b], "\(way)") }
+    #expect(try peels([("peels[]", "a"), ("peels[]", "b")])?.map(\.name) == ["a", "b"])
+    #expect(try peels([("peels[][name]", ""), ("peels[][strength]", "")]) == nil)
+    let wrong: [[(String, String)]] = [
+      [("peels[][strength]", "1")], [("peels[][name]", "a"), ("peels[][strength]", "nan")],
+      [("peels[][name]", "a"), ("peels[][strength]", "0x1")], [("peels[x]", "a")],
+      [("peels[][name]", "a"), ("peels[][name]", "b"), ("peels[][strength]", "1")],
+      [("peels[][colour]", "a")], [("peels[0][name][deep]", "a")], [("peels[99999]", "a")],
+      [("peels[0]", "a"), ("peels[0]", "b")], [("peels[-1]", "a")],
+      [("peels[]", "a"), ("peels", "[\"b\"]")],
+      [("peels[][name]", "a"), ("peels[][strength]", "1e999")],
+      [("peels[][name]", "a"), ("peels[][strength]", "9")],
+    ]
+    for fields in wrong {
+      #expect {
+        try peels(fields)
+      } throws: { error in
+        (error as? APIError)?.param == "peels"
+      }
+    }
+  }
+
   @Test func refusesWhatIsWrong() async throws {
     let engine = FakeEngine()
     let prompt = [("prompt", "p")]

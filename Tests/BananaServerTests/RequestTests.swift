@@ -171,6 +171,13 @@ import Testing
     }
   }
 
+  @Test func warnsOfAPromptThatSaysNothing() async throws {
+    try await TestDaemon.serving(FakeEngine(knowsNothing: true)) { daemon async throws in
+      let answer = try await BananaServerTests.answer(to: #"{"prompt":"𒀀"}"#, from: daemon)
+      #expect(answer.warnings.first?.contains("knows no word of the prompt") == true)
+    }
+  }
+
   @Test func tellsPathsAndMethodsApart() async throws {
     try await TestDaemon.serving { daemon async throws in
       func status(_ method: String, _ path: String) async throws -> Int {

@@ -69,8 +69,8 @@ struct TestForm {
     add("name=\"\(name)\"", Array(value.utf8))
   }
 
-  mutating func addFile(_ name: String, _ value: [UInt8]) {
-    add("name=\"\(name)\"; filename=\"x.png\"\r\nContent-Type: image/png", value)
+  mutating func addFile(_ name: String, _ value: [UInt8], fileName: String = "x.png") {
+    add("name=\"\(name)\"; filename=\"\(fileName)\"\r\nContent-Type: image/png", value)
   }
 
   private mutating func add(_ head: String, _ value: [UInt8]) {

@@ -67,6 +67,7 @@ import Testing
     ("peels_per_user", "10001"), ("peel_bytes_per_user", "-1"), ("pace", "0"), ("pace", "1.5"),
     ("pixels_per_day", "-1"), ("closing_grace_seconds", "[]"),
     ("model_aliases", "[]"), ("model_aliases", "{\"a\": 1}"), ("model_aliases", "{\"\": \"b\"}"),
+    ("queue_capacity", "1e999"), ("threads", "99999999999999999999"), ("pace", "-1e999"),
   ])
   func saysWhatAValueMustBe(_ name: String, _ value: String) async throws {
     let error = await #expect(throws: SettingsError.self) {

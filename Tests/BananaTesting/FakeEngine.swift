@@ -32,6 +32,7 @@ package final class FakeEngine: PictureEngine {
   private let drawsPixels: Bool
   private let failure: EngineError?
   private let isTruncating: Bool
+  private let knowsNothing: Bool
   private let pictureBytes: Int
   private let cost: @Sendable (PictureRequest) -> Cost
   private let state = Mutex(Record())
@@ -55,17 +56,20 @@ package final class FakeEngine: PictureEngine {
   ///   - drawsPixels: Whole PNG files of the size that was asked for, instead of a few bytes.
   ///   - failure: What jobs end with after their first step.
   ///   - isTruncating: Says that the prompt was cut.
+  ///   - knowsNothing: Says that no word of the prompt is known.
   ///   - pictureBytes: What `peakBytes` says of each picture of a pass.
   ///   - cost: What is charged, whatever the clock says.
   package init(
     stepDuration: Duration = .zero, isHeld: Bool = false, drawsPixels: Bool = false,
-    failure: EngineError? = nil, isTruncating: Bool = false, pictureBytes: Int = 40,
+    failure: EngineError? = nil, isTruncating: Bool = false, knowsNothing: Bool = false,
+    pictureBytes: Int = 40,
     cost: @escaping @Sendable (PictureRequest) -> Cost = { _ in Cost(step: 1) }
   ) {
     self.stepDuration = stepDuration
     self.drawsPixels = drawsPixels
     self.failure = failure
     self.isTruncating = isTruncating
+    self.knowsNothing = knowsNothing
     self.pictureBytes = pictureBytes
     self.cost = cost
     state.withLock { $0.isHeld = isHeld }
@@ -213,7 +217,7 @@ package final class FakeEngine: PictureEngine {
         PictureResult(
           pictures: drawing.pictures,
           secondsByStage: [.text: 0.001, .denoise: 0.01, .decode: 0.002, .encode: 0.0005],
-          promptTokensTruncated: isTruncating)))
+          promptTokensTruncated: isTruncating, isPromptUnknown: knowsNothing)))
   }
 
   private func png(_ request: PictureRequest, _ picture: Int) -> [UInt8] {

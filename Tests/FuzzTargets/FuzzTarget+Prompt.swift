@@ -19,6 +19,10 @@ extension FuzzTarget {
     let tokenizer = tokenizers[Int(first & 1)]
     let limit = 2 + Int(first >> 1)
     let text = String(decoding: input.dropFirst(), as: UTF8.self)
+    let spelled = EmojiNames.spelledOut(text)
+    // The longest names are of couples whose both halves have skin tones.
+    try expect(spelled.utf8.count <= 100 * text.utf8.count, "names are longer than that")
+    try expect(EmojiNames.spelledOut(spelled) == spelled, "a name has an emoji in it")
     let tokens = tokenizer.encode(text, maximumTokens: limit)
     try expect((2...limit).contains(tokens.ids.count), "the number of tokens")
     try expect(tokens.ids.first == 2 && tokens.ids.last == 3, "the ends")

@@ -89,11 +89,11 @@ extension FuzzTarget {
       try expect((error as? APIError)?.param != nil, "no field is named: \(error)")
       return try expectRefusal(error, input)
     }
-    try expect((0.001...1).contains(form.strength), "a strength of \(form.strength)")
     let edit: PictureEdit
     do throws(APIError) { edit = try form.edit(maximumPixels: 4096) } catch {
       return try expectRefusal(error, input)
     }
+    try expect((0.001...1).contains(edit.strength), "a strength of \(edit.strength)")
     try expect(edit.image.width * edit.image.height <= 4096, "too many pixels")
   }
 

@@ -37,7 +37,7 @@ enum Outcome: Sendable {
       self = .interrupted("\(error)")
     case .refused(let refusal):
       self.init(refusal, expected)
-    case .unexpectedAnswer, .unreadableFile, .cancelled:
+    case .unusableSocketPath, .unexpectedAnswer, .unreadableFile, .cancelled:
       self = .failed("\(error)")
     }
   }

@@ -65,6 +65,7 @@ struct DaemonChecks {
     case .permissionDenied:
       .fail(
         "daemon", "\(socketPath) may not be opened by you", mend: "See the next line.")
+    case .unusableSocketPath: .fail("daemon", "\(error)", mend: "Give --socket another path.")
     case .refused, .connectionLost, .unexpectedAnswer, .unreadableFile, .cancelled:
       .fail(
         "daemon", "\(error)", mend: "Look into its log: journalctl -u bananad, or where it runs.")

@@ -153,7 +153,7 @@ final class JobDrawing {
         PictureResult(
           pictures: pictures.sorted { $0.key < $1.key }.map(\.value), secondsByStage: seconds,
           promptTokensTruncated: subject?.isTruncated ?? false,
-          overflowed: overflowed.sorted())))
+          overflowed: overflowed.sorted(), isPromptUnknown: subject?.isUnknown ?? false)))
   }
 
   /// A PNG file; nil, and the job ended, if it cannot be made.

@@ -289,15 +289,18 @@ package struct PictureResult: Sendable {
   package var promptTokensTruncated: Bool
   /// Indices of the pictures whose numbers overflowed: they show nothing that was asked for.
   package var overflowed: [Int]
+  /// True when the model knows no word of the prompt.
+  package var isPromptUnknown: Bool
 
   package init(
     pictures: [Picture], secondsByStage: [PictureStage: Double], promptTokensTruncated: Bool,
-    overflowed: [Int] = []
+    overflowed: [Int] = [], isPromptUnknown: Bool = false
   ) {
     self.pictures = pictures
     self.secondsByStage = secondsByStage
     self.promptTokensTruncated = promptTokensTruncated
     self.overflowed = overflowed
+    self.isPromptUnknown = isPromptUnknown
   }
 }
 

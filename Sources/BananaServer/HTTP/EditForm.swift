@@ -10,7 +10,8 @@ package struct EditForm {
   /// PNG files.
   package var image: [UInt8]
   package var mask: [UInt8]?
-  package var strength: Float
+  /// Nil is the default for what the picture is.
+  package var strength: Float?
 
   /// OpenAI's fields that mean nothing here; `markup` is a file.
   private static let ignoredFields = ForeignNames.ignoredFields.union(["markup"])
@@ -18,13 +19,15 @@ package struct EditForm {
   /// - Throws: `APIError` that names the field that is wrong.
   package init(_ parts: [FormPart]) throws {
     var fields: [String: String] = [:]
-    var peels: [String] = []
+    var peels = PeelFields()
     var files: [String: [UInt8]] = [:]
     var ignored: [String] = []
     let known = ImageGenerationRequest.fieldNames + ["strength"]
     for part in parts {
-      // OpenAI's clients write lists as name[].
-      let name = part.name.hasSuffix("[]") ? String(part.name.dropLast(2)) : part.name
+      // What a browser sends for a file that nobody chose.
+      if part.fileName == "", part.bytes.isEmpty { continue }
+      if try peels.take(part) { continue }
+      let name = Self.name(of: part)
       if name == "image", files[name] != nil {
         // OpenAI's models take several; the first is the one that its other models change.
         ignored.append("image[] after the first")
@@ -49,9 +52,7 @@ package struct EditForm {
         throw APIError(.invalidRequest, "\(name) is not valid UTF-8.", param: name)
       }
       if Self.isAbsent(text, name) { continue }
-      if name == "peels", part.name != name {
-        peels.append(text)
-      } else if fields.updateValue(text, forKey: name) != nil {
+      if fields.updateValue(text, forKey: name) != nil {
         throw APIError(.invalidRequest, "Send \(name) only once.", param: name)
       }
     }
@@ -60,11 +61,26 @@ package struct EditForm {
     }
     self.image = image
     mask = files["mask"]
-    strength = try Self.strength(fields.removeValue(forKey: "strength"), hasMask: mask != nil)
+    strength = try Self.strength(fields.removeValue(forKey: "strength"))
     request = try WireJSON.decode(
-      ImageGenerationRequest.self, from: try Self.json(fields, peels: peels))
+      ImageGenerationRequest.self, from: try Self.json(fields))
+    if let listed = try peels.references() {
+      guard request.peels == nil else {
+        throw APIError(.invalidRequest, "Send peels only once.", param: "peels")
+      }
+      request.peels = listed
+    }
     for name in ignored where !request.ignored.contains(name) { request.ignored.append(name) }
     try request.validate()
+  }
+
+  /// A part's name without what makes it one of a list: `name[]`, or `name[0]`.
+  private static func name(of part: FormPart) -> String {
+    let halves = part.name.split(separator: "[", omittingEmptySubsequences: false)
+    guard halves.count == 2, halves[1].hasSuffix("]"), halves[1].utf8.count <= 4,
+      halves[1].dropLast().utf8.allSatisfy({ UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 })
+    else { return part.name }
+    return String(halves[0])
   }
 
   /// Whether a field was left out by whoever filled in the form: HTML sends it empty, JavaScript
@@ -75,9 +91,8 @@ package struct EditForm {
       && ["null", "undefined", "None"].contains(text)
   }
 
-  private static func strength(_ text: String?, hasMask: Bool) throws(APIError) -> Float {
-    // What a mask marks is drawn anew; without one the picture should stay recognisable.
-    guard let text else { return hasMask ? 1 : 0.6 }
+  private static func strength(_ text: String?) throws(APIError) -> Float? {
+    guard let text else { return nil }
     guard WireJSON.isNumber(text), let strength = Float(text),
       PassSettings.strengths.contains(strength)
     else {
@@ -93,13 +108,10 @@ package struct EditForm {
 
   /// The JSON body that would say the same; what is not written as its field is stays a string, so
   /// that the request's own decoding says what is wrong with it.
-  private static func json(_ fields: [String: String], peels: [String]) throws -> ByteBuffer {
+  private static func json(_ fields: [String: String]) throws -> ByteBuffer {
     var members: [String] = []
     for (name, text) in fields {
       members.append("\(try quoted(name)):\(try literal(text, name) ?? quoted(text))")
-    }
-    if !peels.isEmpty {
-      members.append("\"peels\":[\(try peels.map(quoted).joined(separator: ","))]")
     }
     return ByteBuffer(string: "{\(members.joined(separator: ","))}")
   }
@@ -130,8 +142,12 @@ package struct EditForm {
   /// - Throws: `APIError` that names the file that is wrong.
   package func edit(maximumPixels: Int) throws(APIError) -> PictureEdit {
     let image = try Self.picture(image, "image", maximumPixels: maximumPixels)
+    // What a mask marks is drawn anew; without one the picture should stay recognisable.
     guard let bytes = mask else {
-      return PictureEdit(image: image, mask: nil, strength: strength)
+      // A hole is the mask, as OpenAI's API has it.
+      return image.hasHole
+        ? PictureEdit(image: image, mask: image, strength: strength ?? 1)
+        : PictureEdit(image: image, mask: nil, strength: strength ?? 0.6)
     }
     let mask = try Self.picture(bytes, "mask", maximumPixels: maximumPixels)
     guard mask.width == image.width, mask.height == image.height else {
@@ -146,7 +162,7 @@ package struct EditForm {
         "The mask is opaque everywhere, so that nothing would be drawn. Make it transparent where "
           + "the picture shall change.", param: "mask")
     }
-    return PictureEdit(image: image, mask: mask, strength: strength)
+    return PictureEdit(image: image, mask: mask, strength: strength ?? 1)
   }
 
   private static func picture(

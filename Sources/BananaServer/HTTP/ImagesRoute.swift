@@ -165,6 +165,11 @@ struct ImagesAnswer: Sendable {
       warnings.append("The prompt is longer than the model reads: only its beginning was used.")
     }
     if !result.overflowed.isEmpty { warnings.append(overflow(result.overflowed)) }
+    if result.isPromptUnknown {
+      warnings.append(
+        "The model knows no word of the prompt: the picture has nothing to do with it. Say it in "
+          + "English.")
+    }
     return ImageGenerationResponse(
       created: UnixTime.now,
       data: result.pictures.map {

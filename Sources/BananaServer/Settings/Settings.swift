@@ -38,15 +38,15 @@ package struct Settings: Sendable, Equatable {
     do throws(JSONError) {
       try JSONScanner.check(data, limits: .init(depth: 8, values: 10_000, numberBytes: 64))
     } catch { throw .malformed(path: path, reason: error.reason, offset: error.offset) }
-    guard let json = try? JSONDecoder().decode(JSONValue.self, from: data),
-      case .object(let members) = json
-    else { throw .notAnObject(path: path) }
+    guard let members = try? JSONDecoder().decode([String: Member].self, from: data) else {
+      throw .notAnObject(path: path)
+    }
     self.init()
-    for (name, value) in members.sorted(by: { $0.key < $1.key }) {
+    for (name, member) in members.sorted(by: { $0.key < $1.key }) {
       guard let setting = Setting.all.first(where: { $0.name == name }) else {
         throw .unknown(path: path, name: name, nearest: Setting.nearest(to: name))
       }
-      guard setting.set(&self, value) else {
+      guard let value = member.value, setting.set(&self, value) else {
         throw .wrong(path: path, name: name, expected: setting.expected)
       }
     }
@@ -61,6 +61,15 @@ package struct Settings: Sendable, Equatable {
       return
     }
     throw .alias(path: path, fault)
+  }
+
+  /// A value; nil for one that nothing can hold, such as 1e999.
+  private struct Member: Decodable {
+    let value: JSONValue?
+
+    init(from decoder: any Decoder) throws {
+      value = try? JSONValue(from: decoder)
+    }
   }
 
   /// The names of settings that differ and that need a restart to change.

@@ -20,6 +20,16 @@ package enum ListenerError: Error, Equatable {
   case system(call: String, errno: Int32, path: String)
 }
 
+extension ListenerError {
+  /// Whether another path would do.
+  package var isOfPath: Bool {
+    switch self {
+    case .pathTooLong, .notASocket, .foreignFolder, .openFolder: true
+    case .alreadyServed, .badActivation, .system: false
+    }
+  }
+}
+
 extension ListenerError: CustomStringConvertible {
   package var description: String {
     switch self {

@@ -1,3 +1,5 @@
+import BananaAPI
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -6,8 +8,8 @@
 
 /// The few calls on Unix-domain stream sockets that making a listener takes.
 enum UnixSocket {
-  /// Bytes that a path may have, from `sockaddr_un.sun_path`, without the closing NUL.
-  static let maximumPathBytes = 107
+  /// Bytes that a path may have.
+  static let maximumPathBytes = SocketPath.maximumBytes
 
   /// What connecting to a path finds.
   enum Probe: Equatable {
