@@ -213,9 +213,7 @@ import UnixSignals
     let engine = FakeEngine(isHeld: true, drawsPixels: true)
     // A busy machine may take long to write that much.
     let configuration = DaemonConfiguration(closingGrace: .seconds(100))
-    let log = RecordedLog(level: .trace)
-    try await TestDaemon.serving(engine, configuration: configuration, log: log) {
-      daemon async throws in
+    try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
       let body = #"{"prompt": "p", "n": 4, "stream": \#(isStreamed)}"#
       let slow = try RawConnection(daemon.socketPath)
       try await slow.send(
@@ -228,9 +226,29 @@ import UnixSignals
       try await Task.sleep(for: .milliseconds(300))
       let answer = try await slow.receiveAll()
       let mark = isStreamed ? #""type":"image_generation.completed""# : #""b64_json""#
-      #expect(answer.ranges(of: mark).count == 4, "\(log.lines)")
+      #expect(answer.ranges(of: mark).count == 4)
       let isWhole = isStreamed ? answer.hasSuffix("\r\n0\r\n\r\n") : answer.hasSuffix("}")
       #expect(isWhole)
+    }
+  }
+
+  /// The same when the whole answer was written before the daemon stops, and is not in the socket.
+  @Test(arguments: [true, false])
+  func anAnswerOutlivesItsJob(_ isStreamed: Bool) async throws {
+    let engine = FakeEngine(drawsPixels: true)
+    let configuration = DaemonConfiguration(closingGrace: .seconds(100))
+    try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
+      let body = #"{"prompt": "p", "n": 4, "stream": \#(isStreamed)}"#
+      let slow = try RawConnection(daemon.socketPath)
+      try await slow.send(
+        "POST \(Route.imageGenerations) HTTP/1.1\r\nHost: x\r\n"
+          + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+      #expect(await eventually { engine.record.finished == 1 })
+      try await Task.sleep(for: .milliseconds(300))
+      await daemon.beginStopping()
+      try await Task.sleep(for: .milliseconds(300))
+      let answer = try await slow.receiveAll()
+      #expect(isStreamed ? answer.hasSuffix("\r\n0\r\n\r\n") : answer.hasSuffix("}"))
     }
   }
 

@@ -241,7 +241,8 @@ import Testing
       let client = try RawConnection(daemon.socketPath)
       try await client.send(
         Self.head("POST", Route.imageGenerations, "Transfer-Encoding: chunked\r\n"))
-      try await client.send(String(repeating: "1\r\n \r\n", count: 100_000))
+      // As much as a socket takes at once.
+      try await client.send(String(repeating: "1\r\n \r\n", count: 10_000))
       let answer = try await client.answer()
       #expect(answer.status == 400 && answer.body.contains("pieces of a few bytes"))
       #expect(try await daemon.isAlive)

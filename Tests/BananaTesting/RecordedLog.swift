@@ -11,20 +11,16 @@ package final class RecordedLog: Sendable {
 
   private let written = Mutex<[Line]>([])
 
-  private let level: Logger.Level
-
-  package init(level: Logger.Level = .info) {
-    self.level = level
-  }
+  package init() {}
 
   package var lines: [Line] { written.withLock { $0 } }
 
-  package var handler: any LogHandler { Handler(log: self, logLevel: level) }
+  package var handler: any LogHandler { Handler(log: self) }
 
   private struct Handler: LogHandler {
     let log: RecordedLog
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
+    var logLevel = Logger.Level.info
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {
       get { metadata[key] }

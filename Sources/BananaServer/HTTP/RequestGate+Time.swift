@@ -89,6 +89,10 @@ extension RequestGate {
   // MARK: Ends
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if event is NoMoreRequests {
+      if exchange == nil { isEnding = true } else { exchange!.keepsAlive = false }
+      return rest(context)
+    }
     if event as? ChannelEvent == .inputClosed {
       isInputClosed = true
       if exchange?.isRequestOver != true { rest(context) }

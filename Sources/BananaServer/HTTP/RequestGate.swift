@@ -14,6 +14,8 @@ final class RequestGate: ChannelDuplexHandler {
 
   /// An event that closes the connection whatever is on its way.
   struct CloseNow: Sendable {}
+  /// An event that ends the connection once the answer under way is in the socket.
+  struct NoMoreRequests: Sendable {}
   /// What a route that waits for a body reads when the gate has answered in its place.
   struct RequestRefused: Error {}
 

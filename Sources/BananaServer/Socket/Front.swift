@@ -57,6 +57,7 @@ struct Front: Sendable {
     limits.maxHeaderListSize = 32 << 10
     limits.maxHeaderFieldCount = 128
     let pipeline = channel.pipeline.syncOperations
+    try pipeline.addHandler(Quiescing())
     try pipeline.configureHTTPServerPipeline(
       withPipeliningAssistance: true, withErrorHandling: false,
       withOutboundHeaderValidation: false, withEncoderConfiguration: .init(),
@@ -72,6 +73,17 @@ struct Front: Sendable {
   private func turnAway(_ channel: any Channel, _ error: APIError) throws -> HTTPChannel? {
     try channel.pipeline.syncOperations.addHandler(Refusal(APIAnswer(error).bytes))
     return nil
+  }
+
+  /// Leaves it to the gate how a connection ends when the daemon stops: NIO's own handler of
+  /// pipelines would close it as soon as an answer's end is written, wherever its bytes are.
+  private final class Quiescing: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+      context.fireUserInboundEventTriggered(
+        event is ChannelShouldQuiesceEvent ? RequestGate.NoMoreRequests() : event)
+    }
   }
 
   /// Says one thing and hangs up.
