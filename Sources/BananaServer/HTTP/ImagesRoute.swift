@@ -80,7 +80,7 @@ extension DaemonRoutes {
     for await event in job.events {
       switch event {
       case .waiting, .progress, .preview: continue
-      case .finished(let response): return finish(job, response)
+      case .finished(let response): return finish(job, peer, response)
       case .failed(let error): throw failure(of: job, peer, error)
       }
     }
@@ -116,7 +116,7 @@ extension DaemonRoutes {
       let partial = answer.partialImage(preview)
       return [try ServerSentEvent.encode(partial.type, partial)]
     case .finished(let response):
-      return try answer.completed(finish(job, response)).map {
+      return try answer.completed(finish(job, peer, response)).map {
         try ServerSentEvent.encode($0.type, $0)
       }
     case .failed(let error):
@@ -126,12 +126,14 @@ extension DaemonRoutes {
     }
   }
 
-  private func finish(_ job: Job, _ response: ImageGenerationResponse) -> ImageGenerationResponse {
+  private func finish(
+    _ job: Job, _ peer: Peer, _ response: ImageGenerationResponse
+  ) -> ImageGenerationResponse {
     logger.info(
       "job finished",
       metadata: [
-        "job": "\(job.id)", "model": "\(response.model)", "pictures": "\(response.data.count)",
-        "size": "\(response.size)",
+        "job": "\(job.id)", "model": "\(response.model)", "uid": "\(peer.uid)",
+        "pictures": "\(response.data.count)", "size": "\(response.size)",
         "seconds": "\(response.timings.totalSeconds)",
       ])
     return response
