@@ -36,6 +36,6 @@ struct BadRequest: Sendable {
     .init(.jobNotFound, "GET", Route.jobResult("job-0")),
     .init(.peelNotFound, "DELETE", Route.peel("nothing")),
     .init(.invalidRequest, "POST", Route.peels + "?name=Not%20a%20name", "x"),
-    .init(.invalidRequest, "POST", Route.imageEdits, "no form"),
+    .init(.unsupportedMediaType, "POST", Route.imageEdits, "no form"),
   ]
 }
