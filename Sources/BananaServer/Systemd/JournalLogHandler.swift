@@ -1,5 +1,3 @@
-// struct stat: whichever module the compiler finds it in first, which varies.
-import CDispatch
 private import CSystemd
 package import Logging
 
