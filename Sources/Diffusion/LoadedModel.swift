@@ -62,8 +62,8 @@ package final class LoadedModel: Sendable {
   /// Numbers in all networks.
   package let parameterCount: Int
   let tokenizer: WordPieceTokenizer
-  /// What peels can change.
-  private let peelTargets: [String: WeightReference]
+  /// Where peels may reach.
+  package let peelSites: PeelSites
 
   /// Opens the package in `path`, or the only one in a folder of `path`.
   /// - Throws: `ModelLoadingError`; nothing of a package that is not whole is ever used.
@@ -80,7 +80,9 @@ package final class LoadedModel: Sendable {
     } catch { throw .vocabulary(error) }
     stores = try Self.stores(package)
     parameterCount = try Self.checkTensors(family, stores)
-    peelTargets = PeelTargets.linears(in: family.graphs(of: .denoiser))
+    peelSites = PeelSites(
+      in: family.graphs(of: .denoiser), model: manifest.name,
+      baseSHA256: manifest.files[ModelComponent.denoiser.fileName]?.sha256)
     try checkManifest()
   }
 
@@ -114,40 +116,6 @@ package final class LoadedModel: Sendable {
     return TextConditioner.length(
       of: tokenizer.encode(text, maximumTokens: maximumTokens).ids.count,
       maximumTokens: maximumTokens)
-  }
-
-  /// Checks that a peel was made for this model.
-  /// - Throws: `PeelError`.
-  package func check(_ peel: PeelFile) throws(PeelError) {
-    _ = try resolved(peel)
-  }
-
-  /// The denoiser's linears that a peel changes, with the change to each.
-  /// - Throws: `PeelError` unless each update names one of them and fits it.
-  func resolved(
-    _ peel: PeelFile
-  ) throws(PeelError) -> [WeightReference: PeelFile.Update] {
-    let base = manifest.files[ModelComponent.denoiser.fileName]?.sha256 ?? ""
-    if let expected = peel.texts.baseModelHash, expected != base {
-      throw .wrongBase(model: manifest.name, expectedSHA256: expected, actualSHA256: base)
-    }
-    var updates: [WeightReference: PeelFile.Update] = [:]
-    for update in peel.updates {
-      guard update.network == .denoiser else {
-        throw .closedNetwork(update.network, target: update.target, model: manifest.name)
-      }
-      guard let weight = peelTargets[PeelTargets.key(update.target)] else {
-        throw .unknownTarget(target: update.target, model: manifest.name)
-      }
-      let shape: Shape = [update.outWidth, update.inWidth]
-      guard shape == weight.shape else {
-        throw .unfitUpdate(target: update.target, expected: weight.shape, actual: shape)
-      }
-      guard updates.updateValue(update, forKey: weight) == nil else {
-        throw .repeatedTarget(target: update.target)
-      }
-    }
-    return updates
   }
 
   /// The names of the packages in `path`, or of the one that it is, of those whose `model.json` can
@@ -234,25 +202,6 @@ package final class LoadedModel: Sendable {
     if manifest.nativeSize != family.nativeSize {
       throw .nativeSize(expected: family.nativeSize, actual: manifest.nativeSize)
     }
-  }
-}
-
-/// The layers of a network by the names that peels have for them.
-private enum PeelTargets {
-  /// Every linear by its key.
-  static func linears(in graphs: [Graph]) -> [String: WeightReference] {
-    var targets: [String: WeightReference] = [:]
-    for node in graphs.flatMap(\.nodes) {
-      guard case .linear(let op) = node.op, op.weight.name.hasSuffix(".weight") else { continue }
-      let known = targets.updateValue(op.weight, forKey: key(op.weight.name.dropLast(7)))
-      precondition(known == nil || known == op.weight, "two linears are called \(op.weight.name)")
-    }
-    return targets
-  }
-
-  /// Kohya's names have underscores where the network's have dots, so names are compared so.
-  static func key(_ name: some StringProtocol) -> String {
-    String(name.map { $0 == "." ? "_" : $0 })
   }
 }
 

@@ -78,7 +78,7 @@ package final class PeelMix: Sendable {
     var updates: Updates = [:]
     for peel in peels where peel.strength != 0 {
       do throws(PeelError) {
-        for (weight, update) in try model.resolved(peel.file) {
+        for (weight, update) in try model.peelSites.resolve(peel.file) {
           updates[weight, default: []].append((update, peel.strength))
         }
       } catch { throw .peel(error) }

@@ -49,7 +49,9 @@ package actor DiffusionEngine: PictureEngine {
     thread = EngineThread()
   }
 
-  nonisolated package func check(_ peel: PeelFile) throws(PeelError) { try loaded.check(peel) }
+  nonisolated package func check(_ peel: PeelFile) throws(PeelError) {
+    _ = try loaded.peelSites.resolve(peel)
+  }
 
   nonisolated package func batchKey(for request: PictureRequest) -> BatchKey {
     BatchKey(
