@@ -26,6 +26,8 @@ package actor DiffusionEngine: PictureEngine {
   private nonisolated let resident = Mutex((bytes: 0, networks: Set<NetworkKey>()))
   private let pipeline: Pipeline
   private var ration = ThreadRation()
+  /// What is left to sleep of the last piece, seconds.
+  private var owedRest = 0.0
   private let thread: EngineThread
 
   nonisolated package var unownedExecutor: UnownedSerialExecutor {
@@ -124,6 +126,7 @@ package actor DiffusionEngine: PictureEngine {
     repeat {
       for place in active where !place.drawing.isWanted { denoising.remove(place.picture) }
       active.removeAll { !$0.drawing.isWanted }
+      setAside(&active, in: denoising)
       if !active.contains(where: { denoising.isDone($0.picture) }) {
         fill(&active, from: drawings, in: denoising)
         if active.isEmpty { return false }
@@ -137,8 +140,20 @@ package actor DiffusionEngine: PictureEngine {
         step(active, in: denoising)
       }
     } while !yields()
-    for place in active { place.drawing.keep(place) }
+    for place in active.reversed() { place.drawing.keep(place) }
     return true
+  }
+
+  /// Lets pictures wait, the last that came first, when the limits have fallen since they began.
+  private func setAside(_ active: inout [PicturePlace], in denoising: Denoising) {
+    let room = max(1, limits.withLock { $0.batch })
+    while active.count > room,
+      let index = active.lastIndex(where: { !denoising.isDone($0.picture) })
+    {
+      let place = active.remove(at: index)
+      denoising.remove(place.picture)
+      place.drawing.keep(place)
+    }
   }
 
   private func fill(
@@ -230,11 +245,30 @@ package actor DiffusionEngine: PictureEngine {
     let seconds = (ContinuousClock.now - start).seconds
     // A file is encoded on one thread whatever is granted.
     if stage != .encode { ration.note(seconds: seconds, on: threads, under: limits) }
-    let rest = ThreadRation.restSeconds(after: seconds, under: self.limits.withLock { $0 })
+    let rested = rest(after: seconds, sharedBy: places)
     let part = 1 / Double(places.count)
-    for place in places { place.drawing.took(seconds * part, rest: rest * part, in: stage) }
-    if rest > 0 { usleep(UInt32(min(rest, 60) * 1e6)) }
+    for place in places { place.drawing.took(seconds * part, rest: rested * part, in: stage) }
     return result
+  }
+
+  /// Sleeps after a piece of work as long as the limits want, at most a minute; less as soon as they
+  /// want less. When nobody wants the pictures any more, the rest is left to the next piece.
+  /// - Returns: How long that was, seconds.
+  private func rest(after seconds: Double, sharedBy places: [PicturePlace]) -> Double {
+    let start = ContinuousClock.now
+    var rested = 0.0
+    while true {
+      let wanted = ThreadRation.restSeconds(after: seconds, under: limits.withLock { $0 })
+      let left = wanted > 0 ? min(wanted + owedRest, 60) - rested : 0
+      // All of them are asked: each that was cancelled ends here.
+      let isWanted = !places.filter(\.drawing.isWanted).isEmpty
+      guard left > 0, isWanted else {
+        owedRest = max(left, 0)
+        return rested
+      }
+      usleep(UInt32(min(left, 0.05) * 1e6))
+      rested = (ContinuousClock.now - start).seconds
+    }
   }
 }
 

@@ -72,9 +72,9 @@ final class JobDrawing {
     return place
   }
 
-  /// Puts a picture back until another turn.
+  /// Puts a picture back, to go on with before any other.
   func keep(_ place: PicturePlace) {
-    unfinished.append(place)
+    unfinished.insert(place, at: 0)
   }
 
   /// Notes what a piece of work took.
