@@ -62,12 +62,11 @@ let package = Package(
     // Leaves.
     library("TensorTypes"),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
-    .systemLibrary(
-      name: "CDeflate", pkgConfig: "libdeflate", providers: [.apt(["libdeflate-dev"])]),
+    .systemLibrary(name: "CISAL", pkgConfig: "libisal", providers: [.apt(["libisal-dev"])]),
     .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .target(name: "CSystemd", linkerSettings: [.linkedLibrary("systemd")]),
     library("Text"),
-    library("Imaging", ["CDeflate", "CPNG"]),
+    library("Imaging", ["CISAL", "CPNG"]),
 
     // The engine.
     library("Graph", ["TensorTypes"]),

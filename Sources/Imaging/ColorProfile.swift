@@ -1,4 +1,4 @@
-private import CDeflate
+private import CISAL
 
 #if canImport(Glibc)
   private import Glibc
@@ -22,16 +22,21 @@ struct ColorProfile {
   }
 
   private static func inflated(_ packed: [UInt8]) -> [UInt8]? {
-    guard let decompressor = libdeflate_alloc_decompressor() else { return nil }
-    defer { libdeflate_free_decompressor(decompressor) }
-    var size = 0
+    let state = UnsafeMutablePointer<inflate_state>.allocate(capacity: 1)
+    defer { state.deallocate() }
+    var source = packed
     var isWhole = false
-    let profile = [UInt8](unsafeUninitializedCapacity: maximumBytes) { target, count in
-      isWhole =
-        libdeflate_zlib_decompress(
-          decompressor, packed, packed.count, target.baseAddress, target.count, &size)
-        == LIBDEFLATE_SUCCESS
-      count = isWhole ? size : 0
+    let profile = source.withUnsafeMutableBufferPointer { source in
+      [UInt8](unsafeUninitializedCapacity: maximumBytes) { target, count in
+        isal_inflate_init(state)
+        state.pointee.crc_flag = UInt32(ISAL_ZLIB)
+        state.pointee.next_in = source.baseAddress
+        state.pointee.avail_in = UInt32(source.count)
+        state.pointee.next_out = target.baseAddress
+        state.pointee.avail_out = UInt32(target.count)
+        isWhole = isal_inflate_stateless(state) == ISAL_DECOMP_OK
+        count = isWhole ? Int(state.pointee.total_out) : 0
+      }
     }
     return isWhole ? profile : nil
   }

@@ -1,9 +1,7 @@
-private import CDeflate
 private import CPNG
 
 /// Why a PNG cannot be written or read.
 package enum PNGError: Error, Equatable, CustomStringConvertible {
-  case encodingFailed(reason: String)
   /// The format is nil where it is not recognized.
   case notPNG(FileFormat?)
   case cutOff
@@ -14,8 +12,6 @@ package enum PNGError: Error, Equatable, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .encodingFailed(let reason):
-      "The picture could not be written as PNG (\(reason)). Try a smaller size."
     case .notPNG(nil): "This is not a PNG file. Give a PNG picture."
     case .notPNG(let format?): "This is \(format.rawValue); PNG is needed. \(format.remedy)"
     case .cutOff: "The PNG file is cut off: its end is missing. Get the whole of it again."
@@ -33,8 +29,7 @@ package enum PNGError: Error, Equatable, CustomStringConvertible {
 /// Pictures as PNG files (W3C Portable Network Graphics, third edition).
 ///
 /// Files of any kind are read through libpng's simplified interface only: it catches its own
-/// longjmp, which must never cross a Swift frame. Files are written here, with libdeflate, three
-/// times as fast.
+/// longjmp, which must never cross a Swift frame. Files are written by `PNGWriter`.
 package enum PNG {
   /// A line of text in a file, stored as an uncompressed iTXt chunk.
   package struct Text: Equatable, Sendable {
@@ -54,50 +49,36 @@ package enum PNG {
   /// PNG_IMAGE_FLAG_16BIT_sRGB: numbers of 16 bits, too, are sRGB's where nothing else is said.
   private static let flag16BitSRGB: UInt32 = 4
 
-  /// The bytes of a PNG file of `pixels`, sRGB, with `texts` before the picture.
-  /// - Throws: `PNGError.encodingFailed`, `PNGError.invalidText`.
+  /// The bytes of a PNG file of `pixels`, sRGB, with `texts` before the picture; without alpha if
+  /// the picture is opaque.
+  /// - Throws: `PNGError.invalidText`.
   package static func encode(
     _ pixels: Pixels, texts: [Text] = []
   ) throws(PNGError) -> [UInt8] {
-    // 8 bits, RGBA, deflate, filtered by line, not interlaced (section 11.2.1).
-    let header =
-      bigEndian(UInt32(pixels.width)) + bigEndian(UInt32(pixels.height)) + [8, 6, 0, 0, 0]
-    return signature + chunk("IHDR", header) + chunk("sRGB", [0]) + (try chunks(of: texts))
-      + chunk("IDAT", try deflated(filtered(pixels))) + chunk("IEND", [])
-  }
-
-  /// Each line with the one above taken off, its filter's number (Up, section 9.2) before it.
-  private static func filtered(_ pixels: Pixels) -> [UInt8] {
+    let format: PixelFormat = pixels.isOpaque ? .rgb : .rgba
+    var writer = try PNGWriter(
+      width: pixels.width, height: pixels.height, format: format, texts: texts)
     let stride = pixels.width * 4
-    return [UInt8](unsafeUninitializedCapacity: (stride + 1) * pixels.height) { lines, count in
-      pixels.bytes.withUnsafeBufferPointer { source in
-        for y in 0..<pixels.height {
-          let line = lines.baseAddress! + y * (stride + 1)
-          let pixel = source.baseAddress! + y * stride
-          line[0] = 2
-          if y == 0 {
-            (line + 1).update(from: pixel, count: stride)
-          } else {
-            for x in 0..<stride { line[1 + x] = pixel[x] &- pixel[x - stride] }
+    pixels.bytes.withUnsafeBufferPointer { bytes in
+      for y in 0..<pixels.height {
+        let row = bytes.baseAddress! + y * stride
+        writer.write { target in
+          switch format {
+          case .rgba: target.baseAddress!.update(from: row, count: stride)
+          case .rgb:
+            var (from, to) = (0, 0)
+            while to < target.count {
+              target[to] = row[from]
+              target[to + 1] = row[from + 1]
+              target[to + 2] = row[from + 2]
+              from += 4
+              to += 3
+            }
           }
         }
       }
-      count = lines.count
     }
-  }
-
-  private static func deflated(_ bytes: [UInt8]) throws(PNGError) -> [UInt8] {
-    // The fastest level: the next one takes half as long again for 3 % less.
-    guard let compressor = libdeflate_alloc_compressor(1) else {
-      throw .encodingFailed(reason: "no memory for the compressor")
-    }
-    defer { libdeflate_free_compressor(compressor) }
-    let bound = libdeflate_zlib_compress_bound(compressor, bytes.count)
-    return [UInt8](unsafeUninitializedCapacity: bound) { target, count in
-      count = libdeflate_zlib_compress(
-        compressor, bytes, bytes.count, target.baseAddress, target.count)
-      precondition(count > 0, "libdeflate's own bound does not suffice")
-    }
+    return writer.finish()
   }
 
   /// The picture in a PNG file of any kind, converted to 8-bit sRGB with straight alpha and turned

@@ -1,4 +1,4 @@
-private import CDeflate
+private import CISAL
 
 /// The parts of a PNG file, and limits for those that libpng reads.
 extension PNG {
@@ -129,6 +129,6 @@ extension PNG {
 
   /// CRC-32 of ISO 3309, as PNG wants it (annex D).
   package static func checksum(_ bytes: [UInt8]) -> UInt32 {
-    libdeflate_crc32(0, bytes, bytes.count)
+    crc32_gzip_refl(0, bytes, UInt64(bytes.count))
   }
 }

@@ -1,3 +1,13 @@
+/// The channels of a picture's pixels.
+package enum PixelFormat: Int, Sendable {
+  /// Red, green, blue: opaque.
+  case rgb = 3
+  /// Red, green, blue, alpha.
+  case rgba = 4
+
+  package var channels: Int { rawValue }
+}
+
 /// A picture of 8 bits a channel, RGBA with straight alpha, sRGB.
 package struct Pixels: Equatable, Sendable {
   package let width: Int
@@ -22,6 +32,13 @@ package struct Pixels: Equatable, Sendable {
       for index in bytes.indices { bytes[index] = pixel[index & 3] }
     }
     self.init(width: width, height: height, bytes: bytes)
+  }
+
+  /// Whether nothing shows through.
+  package var isOpaque: Bool {
+    bytes.withUnsafeBufferPointer { bytes in
+      stride(from: 3, to: bytes.count, by: 4).allSatisfy { bytes[$0] == 255 }
+    }
   }
 
   package subscript(x: Int, y: Int) -> Color {

@@ -12,6 +12,98 @@ import Testing
     #expect(try PNG.decode(file) == pixels)
   }
 
+  /// Without alpha where it says nothing, and with it if one pixel in a million needs it.
+  @Test func opaquePicturesHaveNoAlpha() throws {
+    var random = SplitMix64(state: 5)
+    var pixels = randomPixels(width: 31, height: 17, using: &random)
+    for index in stride(from: 3, to: pixels.bytes.count, by: 4) { pixels.bytes[index] = 255 }
+    let opaque = try PNG.encode(pixels)
+    #expect(colorType(of: opaque) == 2)
+    #expect(try PNG.decode(opaque) == pixels)
+    pixels.bytes[pixels.bytes.count - 1] = 254
+    let other = try PNG.encode(pixels)
+    #expect(colorType(of: other) == 6)
+    #expect(try PNG.decode(other) == pixels)
+  }
+
+  /// Rows from a few bytes to more than a strip, pictures from one row to many strips.
+  @Test(
+    arguments: [(1, 1), (7, 300), (100, 700), (16_384, 9), (40_000, 3)], [PixelFormat.rgb, .rgba])
+  func rowsMakeAFile(size: (width: Int, height: Int), format: PixelFormat) throws {
+    var random = SplitMix64(state: 9)
+    let bytes = (0..<size.width * size.height * format.channels).map { index in
+      // Half of it smooth, half of it noise.
+      index % 4096 < 2048
+        ? UInt8(truncatingIfNeeded: index / 700)
+        : UInt8.random(
+          in: 0...255, using: &random)
+    }
+    let file = try streamed(bytes, size.width, size.height, format)
+    #expect(colorType(of: file.whole) == (format == .rgb ? 2 : 6))
+    #expect(file.pieces == file.whole)
+    let (types, packed) = chunks(of: file.whole)
+    #expect(types.first == "IHDR" && types.last == "IEND")
+    #expect(types.filter { $0 != "IDAT" } == ["IHDR", "sRGB", "IEND"])
+    #expect(packed.suffix(4) == checksumOfRows(bytes, size.width * format.channels)[...])
+    let pixels = try PNG.decode(file.whole)
+    let kept = (0..<size.width * size.height).allSatisfy { index in
+      (0..<format.channels).allSatisfy {
+        pixels.bytes[index * 4 + $0] == bytes[index * format.channels + $0]
+      }
+    }
+    #expect(kept)
+  }
+
+  /// A file in one piece, and taken piece by piece while it is written.
+  private func streamed(
+    _ bytes: [UInt8], _ width: Int, _ height: Int, _ format: PixelFormat
+  ) throws -> (whole: [UInt8], pieces: [UInt8]) {
+    var writer = try PNGWriter(width: width, height: height, format: format)
+    var taking = try PNGWriter(width: width, height: height, format: format)
+    var pieces = taking.takeBytes()
+    let stride = width * format.channels
+    for y in 0..<height {
+      let row = bytes[y * stride..<(y + 1) * stride]
+      writer.write { _ = $0.update(fromContentsOf: row) }
+      taking.write { _ = $0.update(fromContentsOf: row) }
+      pieces += taking.takeBytes()
+    }
+    return (writer.finish(), pieces + taking.finish())
+  }
+
+  /// The byte of the header that says whether there is alpha.
+  private func colorType(of file: [UInt8]) -> UInt8 { file[25] }
+
+  /// The types of a file's chunks, whose checksums are right, and what they bring of the picture.
+  private func chunks(of file: [UInt8]) -> (types: [String], packed: [UInt8]) {
+    var (types, packed): ([String], [UInt8]) = ([], [])
+    var position = 8
+    while position < file.count {
+      let length = file[position..<position + 4].reduce(0) { $0 << 8 | Int($1) }
+      let type = String(decoding: file[position + 4..<position + 8], as: UTF8.self)
+      let data = Array(file[position + 8..<position + 8 + length])
+      #expect(PNG.chunk(type, data) == Array(file[position..<position + 12 + length]))
+      types.append(type)
+      if type == "IDAT" { packed += data }
+      position += 12 + length
+    }
+    return (types, packed)
+  }
+
+  /// Adler-32 (RFC 1950) of rows with the filter Up, most significant byte first: what ends a
+  /// stream of zlib's and libpng takes as a warning only.
+  private func checksumOfRows(_ bytes: [UInt8], _ stride: Int) -> [UInt8] {
+    var (a, b): (UInt32, UInt32) = (1, 0)
+    for y in 0..<bytes.count / stride {
+      for x in -1..<stride {
+        let above = y > 0 && x >= 0 ? bytes[(y - 1) * stride + x] : 0
+        a = (a + (x < 0 ? 2 : UInt32(bytes[y * stride + x] &- above))) % 65_521
+        b = (b + a) % 65_521
+      }
+    }
+    return PNG.bigEndian(b << 16 | a)
+  }
+
   /// A quarter of the raw bytes: smooth colour is what pictures consist of.
   @Test func smoothPicturesAreSmall() throws {
     let bytes = (0..<128 * 128).flatMap { index -> [UInt8] in
