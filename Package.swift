@@ -128,7 +128,8 @@ let package = Package(
       ]),
     .target(
       name: "BananaTesting",
-      dependencies: ["BananaServer", "Weights", logging, lifecycle], path: "Tests/BananaTesting",
+      dependencies: ["BananaServer", "Diffusion", "Weights", logging, lifecycle],
+      path: "Tests/BananaTesting",
       swiftSettings: swiftSettings),
     tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
     tests(

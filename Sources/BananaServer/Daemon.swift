@@ -90,8 +90,8 @@ package struct Daemon: Service {
     peels = PeelRegistry(
       stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
       limits: configuration.peelLimits, accounts: accounts, logger: logger
-    ) { [model] file in
-      try await model.engine().check(file)
+    ) { [model] peel in
+      try await model.engine().check(peel)
     }
   }
 

@@ -41,8 +41,8 @@ package final class BoundModel {
 
   /// A session of the network for these extents; `tokens` is 0 where there is no text.
   ///
-  /// Peels are copied into the session's inputs, so that another mix of the same layout is a
-  /// matter of a few megabytes and compiles nothing.
+  /// Peels are written into the session's inputs unless they are there already, so that another
+  /// mix of the same layout is a matter of a few megabytes and compiles nothing.
   package func session(
     _ network: NetworkKey.Network, batch: Int, tokens: Int = 0, peels: PeelMix? = nil
   ) throws(ExecutionError) -> Session {
@@ -51,7 +51,10 @@ package final class BoundModel {
       compilationCount += 1
       return try Session(boundWeights(network.component).compile(plans.plan(key)))
     }
-    if let peels, let layout = key.peels { peels.write(to: session, layout) }
+    if let peels, let layout = key.peels, session.mark != AnyHashable(peels.parts) {
+      peels.write(to: session, layout)
+      session.mark = peels.parts
+    }
     return session
   }
 

@@ -80,7 +80,7 @@ package final class NetworkPlans: Sendable {
       case .encoder: family.encoder(batch: key.batch)
       }
     let live = traced.removingDeadNodes()
-    let attached = key.peels.map { live.attachingPeels(to: $0.sites, rank: $0.rank) } ?? live
+    let attached = key.peels.map { live.attachingPeels(to: $0.sites) } ?? live
     return attached.fusingEpilogues()
   }
 

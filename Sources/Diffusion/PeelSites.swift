@@ -1,9 +1,10 @@
-package import Graph
+import Graph
+import Synchronization
 import TensorTypes
 package import Weights
 
 /// The layers of a model that peels may change, by the names that peels have for them.
-package struct PeelSites: Sendable {
+package final class PeelSites: Sendable {
   private let model: String
   /// Of the file that the layers' weights are in; nil if it is not known.
   private let baseSHA256: String?
@@ -28,9 +29,7 @@ package struct PeelSites: Sendable {
 
   /// The sites that a peel changes, with the change to each.
   /// - Throws: `PeelError` unless each update names one of them and fits it.
-  package func resolve(
-    _ peel: PeelFile
-  ) throws(PeelError) -> [WeightReference: PeelFile.Update] {
+  fileprivate func resolve(_ peel: PeelFile) throws(PeelError) -> ResolvedPeel {
     if let expected = peel.texts.baseModelHash, expected != baseSHA256 {
       throw .wrongBase(
         model: model, expectedSHA256: expected, actualSHA256: baseSHA256 ?? "")
@@ -51,11 +50,39 @@ package struct PeelSites: Sendable {
         throw .repeatedTarget(target: update.target)
       }
     }
-    return updates
+    return ResolvedPeel(updates: updates)
   }
 
   /// Kohya's names have underscores where the network's have dots, so names are compared so.
   private static func key(_ name: some StringProtocol) -> String {
     String(name.map { $0 == "." ? "_" : $0 })
+  }
+}
+
+/// A peel as one model takes it.
+struct ResolvedPeel: Sendable {
+  /// The change at each site; its numbers stay in the peel's file.
+  let updates: [WeightReference: PeelFile.Update]
+}
+
+/// A peel that is open, with what the models that asked for it make of it.
+package final class OpenPeel: Sendable {
+  package let file: PeelFile
+  /// One for each model.
+  private let resolved = Mutex<[(sites: PeelSites, peel: ResolvedPeel)]>([])
+
+  package init(_ file: PeelFile) { self.file = file }
+
+  /// Checks that the peel was made for a model.
+  /// - Throws: `PeelError`.
+  package func check(for sites: PeelSites) throws(PeelError) { _ = try resolved(for: sites) }
+
+  /// The peel as a model takes it; looked up once.
+  /// - Throws: `PeelError`.
+  func resolved(for sites: PeelSites) throws(PeelError) -> ResolvedPeel {
+    if let known = resolved.withLock({ $0.first { $0.sites === sites } }) { return known.peel }
+    let peel = try sites.resolve(file)
+    resolved.withLock { $0.append((sites, peel)) }
+    return peel
   }
 }

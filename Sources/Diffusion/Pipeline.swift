@@ -9,8 +9,6 @@ package final class Pipeline {
   package let model: LoadedModel
   private let conditioner: TextConditioner
   private let networks: BoundModel
-  /// The mix that was made last: jobs that follow each other often have the same peels.
-  private var lastMix: (peels: [WeightedPeel], mix: PeelMix?)?
 
   package init(_ model: LoadedModel, backend: any Backend, activations: ActivationFormat) {
     self.model = model
@@ -46,7 +44,6 @@ package final class Pipeline {
   /// Gives back everything beside the mapped weights.
   package func releaseAll() {
     networks.releaseAll()
-    lastMix = nil
   }
 
   /// Encodes what a drawing's pictures have in common.
@@ -63,7 +60,7 @@ package final class Pipeline {
     }
     // Before other jobs are in the pass.
     _ = try schedule(settings)
-    let mix = try mix(of: settings.peels)
+    let mix = try PeelMix(settings.peels, for: model.peelSites)
     return try execution { () throws(ExecutionError) in
       let conditional = try conditioner.encode(prompt, peels: mix)
       return Subject(
@@ -81,7 +78,7 @@ package final class Pipeline {
   package func begin(_ settings: PassSettings) throws(GenerationError) -> Denoising {
     try Denoising(
       schedule(settings), sampler: model.manifest.sampling.sampler, networks: networks,
-      peels: mix(of: settings.peels))
+      peels: PeelMix(settings.peels, for: model.peelSites))
   }
 
   private func schedule(_ settings: PassSettings) throws(GenerationError) -> NoiseSchedule {
@@ -142,12 +139,6 @@ package final class Pipeline {
       kept: source.keptPictures)
   }
 
-  private func mix(of peels: [WeightedPeel]) throws(GenerationError) -> PeelMix? {
-    if let lastMix, lastMix.peels == peels { return lastMix.mix }
-    let mix = try PeelMix.make(peels, for: model)
-    lastMix = (peels, mix)
-    return mix
-  }
 }
 
 /// Turns execution errors into generation errors.

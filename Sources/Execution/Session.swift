@@ -6,6 +6,8 @@ package final class Session {
   package let executable: any Executable
   /// What the executable runs in, for those that run it otherwise than by `run`.
   package let arena: HostBuffer
+  /// What its inputs hold, for who would write it again otherwise.
+  package var mark: AnyHashable?
   private let inputs: [String: Value]
   private let outputs: [String: Value]
 

@@ -18,11 +18,15 @@ package final class MappedFile: @unchecked Sendable {
   package var isMapped: Bool { mapping != nil }
 
   /// Maps or reads the file at `path`.
-  package init(path: String) throws(FileError) {
+  /// - Throws: `FileError`, with `EFBIG` for a file of more than `maximumBytes`.
+  package init(path: String, maximumBytes: Int = .max) throws(FileError) {
     let (descriptor, status) = try Self.open(path)
     defer { close(descriptor) }
     self.path = path
     let byteCount = Int(status.st_size)
+    guard byteCount <= maximumBytes else {
+      throw FileError(path: path, operation: "read", code: EFBIG)
+    }
     guard byteCount > 0, Self.isOurs(status), Self.isInOurFolder(path) else {
       let buffer = try Self.read(descriptor, byteCount, path)
       mapping = nil
@@ -37,22 +41,6 @@ package final class MappedFile: @unchecked Sendable {
     mapping = address
     buffer = nil
     bytes = UnsafeRawBufferPointer(start: address, count: byteCount)
-  }
-
-  /// Reads the file at `path` into memory, whoever may change it.
-  /// - Throws: `FileError`, with `EFBIG` for a file of more than `maximumBytes`.
-  package init(reading path: String, maximumBytes: Int) throws(FileError) {
-    let (descriptor, status) = try Self.open(path)
-    defer { close(descriptor) }
-    let byteCount = Int(status.st_size)
-    guard byteCount <= maximumBytes else {
-      throw FileError(path: path, operation: "read", code: EFBIG)
-    }
-    let buffer = try Self.read(descriptor, byteCount, path)
-    self.path = path
-    mapping = nil
-    self.buffer = buffer
-    bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<byteCount])
   }
 
   /// A copy of `contents` that stands for the file `path`, aligned as a mapping is to 64 bytes.

@@ -1,7 +1,7 @@
 import Glibc
 import TensorTypes
 
-/// A LoRA in one .safetensors file, read whole and checked from end to end.
+/// A LoRA in one .safetensors file, mapped and checked from end to end.
 ///
 /// Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models", section 4.1: a layer's
 /// `W x` becomes `W x + alpha / rank * up (down x)`.
@@ -38,6 +38,19 @@ package struct PeelFile: Sendable {
     /// `[out, rank]`, times the scale; read from the file's bytes each time.
     package var up: [Float] { upTensor.numbers(times: scale) }
 
+    /// Lays `down` into a matrix in blocks of 16 rows (`BlockLayout`), from row `first` on.
+    package func layDown(into blocks: UnsafeMutableBufferPointer<Float>, first: Int) {
+      downTensor.lay(into: blocks, width: inWidth, row: first, column: 0, times: 1, 1)
+    }
+
+    /// Lays `up` times `strength` into a matrix in blocks of 16 rows, from column `first` on.
+    /// - Parameter room: Columns of the matrix.
+    package func layUp(
+      into blocks: UnsafeMutableBufferPointer<Float>, first: Int, room: Int, strength: Float
+    ) {
+      upTensor.lay(into: blocks, width: room, row: 0, column: first, times: scale, strength)
+    }
+
     /// No number of the change of the layer's weight is larger.
     fileprivate var magnitude: Float {
       Float(rank) * downTensor.magnitude * upTensor.magnitude * scale
@@ -46,7 +59,7 @@ package struct PeelFile: Sendable {
 
   /// An SD 1.5 LoRA of rank 128 has 150 to 300 MB.
   package static let maximumBytes = 320 << 20
-  package static let maximumRank = 128
+  package static let maximumRank = 256
   /// Of changes of a weight: trained ones stay below 10.
   private static let plausibleMagnitude: Float = 1e6
   /// Real files have some thousand tensors, and some hundred KiB of metadata.
@@ -57,19 +70,20 @@ package struct PeelFile: Sendable {
   /// What the file says of itself.
   package let texts: PeelTexts
   package let byteCount: Int
+  /// Whether the numbers are the file's own pages.
+  let isMapped: Bool
   /// Of the whole file, in lower case.
   package let sha256: String
   /// What its user should know, in sentences.
   package let warnings: [String]
 
-  /// Reads and checks the file at `path`.
-  ///
-  /// The file is copied into memory first, so that what was checked is what is used.
+  /// Maps and checks the file at `path`: its numbers stay on the disk until they are used. A file
+  /// that others may change is copied into memory first, so that what was checked is what is used.
   /// - Throws: `PeelError`.
   package init(path: String) throws(PeelError) {
     let file: MappedFile
     do throws(FileError) {
-      file = try MappedFile(reading: path, maximumBytes: Self.maximumBytes)
+      file = try MappedFile(path: path, maximumBytes: Self.maximumBytes)
     } catch {
       throw error.code == EFBIG ? .tooLarge(maximumBytes: Self.maximumBytes) : .file(error)
     }
@@ -93,6 +107,7 @@ package struct PeelFile: Sendable {
     updates = try Self.updates(in: file)
     texts = PeelTexts(file.metadata)
     byteCount = contents.bytes.count
+    isMapped = contents.isMapped
     sha256 = ModelPackage.checksum(of: contents.bytes)
     var warnings = texts.warnings
     if let largest = updates.max(by: { $0.magnitude < $1.magnitude }),

@@ -44,6 +44,30 @@ struct PeelTensor: Sendable {
     return numbers
   }
 
+  /// Lays the numbers, times `scale` and then `strength`, into a larger matrix in blocks of 16
+  /// rows.
+  /// - Parameters:
+  ///   - width: Columns of the larger one.
+  ///   - row, column: Where the first number goes.
+  func lay(
+    into blocks: UnsafeMutableBufferPointer<Float>, width: Int, row: Int, column: Int,
+    times scale: Float, _ strength: Float
+  ) {
+    let lanes = BlockLayout.outputs
+    var row = row
+    var (at, rest) = (0, 0)
+    Self.forEach(tensor) { value in
+      if rest == 0 {
+        at = (row / lanes * width + column) * lanes + row % lanes
+        rest = shape[1]
+        row += 1
+      }
+      blocks[at] = value * scale * strength
+      at += lanes
+      rest -= 1
+    }
+  }
+
   private static let types: Set<SafetensorsType> = [.float16, .bfloat16, .float32, .float64]
 
   /// The one number of a tensor of any type of numbers; nil if it is not one.

@@ -103,7 +103,7 @@ struct BananaBench: AsyncParsableCommand {
     let peels = try (UInt64(1)...2).map {
       WeightedPeel(file: try SyntheticPeel.make(for: model, rank: 16, seed: $0), strength: 1)
     }
-    guard let first = try PeelMix.make([peels[0]], for: model) else { return }
+    guard let first = try PeelMix([peels[0]], for: model.peelSites) else { return }
     for batch in [1, 2] {
       let stage = Stage(
         name: "denoising step\(batch == 2 ? ", guided" : ""), peel of rank 16",
@@ -113,7 +113,7 @@ struct BananaBench: AsyncParsableCommand {
     let compilations = networks.compilationCount
     let times = try (0..<runs).map { run in
       let start = ContinuousClock.now
-      let mix = try PeelMix.make([peels[run % 2]], for: model)
+      let mix = try PeelMix([peels[run % 2]], for: model.peelSites)
       _ = try networks.session(.denoiser, batch: 2, tokens: 16, peels: mix)
       return milliseconds(ContinuousClock.now - start)
     }

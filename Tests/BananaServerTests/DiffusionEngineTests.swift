@@ -278,7 +278,7 @@ import Weights
     #expect(
       engine.batchKey(for: request("frog", seed: 2))
         != engine.batchKey(for: request("frog", seed: 2, peels: [use])))
-    try engine.check(use.peel.file)
+    try engine.check(use.peel.content)
     #expect(
       try await draw(request("frog", seed: 2)).map(\.png) == plain.map(\.png))
   }
@@ -288,7 +288,7 @@ import Weights
     let before = try await draw(request("frog", seed: 2)).map(\.png)
     let record = Record()
     let use = try peel(of: Array(repeating: value, count: 64))
-    #expect(!use.peel.file.warnings.isEmpty)
+    #expect(!use.peel.content.file.warnings.isEmpty)
     let wild = record.job(request("frog", seed: 2, count: 2, previews: 1, peels: [use]))
     _ = await engine.generate([wild]) { false }
     let result = try #require(try record.current.results.first?.get())

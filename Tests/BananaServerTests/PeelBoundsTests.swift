@@ -1,6 +1,7 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Logging
 import NIOCore
@@ -152,8 +153,8 @@ import Weights
       let registry = PeelRegistry(
         stateDirectory: folder + "/state", shippedDirectory: shipped, accounts: .ofStrangers,
         logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-      ) { file in
-        guard file.rank == 3 else { return }
+      ) { peel in
+        guard peel.file.rank == 3 else { return }
         isChecking.withLock { $0 = true }
         for await _ in gate {}
       }

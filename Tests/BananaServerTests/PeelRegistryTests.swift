@@ -1,6 +1,7 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Logging
 import NIOCore
@@ -79,7 +80,7 @@ extension PeelRegistry {
       #expect(await registry.list(for: .user(7)).map(\.metadata) == [nil])
       let peel = try await registry.resolve("pixel-art", for: 7)
       #expect(peel.name == "pixel-art" && peel.owner == 7 && peel.sha256 == info.sha256)
-      #expect(peel.file.byteCount == bytes.count)
+      #expect(peel.content.file.byteCount == bytes.count)
       #expect(fixture.files("7") == ["pixel-art.json", "pixel-art.safetensors"])
       let mode = try FileManager.default.attributesOfItem(
         atPath: fixture.folder("7") + "/pixel-art.safetensors")[.posixPermissions]
@@ -157,7 +158,7 @@ extension PeelRegistry {
       let held = try await registry.resolve("a", for: 7)
       #expect(try await registry.resolve("a", for: 7) === held)
       let second = try await registry.install(TestPeel.bytes(value: 2), "a", .user(7))
-      #expect(held.sha256 == first.sha256 && held.file.updates[0].down[0] == 1)
+      #expect(held.sha256 == first.sha256 && held.content.file.updates[0].down[0] == 1)
       let next = try await registry.resolve("a", for: 7)
       #expect(next.sha256 == second.sha256 && next != held)
     }
@@ -172,7 +173,7 @@ extension PeelRegistry {
       #expect(late == PeelRemoval(name: "a", inUse: true))
       #expect(fixture.files("7") == [])
       #expect(await registry.list(for: .user(7)) == [])
-      #expect(held?.file.updates.count == 1)
+      #expect(held?.content.file.updates.count == 1)
       // The next peel of that name has holders of its own.
       try await registry.install(TestPeel.bytes(), "a", .user(7))
       #expect(try await registry.remove("a", of: .user(7), timeout: .zero).inUse == false)
@@ -180,8 +181,8 @@ extension PeelRegistry {
       try await registry.install(TestPeel.bytes(), "a", .user(7))
       held = try await registry.resolve("a", for: 7)
       let removal = Task { try await registry.remove("a", of: .user(7), timeout: .seconds(30)) }
-      #expect(await eventually { fixture.files("7") == [] })
-      #expect(await registry.list(for: .user(7)) == [])
+      #expect(await eventually { await registry.list(for: .user(7)) == [] })
+      #expect(fixture.files("7") == [])
       withExtendedLifetime(held) {}
       held = nil
       #expect(try await removal.value.inUse == false)

@@ -1,4 +1,5 @@
 package import BananaServer
+package import Diffusion
 import Synchronization
 package import Weights
 
@@ -88,8 +89,8 @@ package final class FakeEngine: PictureEngine {
   package var record: Record { state.withLock { $0 } }
 
   /// Takes every peel that names no base or this one.
-  package func check(_ peel: PeelFile) throws(PeelError) {
-    guard let base = peel.texts.baseModelHash, base != model.name else { return }
+  package func check(_ peel: OpenPeel) throws(PeelError) {
+    guard let base = peel.file.texts.baseModelHash, base != model.name else { return }
     throw .wrongBase(model: model.name, expectedSHA256: base, actualSHA256: model.name)
   }
 

@@ -128,7 +128,7 @@ import Weights
     #expect(try draw(nil) != expected)
     for form in Self.sameForms {
       let peel = try peel(form)
-      _ = try model.peelSites.resolve(peel)
+      try OpenPeel(peel).check(for: model.peelSites)
       #expect(try draw(peel) == expected, "\(form.name)")
     }
   }
@@ -162,7 +162,7 @@ import Weights
       }
       let peel = try PeelFile(contents: SafetensorsWriter.bytes(tensors), path: "p")
       #expect {
-        _ = try model.peelSites.resolve(peel)
+        try OpenPeel(peel).check(for: model.peelSites)
       } throws: { "\($0)".contains("the text-encoder part is not applied here") }
     }
   }

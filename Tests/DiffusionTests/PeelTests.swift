@@ -63,7 +63,7 @@ import Weights
         named: weight.name, logicalShape: weight.shape
       ).dequantized()
       for peel in peels {
-        for update in peel.file.updates where "\(update.target).weight" == weight.name {
+        for update in peel.peel.file.updates where "\(update.target).weight" == weight.name {
           let (down, up) = (update.down, update.up)
           for o in 0..<update.outWidth {
             for i in 0..<update.inWidth {
@@ -109,7 +109,7 @@ import Weights
   }
 
   private func expectAgreement(_ peels: [WeightedPeel]) throws {
-    let mix = try #require(try PeelMix.make(peels, for: model))
+    let mix = try #require(try PeelMix(peels, for: model.peelSites))
     let found = try outputs(bound(model.stores), mix)
     let expected = try outputs(merged(peels), nil)
     let plain = try outputs(bound(model.stores), nil)
@@ -158,8 +158,9 @@ import Weights
     _ = try outputs(networks, nil)
     let before = networks.residentBytes
     let first = try #require(
-      try PeelMix.make(
-        [WeightedPeel(file: peel(Self.linears, rank: 8, seed: 1), strength: 1)], for: model))
+      try PeelMix(
+        [WeightedPeel(file: peel(Self.linears, rank: 8, seed: 1), strength: 1)],
+        for: model.peelSites))
     _ = try outputs(networks, first)
     let sessions = try [NetworkKey.Network.context, .denoiser].map {
       try networks.session($0, batch: 2, tokens: 4, peels: first).peakBytes
@@ -168,8 +169,9 @@ import Weights
     let (compilations, resident) = (networks.compilationCount, networks.residentBytes)
     for seed in UInt64(2)..<5 {
       let next = try #require(
-        try PeelMix.make(
-          [WeightedPeel(file: peel(Self.linears, rank: 5, seed: seed), strength: 1)], for: model))
+        try PeelMix(
+          [WeightedPeel(file: peel(Self.linears, rank: 5, seed: seed), strength: 1)],
+          for: model.peelSites))
       #expect(next.layout == first.layout)
       let swapped = try outputs(networks, next)
       #expect(try outputs(bound(model.stores, .int8), next) == swapped)
@@ -180,33 +182,70 @@ import Weights
   @Test func kohyasNamesAreResolved() throws {
     let peft = try peel(Self.linears, rank: 4, seed: 2)
     let kohya = try peel(Self.linears, rank: 4, seed: 2, isKohya: true)
-    _ = try model.peelSites.resolve(kohya)
+    try OpenPeel(kohya).check(for: model.peelSites)
     let mixes = try [peft, kohya].map {
       try outputs(
-        bound(model.stores), PeelMix.make([WeightedPeel(file: $0, strength: 1)], for: model))
+        bound(model.stores),
+        PeelMix([WeightedPeel(file: $0, strength: 1)], for: model.peelSites))
     }
     #expect(mixes[0] == mixes[1])
   }
 
+  private func mix(_ peels: PeelFile...) throws -> PeelMix {
+    try #require(
+      try PeelMix(peels.map { WeightedPeel(file: $0, strength: 1) }, for: model.peelSites))
+  }
+
+  /// The room that a mix has at a site.
+  private func room(_ mix: PeelMix, _ site: String) throws -> Int? {
+    mix.layout.sites[try #require(weights["\(site).weight"])]
+  }
+
   @Test func ranksGoIntoBuckets() throws {
-    for (rank, room) in [(1, 8), (8, 8), (9, 16), (33, 64), (128, 128)] {
-      let peel = WeightedPeel(file: try peel(["output"], rank: rank, seed: 1), strength: 1)
-      #expect(try PeelMix.make([peel], for: model)?.layout.rank == room)
-      #expect(try PeelMix.layout(of: [peel], for: model)?.rank == room)
+    for (rank, room) in [(1, 8), (8, 8), (9, 16), (33, 64), (128, 128), (129, 256)] {
+      #expect(try self.room(mix(peel(["output"], rank: rank, seed: 1)), "output") == room)
     }
-    let large = WeightedPeel(file: try peel(["output"], rank: 65, seed: 1), strength: 1)
+    let large = try peel(["output"], rank: 129, seed: 1)
     do throws(GenerationError) {
-      _ = try PeelMix.make([large, large], for: model)
-      Issue.record("a rank of 130 was taken")
-    } catch { #expect("\(error)".contains("130")) }
-    let elsewhere = WeightedPeel(file: try peel(["input"], rank: 65, seed: 1), strength: 1)
-    #expect(try PeelMix.make([large, elsewhere], for: model)?.layout.rank == 128)
+      _ = try PeelMix(
+        [1, 2].map { WeightedPeel(file: large, strength: $0) }, for: model.peelSites)
+      Issue.record("a rank of 258 was taken")
+    } catch { #expect("\(error)".contains("258")) }
+  }
+
+  /// One site of a high rank costs the others nothing, and changes no number of theirs.
+  @Test func everySiteHasItsOwnRank() throws {
+    let low = try peel(Self.linears, rank: 3, seed: 4)
+    let high = try peel(["layers.1.up"], rank: 100, seed: 5)
+    let both = try mix(low, high)
+    for site in Self.linears {
+      #expect(try room(both, site) == (site == "layers.1.up" ? 128 : 8), "\(site)")
+    }
+    let wide = PeelLayout(sites: both.layout.sites.mapValues { _ in 128 })
+    let key = bound(model.stores).plans
+    let (narrowBytes, wideBytes) = (
+      key.peakBytes(key.key(.denoiser, batch: 2, tokens: 4, peels: both.layout)),
+      key.peakBytes(key.key(.denoiser, batch: 2, tokens: 4, peels: wide))
+    )
+    #expect(narrowBytes < wideBytes)
+    try expectAgreement([low, high].map { WeightedPeel(file: $0, strength: 1) })
+  }
+
+  /// What padding adds are zeros: with more room the numbers are the same, bit for bit.
+  @Test func roomChangesNoNumber() throws {
+    let mix = try mix(peel(Self.linears, rank: 7, seed: 4))
+    let networks = bound(model.stores, .int8)
+    let expected = try outputs(networks, mix)
+    for room in PeelMix.ranks {
+      let wide = mix.with(PeelLayout(sites: mix.layout.sites.mapValues { _ in room }))
+      #expect(try outputs(networks, wide) == expected, "\(room)")
+    }
   }
 
   @Test func peelsOfOtherModelsAreRefused() throws {
     func reason(_ peel: PeelFile) -> String {
       do throws(PeelError) {
-        _ = try model.peelSites.resolve(peel)
+        try OpenPeel(peel).check(for: model.peelSites)
         return ""
       } catch { return error.description }
     }
@@ -222,10 +261,16 @@ import Weights
     #expect(reason(try peel(["layers.0.q_norm"], rank: 2, seed: 1)).contains("q_norm"))
     let narrow = PeelFileFixture.pair("output", [2, 3], [5, 2])
     #expect(reason(try PeelFileFixture.read(narrow)).contains("[5, 3]"))
+    // Each fits by itself.
+    let width = try #require(weights["layers.0.out.weight"]).shape[0]
+    #expect(
+      reason(
+        try PeelFileFixture.read(PeelFileFixture.pair("layers.0.out", [1, width], [width, 1]))
+      ).isEmpty)
     let twice =
-      PeelFileFixture.pair("layers.0.out", [1, 1], [1, 1])
-      + PeelFileFixture.pair("layers_0_out", [1, 1], [1, 1])
-    #expect(!reason(try PeelFileFixture.read(twice)).isEmpty)
+      PeelFileFixture.pair("layers.0.out", [1, width], [width, 1])
+      + PeelFileFixture.pair("layers_0_out", [1, width], [width, 1])
+    #expect(reason(try PeelFileFixture.read(twice)).contains("names the layer"))
   }
 }
 

@@ -22,7 +22,7 @@ extension FuzzTarget {
 
   /// An ordinary peel, two whose sum has too high a rank, and one with the largest numbers.
   private static let peels: [InstalledPeel] = [
-    peel("low", rank: 1, 0.5), peel("high", rank: 70, 0.01), peel("wide", rank: 100, 0.01),
+    peel("low", rank: 1, 0.5), peel("high", rank: 140, 0.01), peel("wide", rank: 200, 0.01),
     peel("huge", rank: 1, .greatestFiniteMagnitude),
   ]
 

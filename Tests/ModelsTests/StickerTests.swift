@@ -60,13 +60,14 @@ import Testing
     let sites = Set(plain.weights.filter { $0.name.hasPrefix("layers.") && $0.shape[0] > 6 })
       .filter { weight in plain.nodes.contains { $0.op == .linear(Linear(weight: weight)) } }
     #expect(sites.count == 5 * 8)
-    let attached = plain.attachingPeels(to: sites, rank: 16)
+    let attached = plain.attachingPeels(
+      to: Dictionary(uniqueKeysWithValues: sites.map { ($0, 16) }))
     try attached.verify()
     #expect(attached.inputs.count == plain.inputs.count + 2 * sites.count)
     let (fused, peeled) = (plain.fusingEpilogues(), attached.fusingEpilogues())
     try peeled.verify()
     #expect(peeled.nodes.count == fused.nodes.count + sites.count)
-    #expect(plain.attachingPeels(to: [], rank: 16) == plain)
+    #expect(plain.attachingPeels(to: [:]) == plain)
     #expect(Double(peeled.operationCount) < 1.15 * Double(fused.operationCount))
   }
 

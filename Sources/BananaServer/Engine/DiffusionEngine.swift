@@ -51,8 +51,8 @@ package actor DiffusionEngine: PictureEngine {
     thread = EngineThread()
   }
 
-  nonisolated package func check(_ peel: PeelFile) throws(PeelError) {
-    _ = try loaded.peelSites.resolve(peel)
+  nonisolated package func check(_ peel: OpenPeel) throws(PeelError) {
+    try peel.check(for: loaded.peelSites)
   }
 
   nonisolated package func batchKey(for request: PictureRequest) -> BatchKey {
@@ -65,9 +65,9 @@ package actor DiffusionEngine: PictureEngine {
 
   nonisolated package func peakBytes(for key: BatchKey, pictures: Int) async -> Int {
     // Peels that do not fit the model are refused later, with the reason.
-    let layout = try? PeelMix.layout(of: key.peels.map(\.weighted), for: loaded)
+    let mix = try? PeelMix(key.peels.map(\.weighted), for: loaded.peelSites)
     return plans.passPeakBytes(
-      pictures: pictures, isGuided: key.isGuided, tokens: key.textTokens, peels: layout,
+      pictures: pictures, isGuided: key.isGuided, tokens: key.textTokens, peels: mix?.layout,
       hasSource: key.editStrength != nil, resident: resident.withLock { $0.networks })
   }
 
@@ -305,7 +305,7 @@ extension ModelDescription {
 }
 
 extension PeelUse {
-  var weighted: WeightedPeel { WeightedPeel(file: peel.file, strength: strength) }
+  var weighted: WeightedPeel { WeightedPeel(peel.content, strength: strength) }
 }
 
 extension EngineError {

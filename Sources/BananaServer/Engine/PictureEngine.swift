@@ -10,7 +10,7 @@ package protocol PictureEngine: GovernedEngine {
   var model: ModelDescription { get }
 
   /// Checks that a peel was made for the model.
-  func check(_ peel: PeelFile) throws(PeelError)
+  func check(_ peel: OpenPeel) throws(PeelError)
 
   /// Requests with equal keys can be drawn in the same passes.
   func batchKey(for request: PictureRequest) -> BatchKey

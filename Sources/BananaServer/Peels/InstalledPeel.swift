@@ -1,3 +1,4 @@
+package import Diffusion
 import Synchronization
 package import Weights
 
@@ -6,7 +7,7 @@ package import Weights
 package final class InstalledPeel: Sendable {
   package let name: String
   package let sha256: String
-  package let file: PeelFile
+  package let content: OpenPeel
   /// The user who alone may draw with it; nil for all.
   package let owner: UInt32?
   private let holders: PeelHolders
@@ -14,17 +15,18 @@ package final class InstalledPeel: Sendable {
   private let lease: PeelMemory.Lease?
 
   package convenience init(name: String, file: PeelFile, owner: UInt32?) {
-    self.init(name: name, file: file, owner: owner, holders: PeelHolders(), lease: nil)
+    self.init(name: name, OpenPeel(file), owner: owner, holders: PeelHolders(), lease: nil)
   }
 
   /// - Parameter holders: Counts this instance while it lives.
   init(
-    name: String, file: PeelFile, owner: UInt32?, holders: PeelHolders, lease: PeelMemory.Lease?
+    name: String, _ content: OpenPeel, owner: UInt32?, holders: PeelHolders,
+    lease: PeelMemory.Lease?
   ) {
     self.lease = lease
     self.name = name
-    sha256 = file.sha256
-    self.file = file
+    sha256 = content.file.sha256
+    self.content = content
     self.owner = owner
     self.holders = holders
     holders.enter()

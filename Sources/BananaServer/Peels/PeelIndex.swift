@@ -1,3 +1,4 @@
+import BananaAPI
 import Synchronization
 
 /// What is installed, and who has how much of the room: a value that never touches the disk.
@@ -126,7 +127,7 @@ extension PeelIndex {
 // What is kept open.
 extension PeelIndex {
   /// Bytes of the files whose peels are kept open between jobs.
-  private static let keptBytes = 32 << 20
+  private static let keptBytes = PeelLimits.fileBytes
 
   /// Keeps a peel open that was just used, and lets go of those that were used longest ago.
   mutating func keep(_ peel: InstalledPeel, of entry: PeelEntry) {

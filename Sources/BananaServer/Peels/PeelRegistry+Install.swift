@@ -1,4 +1,5 @@
 package import BananaAPI
+import Diffusion
 import Logging
 package import NIOCore
 import Synchronization
@@ -56,7 +57,7 @@ extension PeelRegistry {
         throw .invalid(reason: reason.replacing(part.path, with: "The file"))
       }
     }
-    try await checkAgainstModel(file)
+    try await checkAgainstModel(OpenPeel(file))
     let record = PeelRecord(file, installedAt: UnixTime.now)
     try await work.run(for: pot) { [self] () throws(PeelRegistryError) in
       let entry = PeelEntry(

@@ -1,4 +1,5 @@
 package import BananaAPI
+import Diffusion
 import Synchronization
 import Weights
 
@@ -80,10 +81,11 @@ extension PeelRegistry {
     guard file.sha256 == entry.record.sha256 else {
       throw .changed(name: entry.name, expected: entry.record.sha256, actual: file.sha256)
     }
-    try await checkAgainstModel(file)
+    let content = OpenPeel(file)
+    try await checkAgainstModel(content)
     let uid: UInt32? = if case .user(let uid) = entry.owner { uid } else { nil }
     return InstalledPeel(
-      name: entry.name, file: file, owner: uid, holders: entry.holders, lease: lease)
+      name: entry.name, content, owner: uid, holders: entry.holders, lease: lease)
   }
 
   /// Room in memory, if need be instead of what is only kept for the next job.
@@ -95,9 +97,9 @@ extension PeelRegistry {
     }
   }
 
-  func checkAgainstModel(_ file: PeelFile) async throws(PeelRegistryError) {
+  func checkAgainstModel(_ peel: OpenPeel) async throws(PeelRegistryError) {
     do {
-      try await check(file)
+      try await check(peel)
     } catch let error as APIError {
       throw .model(error)
     } catch {

@@ -1,8 +1,9 @@
 package import BananaAPI
+package import Diffusion
 import FoundationEssentials
 package import Logging
 import Synchronization
-package import Weights
+import Weights
 
 /// The peels of this machine: those that came with Banana, those for all, and each user's own.
 ///
@@ -39,7 +40,7 @@ package final class PeelRegistry: Sendable {
   }
 
   /// Whether the resident model can draw with a peel; what it throws says why not.
-  package typealias Check = @Sendable (PeelFile) async throws -> Void
+  package typealias Check = @Sendable (OpenPeel) async throws -> Void
 
   /// The folders that there were at the start, and who has read them.
   private struct Indexing {

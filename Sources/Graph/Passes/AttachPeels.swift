@@ -12,10 +12,12 @@ extension Graph {
   /// The graph with `up (down x)` added to what each linear whose weight is among `sites` makes
   /// of its input x, before its activation. `down` and `up` are new inputs (`PeelInput`).
   ///
+  /// `sites` gives each weight the rank that there is room for, an even number.
+  ///
   /// Run it before epilogues are fused. `up` is multiplied in the linear's own epilogue, so that
   /// the update is never in memory. Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language
   /// Models".
-  package func attachingPeels(to sites: Set<WeightReference>, rank: Int) -> Graph {
+  package func attachingPeels(to sites: [WeightReference: Int]) -> Graph {
     var inputs = self.inputs
     var attached: [Node] = []
     var nextID = 1 + (inputs.map(\.value) + nodes.map(\.result)).reduce(0) { max($0, $1.id) }
@@ -29,7 +31,7 @@ extension Graph {
       return matrix
     }
     for node in nodes {
-      guard case .linear(var op) = node.op, sites.contains(op.weight) else {
+      guard case .linear(var op) = node.op, let rank = sites[op.weight] else {
         attached.append(node)
         continue
       }
