@@ -67,9 +67,21 @@ package final class CPUBackend: Backend {
       })
   }
 
-  package func peakBytes(of plan: Plan) -> Int {
+  package func sessionBytes(of plan: Plan) -> Int {
+    var tables = Set<AngleTable>()
+    for node in plan.graph.nodes {
+      if case .headNorm(let op) = node.op, let angles = op.angles(over: node.result.shape) {
+        tables.insert(angles)
+      }
+    }
+    return plan.inputBytes + tables.reduce(0) { $0 + $1.byteCount }
+  }
+
+  package func arenaBytes(of plan: Plan) -> Int {
     plan.arenaBytes + threadCount * Self.workerBytes(of: plan)
   }
+
+  package func makeArena() -> any Arena { HostArena() }
 
   /// What each thread needs of its own: the most that a node needs, for they share it.
   static func workerBytes(of plan: Plan) -> Int {
@@ -136,7 +148,7 @@ package final class CPUBackend: Backend {
     // It works in registers.
     let nowhere = HostBuffer(byteCount: 64)
     guard let base = nowhere.bytes.baseAddress else { return 0 }
-    let memory = Memory(arena: base, workers: base, workerBytes: 0)
+    let memory = Memory(inputs: base, arena: base, workers: base, workerBytes: 0)
     let count = operations() * Double(round.taskCount)
     return (0..<7).map { _ in
       let start = clock.now

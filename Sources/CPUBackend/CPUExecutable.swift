@@ -1,18 +1,20 @@
 import CKernels
-package import Execution
+import Execution
 import Graph
 import TensorTypes
 
 /// A plan as a list of steps.
-package final class CPUExecutable: Executable {
-  package let plan: Plan
+final class CPUExecutable: HostExecutable {
+  let plan: Plan
+  let inputs: HostBuffer
+  let hostArena: HostArena
+  let residentBytes: Int
   private let weights: CPUWeights
   private let steps: [Step]
-  /// Each thread's own memory, one after another.
-  private let workers: HostBuffer
+  private let arenaBytes: Int
   private let workerBytes: Int
 
-  init(plan: Plan, weights: CPUWeights) throws(ExecutionError) {
+  init(plan: Plan, weights: CPUWeights, arena: HostArena) throws(ExecutionError) {
     var lowering = Lowering(plan: plan, weights: weights)
     for node in plan.graph.nodes { try lowering.lower(node) }
     for step in lowering.steps where step.taskCount > WorkerPool.mostTasks {
@@ -21,14 +23,15 @@ package final class CPUExecutable: Executable {
     self.plan = plan
     self.weights = weights
     steps = lowering.steps
+    inputs = try HostBuffer(planned: plan.inputBytes)
+    hostArena = arena
+    residentBytes = lowering.angles.values.reduce(plan.inputBytes) { $0 + $1.bytes.count }
+    arenaBytes = weights.backend.arenaBytes(of: plan)
     workerBytes = CPUBackend.workerBytes(of: plan)
-    workers = try HostBuffer(planned: workerBytes * weights.backend.threadCount)
   }
 
-  package var peakBytes: Int { weights.backend.peakBytes(of: plan) }
-
-  package func run(arena: UnsafeMutableRawBufferPointer) throws(ExecutionError) {
-    let memory = memory(in: arena)
+  func run() throws(ExecutionError) {
+    let memory = try memory()
     let mode = banana_flush_denormals()
     defer { banana_restore_denormals(mode) }
     let pool = weights.backend.pool
@@ -36,20 +39,18 @@ package final class CPUExecutable: Executable {
     for index in 0..<steps.count { pool.run(steps[index], in: memory) }
   }
 
-  private func memory(in arena: UnsafeMutableRawBufferPointer) -> Memory {
-    guard let base = arena.baseAddress, let own = workers.bytes.baseAddress,
-      arena.count >= plan.arenaBytes
-    else { preconditionFailure("an arena of \(arena.count) bytes is too small") }
-    return Memory(arena: base, workers: own, workerBytes: workerBytes)
+  /// Values first, then each thread's own.
+  private func memory() throws(ExecutionError) -> Memory {
+    guard let arena = try hostArena.reserve(arenaBytes).baseAddress,
+      let inputs = inputs.bytes.baseAddress
+    else { preconditionFailure("no memory") }
+    return Memory(
+      inputs: inputs, arena: arena, workers: arena + plan.arenaBytes, workerBytes: workerBytes)
   }
 
-  /// Runs once and tells how long each kind of step took, in order of first appearance.
-  /// - Parameter arena: As for `run`.
-  package func profile(
-    arena: UnsafeMutableRawBufferPointer
-  ) throws(ExecutionError) -> [(step: String, count: Int, seconds: Double)] {
-    try run(arena: arena)
-    let memory = memory(in: arena)
+  func profile() throws(ExecutionError) -> [StepTime] {
+    try run()
+    let memory = try memory()
     let clock = ContinuousClock()
     var order: [String] = []
     var totals: [String: (count: Int, seconds: Double)] = [:]
@@ -63,7 +64,7 @@ package final class CPUExecutable: Executable {
     }
     return order.map { name in
       let total = totals[name] ?? (0, 0)
-      return (name, total.count, total.seconds)
+      return StepTime(name: name, count: total.count, seconds: total.seconds)
     }
   }
 }

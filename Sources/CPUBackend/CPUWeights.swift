@@ -52,8 +52,11 @@ final class CPUWeights: BoundWeights {
 
   var residentBytes: Int { buffers.reduce(0) { $0 + $1.bytes.count } }
 
-  func compile(_ plan: Plan) throws(ExecutionError) -> any Executable {
-    try CPUExecutable(plan: plan, weights: self)
+  func compile(_ plan: Plan, in arena: any Arena) throws(ExecutionError) -> any Executable {
+    guard let arena = arena as? HostArena else {
+      preconditionFailure("another backend made the arena")
+    }
+    return try CPUExecutable(plan: plan, weights: self, arena: arena)
   }
 
   /// A linear's `[out, in]` or a convolution's `[out, kernelHeight, kernelWidth, in]` weight that

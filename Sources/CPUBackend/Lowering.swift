@@ -8,6 +8,8 @@ struct Lowering {
   let plan: Plan
   let weights: CPUWeights
   private(set) var steps: [Step] = []
+  /// What rotary embeddings need, once for all steps that turn alike.
+  var angles: [AngleTable: HostBuffer] = [:]
 
   init(plan: Plan, weights: CPUWeights) {
     self.plan = plan
@@ -17,7 +19,7 @@ struct Lowering {
   var kernels: UnsafePointer<banana_kernels> { weights.backend.kernels }
   var grain: TaskGrain { weights.backend.grain }
 
-  func offset(_ value: Value) -> Int { plan[value].offset }
+  func place(_ value: Value) -> Place { plan[value] }
 
   mutating func append(_ step: Step) { steps.append(step) }
 

@@ -41,13 +41,13 @@ extension banana_linear_int4: ProductArguments {
 final class MatrixProductStep<Arguments: ProductArguments>: Step {
   private let arguments: Arguments
   private let tiling: Tiling
-  private let epilogue: ArenaEpilogue
+  private let epilogue: PlacedEpilogue
   private let kernel: Arguments.Kernel
   private let place: (inout Arguments, Memory) -> Void
 
   /// - Parameter place: Points the arguments at what they multiply.
   init(
-    _ op: String, _ arguments: Arguments, _ tiling: Tiling, _ epilogue: ArenaEpilogue,
+    _ op: String, _ arguments: Arguments, _ tiling: Tiling, _ epilogue: PlacedEpilogue,
     _ kernels: UnsafePointer<banana_kernels>, place: @escaping (inout Arguments, Memory) -> Void
   ) {
     self.arguments = arguments
@@ -69,24 +69,24 @@ final class MatrixProductStep<Arguments: ProductArguments>: Step {
   }
 }
 
-/// What follows a matrix product, with offsets in the arena in place of pointers.
-struct ArenaEpilogue {
+/// What follows a matrix product, with places in memory instead of pointers.
+struct PlacedEpilogue {
   private var arguments = banana_epilogue()
-  private let target: Int
-  private let inner: Int?
-  private let up: Int?
-  private let gate: Int?
-  private let residual: Int?
+  private let target: Place
+  private let inner: Place?
+  private let up: Place?
+  private let gate: Place?
+  private let residual: Place?
 
   init(
     _ plan: Plan, _ node: Node, bias: UnsafePointer<Float>? = nil, form: Epilogue = Epilogue()
   ) {
     let shape = node.result.shape
-    target = plan[node.result].offset
-    inner = form.hasUpdate ? plan[node.operands[1]].offset : nil
-    up = form.hasUpdate ? plan[node.operands[2]].offset : nil
-    gate = form.hasGate ? plan[node.operands[form.gateIndex]].offset : nil
-    residual = form.hasResidual ? plan[node.operands[node.operands.count - 1]].offset : nil
+    target = plan[node.result]
+    inner = form.hasUpdate ? plan[node.operands[1]] : nil
+    up = form.hasUpdate ? plan[node.operands[2]] : nil
+    gate = form.hasGate ? plan[node.operands[form.gateIndex]] : nil
+    residual = form.hasResidual ? plan[node.operands[node.operands.count - 1]] : nil
     arguments.bias = bias
     arguments.activation = form.activation.code
     arguments.y_stride = shape.last

@@ -1,4 +1,5 @@
 import CKernels
+import Execution
 
 /// One pass over data that threads share out: the unit between two barriers of a run.
 ///
@@ -21,27 +22,35 @@ class Step {
 
 /// The memory of a run.
 struct Memory {
+  let inputs: UnsafeMutableRawPointer
   let arena: UnsafeMutableRawPointer
   /// Each thread's own, one after another.
   let workers: UnsafeMutableRawPointer
   let workerBytes: Int
 
-  func floats(_ offset: Int) -> UnsafeMutablePointer<Float> {
-    (arena + offset).assumingMemoryBound(to: Float.self)
+  private func start(of place: Place) -> UnsafeMutableRawPointer {
+    switch place.region {
+    case .inputs: inputs + place.offset
+    case .arena: arena + place.offset
+    }
+  }
+
+  func floats(_ place: Place) -> UnsafeMutablePointer<Float> {
+    start(of: place).assumingMemoryBound(to: Float.self)
   }
 
   /// Nil for what is not there.
-  func floats(_ offset: Int?) -> UnsafePointer<Float>? {
-    guard let offset else { return nil }
-    return UnsafePointer(floats(offset))
+  func floats(_ place: Place?) -> UnsafePointer<Float>? {
+    guard let place else { return nil }
+    return UnsafePointer(floats(place))
   }
 
-  func bytes(_ offset: Int) -> UnsafeMutablePointer<UInt8> {
-    (arena + offset).assumingMemoryBound(to: UInt8.self)
+  func bytes(_ place: Place) -> UnsafeMutablePointer<UInt8> {
+    start(of: place).assumingMemoryBound(to: UInt8.self)
   }
 
-  func integers(_ offset: Int) -> UnsafeMutablePointer<Int32> {
-    (arena + offset).assumingMemoryBound(to: Int32.self)
+  func integers(_ place: Place) -> UnsafeMutablePointer<Int32> {
+    start(of: place).assumingMemoryBound(to: Int32.self)
   }
 
   func worker(_ index: Int) -> UnsafeMutableRawPointer { workers + index * workerBytes }

@@ -10,7 +10,8 @@ package final class BoundModel {
   private let backend: any Backend
   private let activations: ActivationFormat
   private var weights: [ModelComponent: any BoundWeights] = [:]
-  private let cache: PlanCache<NetworkKey>
+  private let arena: any Arena
+  private let cache: SessionCache<NetworkKey>
   /// How often a network was compiled.
   package private(set) var compilationCount = 0
 
@@ -26,18 +27,20 @@ package final class BoundModel {
     self.stores = stores
     self.backend = backend
     self.activations = activations
-    cache = PlanCache(capacityBytes: cacheBytes)
+    arena = backend.makeArena()
+    cache = SessionCache(capacityBytes: cacheBytes)
   }
 
   package var family: any ModelFamily { plans.family }
 
-  /// Memory held beside the mapped files: what binding took, and the cached sessions.
-  package var residentBytes: Int {
-    cache.residentBytes + weights.values.reduce(0) { $0 + $1.residentBytes }
+  package var residency: Residency {
+    var residency = Residency()
+    residency.networks = cache.keys
+    residency.sessionBytes = cache.residentBytes
+    residency.arenaBytes = arena.byteCount
+    residency.weightBytes = weights.mapValues(\.residentBytes)
+    return residency
   }
-
-  /// The networks that are ready to run.
-  package var residentNetworks: Set<NetworkKey> { cache.keys }
 
   /// A session of the network for these extents; `tokens` is 0 where there is no text.
   ///
@@ -49,7 +52,7 @@ package final class BoundModel {
     let key = plans.key(network, batch: batch, tokens: tokens, peels: peels?.layout)
     let session = try cache.session(for: key) { () throws(ExecutionError) in
       compilationCount += 1
-      return try Session(boundWeights(network.component).compile(plans.plan(key)))
+      return try Session(boundWeights(network.component).compile(plans.plan(key), in: arena))
     }
     if let peels, let layout = key.peels, session.mark != AnyHashable(peels.parts) {
       peels.write(to: session, layout)
@@ -58,8 +61,11 @@ package final class BoundModel {
     return session
   }
 
-  /// Gives back the sessions that were not used since `mark()`.
-  package func releaseUnused() { cache.removeUnused() }
+  /// Gives back the sessions that were not used since `mark()`, and the arena until the next run.
+  package func releaseUnused() {
+    cache.removeUnused()
+    arena.release()
+  }
 
   /// From here on, sessions count as used.
   package func mark() { cache.mark() }
@@ -67,6 +73,7 @@ package final class BoundModel {
   /// Gives back everything beside the mapped files.
   package func releaseAll() {
     cache.removeAll()
+    arena.release()
     weights.removeAll()
   }
 

@@ -143,22 +143,27 @@ package final class Denoising {
   /// - Precondition: One of them is not.
   package func advance() throws(ExecutionError) {
     let (session, pictures) = try bind()
-    let (latents, sigma) = (session.input("latents"), session.input("sigma"))
-    for place in 0..<latents.count / count {
+    let copies = pictures[0].subject.copies
+    for place in 0..<copies * pictures.count {
       let picture = pictures[place % pictures.count]
-      let part = UnsafeMutableBufferPointer(rebasing: latents[place * count..<(place + 1) * count])
-      _ = part.update(fromContentsOf: picture.buffer.floats)
-      sigma[place] = schedule.sigmas[picture.step]
+      session.write(picture.buffer.floats, to: "latents", at: place * count)
+      session.write(
+        CollectionOfOne(schedule.sigmas[picture.step]), to: "sigma", at: place)
     }
     try session.run()
-    let prediction = session.output("prediction")
-    func part(_ place: Int) -> UnsafeBufferPointer<Float> {
-      UnsafeBufferPointer(rebasing: prediction[place * count..<(place + 1) * count])
+    session.withOutput("prediction") { prediction in
+      prediction.withUnsafeBufferPointer { prediction in
+        func part(_ place: Int) -> UnsafeBufferPointer<Float> {
+          UnsafeBufferPointer(rebasing: prediction[place * count..<(place + 1) * count])
+        }
+        for (place, picture) in pictures.enumerated() {
+          advance(
+            picture, conditional: part(place),
+            unconditional: copies == 2 ? part(pictures.count + place) : nil)
+        }
+      }
     }
-    for (place, picture) in pictures.enumerated() {
-      advance(
-        picture, conditional: part(place),
-        unconditional: picture.subject.copies == 2 ? part(pictures.count + place) : nil)
+    for picture in pictures {
       picture.step += 1
       if isDone(picture) { bound = nil }
     }

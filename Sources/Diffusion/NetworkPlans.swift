@@ -29,6 +29,21 @@ extension NetworkKey.Network {
   }
 }
 
+/// What a model's networks hold beside the mapped files.
+package struct Residency: Sendable {
+  /// The networks that are ready to run.
+  package var networks: Set<NetworkKey> = []
+  package var sessionBytes = 0
+  package var arenaBytes = 0
+  /// What binding has taken.
+  package var weightBytes: [ModelComponent: Int] = [:]
+
+  package init() {}
+
+  /// All of it.
+  package var byteCount: Int { sessionBytes + arenaBytes + weightBytes.values.reduce(0, +) }
+}
+
 /// The plans of a model's networks, made when they are first asked for: tells from any thread what
 /// drawing would take, without compiling anything.
 package final class NetworkPlans: Sendable {
@@ -42,6 +57,7 @@ package final class NetworkPlans: Sendable {
   private let contextWeights: Set<WeightReference>
   private let denoiserWeights: Set<WeightReference>
   private let plans = Mutex<[NetworkKey: Plan]>([:])
+  private let weightBytes = Mutex<[Set<NetworkKey.Network>: Int]>([:])
 
   /// - Parameter stores: The weights of each component.
   package init(
@@ -95,6 +111,28 @@ package final class NetworkPlans: Sendable {
     return plan
   }
 
-  /// Bytes that running the network takes beside bound weights.
-  package func peakBytes(_ key: NetworkKey) -> Int { backend.peakBytes(of: plan(key)) }
+  /// Bytes that running networks one after another takes beside what is held: their sessions and
+  /// weights, and as much of the arena as the largest needs. Exact where all networks are named
+  /// that share weights with those that are held.
+  package func peakBytes(of networks: [NetworkKey], beside resident: Residency) -> Int {
+    let sessions = networks.filter { !resident.networks.contains($0) }
+      .reduce(0) { $0 + backend.sessionBytes(of: plan($1)) }
+    let arena = networks.reduce(0) { max($0, backend.arenaBytes(of: plan($1))) }
+    let weights = Dictionary(grouping: networks, by: \.network.component).reduce(0) {
+      $0 + max(0, weightBytes(of: $1.value) - resident.weightBytes[$1.key, default: 0])
+    }
+    return sessions + max(0, arena - resident.arenaBytes) + weights
+  }
+
+  /// What binding the weights of networks of one component takes.
+  private func weightBytes(of networks: [NetworkKey]) -> Int {
+    // Extents and peels change nothing of it.
+    let names = Set(networks.map(\.network))
+    if let known = weightBytes.withLock({ $0[names] }) { return known }
+    let bytes = backend.boundBytes(
+      of: networks.map { plan($0).graph }, in: stores[networks[0].network.component]!,
+      activations: activations)
+    weightBytes.withLock { $0[names] = bytes }
+    return bytes
+  }
 }

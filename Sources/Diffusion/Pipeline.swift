@@ -19,9 +19,8 @@ package final class Pipeline {
 
   /// What drawing would take; may be asked from any thread.
   package var plans: NetworkPlans { networks.plans }
-  /// Bytes of memory in use beside the mapped weights.
-  package var residentBytes: Int { networks.residentBytes }
-  package var residentNetworks: Set<NetworkKey> { networks.residentNetworks }
+  /// What is held beside the mapped weights.
+  package var residency: Residency { networks.residency }
   /// How often a network was compiled.
   package var compilationCount: Int { networks.compilationCount }
 
@@ -99,21 +98,23 @@ package final class Pipeline {
     let channels = model.family.latentShape.last
     let session = try execution { () throws(ExecutionError) in
       let session = try networks.session(.decoder, batch: 1)
-      let input = session.input("latents")
-      for index in input.indices {
+      let scaled = latents.indices.map { index in
         let channel = index % channels
-        input[index] =
-          latents[index] * statistics.standardDeviation[channel] + statistics.mean[channel]
+        return latents[index] * statistics.standardDeviation[channel] + statistics.mean[channel]
       }
+      session.write(scaled, to: "latents")
       try session.run()
       return session
     }
-    hasOverflowed = session.output("pixels").contains { !$0.isFinite }
     let side = model.family.nativeSize
     let range = model.manifest.alphaRange ?? [0, 1]
-    let picture = PremultipliedImage(
-      width: side, height: side, output: session.output("pixels"), alphaRange: range[0]...range[1]
-    ).boxAveraged(by: side / settings.size)
+    let picture = session.withOutput("pixels") { pixels in
+      pixels.withUnsafeBufferPointer { pixels in
+        hasOverflowed = pixels.contains { !$0.isFinite }
+        return PremultipliedImage(
+          width: side, height: side, output: pixels, alphaRange: range[0]...range[1])
+      }
+    }.boxAveraged(by: side / settings.size)
     return subject.source?.completing(picture) ?? picture
   }
 
@@ -126,7 +127,7 @@ package final class Pipeline {
     try session.run()
     let statistics = model.manifest.latents
     let shape = model.family.latentShape
-    let latents = session.output("latents").enumerated().map { index, value in
+    let latents = session.read("latents").enumerated().map { index, value in
       let channel = index % shape.last
       return (value - statistics.mean[channel]) / statistics.standardDeviation[channel]
     }
@@ -155,10 +156,10 @@ extension NetworkPlans {
   ///   - pictures: In one pass.
   ///   - tokens: What their prompts are padded to.
   ///   - peels: The layout of their mix.
-  ///   - resident: Networks that are ready, which take nothing more.
+  ///   - resident: What is held already, and taken once.
   package func passPeakBytes(
     pictures: Int, isGuided: Bool, tokens: Int, peels: PeelLayout?, hasSource: Bool,
-    resident: Set<NetworkKey>
+    resident: Residency
   ) -> Int {
     var networks = [
       key(.textEncoder, batch: 1, tokens: tokens),
@@ -167,9 +168,9 @@ extension NetworkPlans {
       key(.decoder, batch: 1),
     ]
     if hasSource { networks.append(key(.encoder, batch: 1)) }
-    let sessions = networks.reduce(0) { $0 + (resident.contains($1) ? 0 : peakBytes($1)) }
     // A picture's latents three times, and pixels in f32 as often on their way to PNG.
     let pixels = 16 * family.nativeSize * family.nativeSize
-    return sessions + pictures * 12 * family.latentShape.count + 3 * pixels
+    return peakBytes(of: networks, beside: resident) + pictures * 12 * family.latentShape.count + 3
+      * pixels
   }
 }

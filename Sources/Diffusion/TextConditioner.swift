@@ -71,14 +71,14 @@ final class TextConditioner {
     let encoder = try networks.session(.textEncoder, batch: 1, tokens: length)
     let isReal = (0..<length).map { $0 < tokenized.ids.count }
     let bias: [Float] = isReal.map { $0 ? 0 : -.infinity }
-    let ids = encoder.indices("ids")
-    for position in 0..<length { ids[position] = isReal[position] ? tokenized.ids[position] : 0 }
+    let padding = Array(repeating: Int32(0), count: length - tokenized.ids.count)
+    encoder.write(indices: tokenized.ids + padding, to: "ids")
     encoder.write(isReal.map { $0 ? 1 : 0 }, to: "mask")
     encoder.write(bias, to: "bias")
     try encoder.run()
     return HiddenText(
-      tokens: length, hidden: Array(encoder.output("hidden")),
-      pooled: Array(encoder.output("pooled")), bias: bias, isTruncated: tokenized.truncated)
+      tokens: length, hidden: encoder.read("hidden"),
+      pooled: encoder.read("pooled"), bias: bias, isTruncated: tokenized.truncated)
   }
 
   private func context(
@@ -90,8 +90,8 @@ final class TextConditioner {
     let layers = 0..<networks.family.contextLayers
     return EncodedText(
       tokens: text.tokens, pooled: text.pooled, bias: text.bias,
-      keys: layers.map { Array(context.output("keys.\($0)")) },
-      values: layers.map { Array(context.output("values.\($0)")) },
+      keys: layers.map { context.read("keys.\($0)") },
+      values: layers.map { context.read("values.\($0)") },
       isTruncated: text.isTruncated)
   }
 }

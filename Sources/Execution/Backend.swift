@@ -11,8 +11,12 @@ package protocol Backend: Sendable {
   /// formats of the weights are all that is looked at.
   func plan(_ graph: Graph, for weights: WeightStore, activations: ActivationFormat) -> Plan
 
-  /// Bytes that running a plan takes beside bound weights: the arena, and each thread's own.
-  func peakBytes(of plan: Plan) -> Int
+  /// Bytes that a session of the plan holds for its life: its inputs, and what was worked out for
+  /// it beforehand.
+  func sessionBytes(of plan: Plan) -> Int
+
+  /// Bytes of the arena that a plan takes while it runs.
+  func arenaBytes(of plan: Plan) -> Int
 
   /// Bytes that binding the weights of these graphs takes beside the mapping.
   func boundBytes(
@@ -23,38 +27,71 @@ package protocol Backend: Sendable {
   /// plans use it, and quantized ones are read in place from the mapping.
   func bind(_ weights: WeightStore, activations: ActivationFormat) -> any BoundWeights
 
+  /// An arena for networks that never run at the same time; it is empty until one does.
+  func makeArena() -> any Arena
+
   /// Lets only `count` threads compute from the next op on. Any thread may call it.
   func limitThreads(to count: Int)
+}
+
+extension Backend {
+  /// Bytes that running a plan by itself takes beside bound weights.
+  package func peakBytes(of plan: Plan) -> Int { sessionBytes(of: plan) + arenaBytes(of: plan) }
 }
 
 /// The stored tensors of one network, as a backend keeps them.
 package protocol BoundWeights: AnyObject {
   /// Compiles a plan against these weights.
+  /// - Parameter arena: Where it runs; one that the same backend made.
   /// - Throws: `ExecutionError.weight` if one is missing, misshapen or malformed;
   ///   `ExecutionError.unsupported` if the backend cannot run an op with these operands;
   ///   `ExecutionError.outOfMemory`.
-  func compile(_ plan: Plan) throws(ExecutionError) -> any Executable
+  func compile(_ plan: Plan, in arena: any Arena) throws(ExecutionError) -> any Executable
 
   /// Bytes of memory that binding has taken beside the mapping.
   var residentBytes: Int { get }
 }
 
-/// A plan that can run any number of times. It is used by one thread at a time.
-package protocol Executable: AnyObject {
-  var plan: Plan { get }
-  /// What the backend says of the plan.
-  var peakBytes: Int { get }
-  /// Runs every node once on the values in `arena`.
-  /// - Parameter arena: `plan.arenaBytes` bytes, aligned to 64.
-  func run(arena: UnsafeMutableRawBufferPointer) throws(ExecutionError)
+/// The memory that an engine's networks run in, one at a time: as much as the largest that has run
+/// needs. It is used by one thread at a time.
+package protocol Arena: AnyObject {
+  /// Bytes that it holds.
+  var byteCount: Int { get }
+  /// Runs of any network so far: outputs are those of the last one.
+  var runCount: Int { get }
+  /// Counts a run that begins.
+  func countRun()
+  /// Gives its memory back; outputs are lost, and the next run takes what it needs.
+  func release()
 }
 
-extension HostBuffer {
-  /// Allocates what a plan needs.
-  package convenience init(planned byteCount: Int) throws(ExecutionError) {
-    do throws(OutOfMemory) { try self.init(allocating: byteCount) } catch {
-      throw .outOfMemory(error)
-    }
+/// A compiled plan and its inputs, as a backend sees them: what `Session` calls.
+package protocol Executable: AnyObject {
+  var plan: Plan { get }
+  var arena: any Arena { get }
+  /// Bytes that it holds for its life: what the backend says of the plan.
+  var residentBytes: Int { get }
+  /// Copies bytes into an input.
+  /// - Parameter offset: Bytes from the input's start.
+  func write(_ bytes: UnsafeRawBufferPointer, to input: Value, at offset: Int)
+  /// Shows the bytes of an input, or of an output that the last run has left.
+  func withContents(of value: Value, _ body: (UnsafeRawBufferPointer) -> Void)
+  /// Runs every node once.
+  func run() throws(ExecutionError)
+  /// Likewise, and tells how long each kind of step took, in order of first appearance.
+  func profile() throws(ExecutionError) -> [StepTime]
+}
+
+/// What the steps of one name took in a run.
+package struct StepTime: Sendable {
+  package let name: String
+  package let count: Int
+  package let seconds: Double
+
+  package init(name: String, count: Int, seconds: Double) {
+    self.name = name
+    self.count = count
+    self.seconds = seconds
   }
 }
 

@@ -1,36 +1,45 @@
 package import Graph
 
-/// Gives every value of a graph a place in one arena, so that peak memory is known before
-/// anything runs.
+/// Gives every value of a graph a place, so that peak memory is known before anything runs.
 ///
-/// Inputs keep their places for the whole run, so that a session can run again with some of them
-/// unchanged, and outputs from where they are computed to the end. All other values share memory
-/// when their lives do not overlap: largest first, each at the lowest offset where it fits (greedy
-/// by size; Pisarchyk and Lee 2020, "Efficient Memory Management for Deep Neural Net Inference").
+/// Inputs have places of their own for a session's life, so that it can run again with some of them
+/// unchanged, whatever has run in between. All other values share an arena when their lives do not
+/// overlap, outputs from where they are computed to the end: largest first, each at the lowest
+/// offset where it fits (greedy by size; Pisarchyk and Lee 2020, "Efficient Memory Management for
+/// Deep Neural Net Inference").
 package enum Planner {
   /// Every place starts at a multiple of it: a cache line.
   package static let alignment = 64
 
   package static func plan(_ graph: Graph) -> Plan {
+    var places: [Value: Place] = [:]
+    var inputBytes = 0
+    for input in graph.inputs {
+      let place = Place(.inputs, offset: inputBytes, byteCount: aligned(input.value.byteCount))
+      places[input.value] = place
+      inputBytes = place.end
+    }
     let roots = reshapeRoots(graph)
-    let lives = lifetimes(graph, roots)
-    let order = lives.sorted {
+    let order = lifetimes(graph, roots).sorted {
       ($0.byteCount, $1.value.id) > ($1.byteCount, $0.value.id)
     }
-    var placed: [(life: Lifetime, range: ArenaRange)] = []
-    var places: [Value: ArenaRange] = [:]
+    var placed: [(life: Lifetime, place: Place)] = []
     var arenaBytes = 0
     for life in order {
-      let neighbours = placed.filter { $0.life.overlaps(life) }.map(\.range)
-      let range = ArenaRange(
-        offset: lowestGap(neighbours.sorted { $0.offset < $1.offset }, life.byteCount),
+      let neighbours = placed.filter { $0.life.overlaps(life) }.map(\.place)
+      let place = Place(
+        .arena, offset: lowestGap(neighbours.sorted { $0.offset < $1.offset }, life.byteCount),
         byteCount: life.byteCount)
-      placed.append((life, range))
-      places[life.value] = range
-      arenaBytes = max(arenaBytes, range.end)
+      placed.append((life, place))
+      places[life.value] = place
+      arenaBytes = max(arenaBytes, place.end)
     }
     for (value, root) in roots { places[value] = places[root] }
-    return Plan(graph: graph, places: places, arenaBytes: arenaBytes)
+    return Plan(graph: graph, places: places, inputBytes: inputBytes, arenaBytes: arenaBytes)
+  }
+
+  private static func aligned(_ bytes: Int) -> Int {
+    (bytes + alignment - 1) / alignment * alignment
   }
 
   /// The first and last node at which a value must be in memory.
@@ -39,7 +48,7 @@ package enum Planner {
     let first: Int
     var last: Int
 
-    var byteCount: Int { (value.byteCount + alignment - 1) / alignment * alignment }
+    var byteCount: Int { aligned(value.byteCount) }
 
     func overlaps(_ other: Lifetime) -> Bool { first <= other.last && other.first <= last }
   }
@@ -57,30 +66,23 @@ package enum Planner {
 
   private static func lifetimes(_ graph: Graph, _ roots: [Value: Value]) -> [Lifetime] {
     var lives: [Value: Lifetime] = [:]
-    let end = graph.nodes.count
-    for input in graph.inputs {
-      lives[input.value] = Lifetime(value: input.value, first: -1, last: end)
-    }
     for (index, node) in graph.nodes.enumerated() {
-      for operand in node.operands { lives[roots[operand] ?? operand]?.last.extend(to: index) }
+      for operand in node.operands { lives[roots[operand] ?? operand]?.last = index }
       if roots[node.result] == nil {
         lives[node.result] = Lifetime(value: node.result, first: index, last: index)
       }
     }
+    let end = graph.nodes.count
     for output in graph.outputs { lives[roots[output.value] ?? output.value]?.last = end }
     return Array(lives.values)
   }
 
-  private static func lowestGap(_ neighbours: [ArenaRange], _ byteCount: Int) -> Int {
+  private static func lowestGap(_ neighbours: [Place], _ byteCount: Int) -> Int {
     var offset = 0
-    for range in neighbours {
-      if range.offset >= offset + byteCount { break }
-      offset = max(offset, range.end)
+    for place in neighbours {
+      if place.offset >= offset + byteCount { break }
+      offset = max(offset, place.end)
     }
     return offset
   }
-}
-
-extension Int {
-  fileprivate mutating func extend(to other: Int) { self = Swift.max(self, other) }
 }

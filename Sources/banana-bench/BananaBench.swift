@@ -58,14 +58,15 @@ struct BananaBench: AsyncParsableCommand {
       "model \(model.manifest.name) \(model.manifest.version): opened and checked in "
         + "\(rounded(openMilliseconds)) ms, \(model.weightBytes >> 20) MiB mapped\n")
     print(row("stage", "ms", "GOP", "GOP/s", "of peak", "peak MiB"))
-    for stage in Stage.all { try measure(stage, networks, peak: peak) }
-    try measureSwap(model, networks, peak: peak)
+    for stage in Stage.all { try measure(stage, networks, backend, peak: peak) }
+    try measureSwap(model, networks, backend, peak: peak)
     try measureWhole(model, backend)
-    print("\nbeside the mapped weights: \(networks.residentBytes >> 20) MiB")
+    print("\nbeside the mapped weights: \(networks.residency.byteCount >> 20) MiB")
   }
 
   private func measure(
-    _ stage: Stage, _ networks: BoundModel, peak: (int8: Double, float32: Double),
+    _ stage: Stage, _ networks: BoundModel, _ backend: CPUBackend,
+    peak: (int8: Double, float32: Double),
     peels: PeelMix? = nil
   ) throws {
     let session = try networks.session(
@@ -78,19 +79,19 @@ struct BananaBench: AsyncParsableCommand {
       return milliseconds(ContinuousClock.now - start)
     }
     let median = times.sorted()[runs / 2]
-    let operations = Double(session.executable.plan.graph.operationCount) / 1e9
+    let operations = Double(session.plan.graph.operationCount) / 1e9
     let rate = operations / median * 1e3
     let ceiling = activations == .int8 ? peak.int8 : peak.float32
     print(
       row(
         stage.name, rounded(median), rounded(operations), rounded(rate),
         "\(Int((1e11 * rate / ceiling).rounded())) %",
-        rounded(Double(session.peakBytes) / 1_048_576)))
-    if steps, let executable = session.executable as? CPUExecutable {
-      for kind in try executable.profile(arena: session.arena.bytes) {
+        rounded(Double(backend.peakBytes(of: session.plan)) / 1_048_576)))
+    if steps {
+      for kind in try session.profile() {
         print(
           row(
-            "    \(kind.count) x \(kind.step)", rounded(kind.seconds * 1e3),
+            "    \(kind.count) x \(kind.name)", rounded(kind.seconds * 1e3),
             "", "", "\(Int((kind.seconds * 1e5 / median).rounded())) %"))
       }
     }
@@ -98,7 +99,8 @@ struct BananaBench: AsyncParsableCommand {
 
   /// A step with a peel on every linear of the layers, and what changing to another one takes.
   private func measureSwap(
-    _ model: LoadedModel, _ networks: BoundModel, peak: (int8: Double, float32: Double)
+    _ model: LoadedModel, _ networks: BoundModel, _ backend: CPUBackend,
+    peak: (int8: Double, float32: Double)
   ) throws {
     let peels = try (UInt64(1)...2).map {
       WeightedPeel(file: try SyntheticPeel.make(for: model, rank: 16, seed: $0), strength: 1)
@@ -108,7 +110,7 @@ struct BananaBench: AsyncParsableCommand {
       let stage = Stage(
         name: "denoising step\(batch == 2 ? ", guided" : ""), peel of rank 16",
         network: .denoiser, batch: batch, tokens: 16)
-      try measure(stage, networks, peak: peak, peels: first)
+      try measure(stage, networks, backend, peak: peak, peels: first)
     }
     let compilations = networks.compilationCount
     let times = try (0..<runs).map { run in
@@ -166,13 +168,13 @@ private struct Stage {
 
   /// Inputs of plausible size; speed does not depend on what they are.
   func fill(_ session: Session) {
-    for input in session.executable.plan.graph.inputs where input.value.elementType == .float32 {
-      let target = session.input(input.name)
+    for input in session.plan.graph.inputs where input.value.elementType == .float32 {
+      let count = input.value.shape.count
       switch input.name {
-      case "mask": target.update(repeating: 1)
-      case "bias": target.update(repeating: 0)
-      case "sigma": target.update(repeating: 0.7)
-      default: Philox(seed: 1).fillNormal(target)
+      case "mask": session.write(repeatElement(1, count: count), to: input.name)
+      case "bias": session.write(repeatElement(0, count: count), to: input.name)
+      case "sigma": session.write(repeatElement(0.7, count: count), to: input.name)
+      default: session.write((0..<count).map(Philox(seed: 1).normal(at:)), to: input.name)
       }
     }
   }

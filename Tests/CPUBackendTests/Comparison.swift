@@ -13,24 +13,24 @@ func run(
 ) throws -> [[Float]] {
   let bound = backend.bind(weights, activations: activations)
   let plan = backend.plan(graph, for: weights, activations: activations)
-  let session = try Session(bound.compile(plan))
+  let session = try Session(bound.compile(plan, in: backend.makeArena()))
   var generator = SeededGenerator(state: 7)
   for input in graph.inputs {
+    let elements = 0..<input.value.shape.count
     if input.value.elementType == .int32 {
-      let target = session.indices(input.name)
-      for i in target.indices { target[i] = Int32.random(in: 0..<Int32(ids), using: &generator) }
+      session.write(
+        indices: elements.map { _ in Int32.random(in: 0..<Int32(ids), using: &generator) },
+        to: input.name)
     } else if input.name.hasPrefix("mask") {
-      let target = session.input(input.name)
-      for i in target.indices { target[i] = i % 3 == 2 ? 0 : 1 }
+      session.write(elements.map { $0 % 3 == 2 ? 0 : 1 }, to: input.name)
     } else if input.name.hasPrefix("bias") {
-      let target = session.input(input.name)
-      for i in target.indices { target[i] = i % 3 == 2 ? -.infinity : 0 }
+      session.write(elements.map { $0 % 3 == 2 ? -.infinity : 0 }, to: input.name)
     } else {
-      session.write((0..<input.value.shape.count).map { _ in generator.float() }, to: input.name)
+      session.write(elements.map { _ in generator.float() }, to: input.name)
     }
   }
   for _ in 0..<runs { try session.run() }
-  return graph.outputs.map { Array(session.output($0.name)) }
+  return graph.outputs.map { session.read($0.name) }
 }
 
 /// The root mean square of the difference over that of what is expected; infinite for NaN.

@@ -68,14 +68,14 @@ import Weights
       let backend = CPUBackend(threadCount: 1, level: level)
       let bound = backend.bind(store, activations: .int8)
       let plan = backend.plan(g.build(), for: store, activations: .int8)
-      let session = try Session(bound.compile(plan))
+      let session = try Session(bound.compile(plan, in: backend.makeArena()))
       session.write(x, to: "x")
       try session.run()
       for name in ["y4", "y8"] {
         let expected = try values(name, as: Float.self)
-        #expect(normalizedError([Array(session.output(name))], [expected]) < 1e-6, "\(level)")
+        #expect(normalizedError([session.read(name)], [expected]) < 1e-6, "\(level)")
       }
-      let found = zip(session.output("y8"), scales).map { Int32(($0 / $1).rounded()) }
+      let found = zip(session.read("y8"), scales).map { Int32(($0 / $1).rounded()) }
       #expect(found == sums, "\(level)")
     }
   }

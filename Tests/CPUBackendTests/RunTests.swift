@@ -69,7 +69,14 @@ private func smallNetwork(_ format: StorageFormat) throws -> (Graph, WeightStore
       let plan = backend.plan(graph, for: weights, activations: activations)
       #expect(backend.peakBytes(of: plan) > plan.arenaBytes)
       let bound = backend.bind(weights, activations: activations)
-      _ = try bound.compile(plan)
+      let arena = backend.makeArena()
+      let executable = try bound.compile(plan, in: arena)
+      #expect(arena.byteCount == 0)
+      try executable.run()
+      #expect(arena.byteCount == backend.arenaBytes(of: plan))
+      #expect(executable.residentBytes == backend.sessionBytes(of: plan))
+      // Tables of rotary embeddings are held too, and alike ones once.
+      #expect(executable.residentBytes == plan.inputBytes + 4 * 16 * 16)
       #expect(bound.residentBytes == told, "\(activations)")
       residentBytes[activations] = told
     }
@@ -84,7 +91,7 @@ private func smallNetwork(_ format: StorageFormat) throws -> (Graph, WeightStore
     let (backend, store) = (CPUBackend(threadCount: 1), try TestWeights().store())
     let plan = backend.plan(g.build(), for: store, activations: .int8)
     let bound = backend.bind(store, activations: .int8)
-    #expect(throws: ExecutionError.self) { _ = try bound.compile(plan) }
+    #expect(throws: ExecutionError.self) { _ = try bound.compile(plan, in: backend.makeArena()) }
   }
 
   @Test func theNameSaysTheLevelAndTheThreads() {
@@ -101,7 +108,7 @@ private func smallNetwork(_ format: StorageFormat) throws -> (Graph, WeightStore
         let activations: ActivationFormat = isQuantized ? .int8 : .float32
         let bound = backend.bind(weights, activations: activations)
         let plan = backend.plan(graph, for: weights, activations: activations)
-        let session = try Session(bound.compile(plan))
+        let session = try Session(bound.compile(plan, in: backend.makeArena()))
         try session.run()
         let before = banana_allocation_count()
         for _ in 0..<20 { try session.run() }

@@ -35,7 +35,7 @@ private final class CountingStep: Step {
   /// Counting needs no memory.
   private static var nowhere: Memory {
     let base = UnsafeMutableRawPointer(bitPattern: 64)!
-    return Memory(arena: base, workers: base, workerBytes: 0)
+    return Memory(inputs: base, arena: base, workers: base, workerBytes: 0)
   }
 
   @Test(arguments: [1, 2, 3, 8]) func everyTaskIsPerformedOnce(threads: Int) {

@@ -51,7 +51,7 @@ import Weights
     try session.encode(ids)
     #expect(goldens.compare(session, prefix: "text.") >= 2)
     let pooled = try #require(goldens.floats("text.pooled"))
-    #expect(normalizedError(session.output("pooled"), pooled) < Self.tolerance)
+    #expect(normalizedError(session.read("pooled"), pooled) < Self.tolerance)
   }
 
   @Test(arguments: cases) func denoisingStep(_ test: Case) throws {
@@ -65,7 +65,7 @@ import Weights
     let context = try goldens.session(.denoiser, backend) {
       $0.context(batch: 1, tokens: ids.count)
     }
-    context.write(text.output("hidden"), to: "hidden")
+    context.write(text.read("hidden"), to: "hidden")
     try context.run()
 
     let session = try goldens.session(.denoiser, backend) {
@@ -73,16 +73,16 @@ import Weights
     }
     session.write(try #require(goldens.floats("denoiser.noise")), to: "latents")
     session.write([goldens.about.sigma], to: "sigma")
-    session.write(text.output("pooled"), to: "pooled")
-    session.input("bias").update(repeating: 0)
+    session.copy("pooled", of: text, to: "pooled")
+    session.write(repeatElement(0, count: ids.count), to: "bias")
     for layer in 0..<goldens.model.family.contextLayers {
-      session.write(context.output("keys.\(layer)"), to: "keys.\(layer)")
-      session.write(context.output("values.\(layer)"), to: "values.\(layer)")
+      session.copy("keys.\(layer)", of: context, to: "keys.\(layer)")
+      session.copy("values.\(layer)", of: context, to: "values.\(layer)")
     }
     try session.run()
     #expect(goldens.compare(session, prefix: "denoiser.") >= 3)
     let clean = try #require(goldens.floats("denoiser.clean"))
-    #expect(normalizedError(session.output("prediction"), clean) < Self.tolerance)
+    #expect(normalizedError(session.read("prediction"), clean) < Self.tolerance)
   }
 
   @Test(arguments: cases) func decoder(_ test: Case) throws {
@@ -94,7 +94,7 @@ import Weights
     let picture = try #require(goldens.floats("decoder.picture"))
     let side = goldens.model.family.nativeSize
     let step = side / Int((Double(picture.count) / 4).squareRoot())
-    let pixels = session.output("pixels")
+    let pixels = session.read("pixels")
     var sampled: [Float] = []
     for y in stride(from: 0, to: side, by: step) {
       for x in stride(from: 0, to: side, by: step) {
@@ -109,15 +109,15 @@ import Weights
     let goldens = try test.goldens()
     let session = try goldens.session(.encoder, test.backend()) { $0.encoder(batch: 1) }
     let side = goldens.model.family.nativeSize
-    let pixels = session.input("pixels")
-    for index in pixels.indices {
+    let pixels = (0..<side * side * 4).map { index in
       let (y, x, c) = (index / 4 / side, index / 4 % side, index % 4)
-      pixels[index] = Float((7 * y + 13 * x + 31 * c) % 64) / 63
+      return Float((7 * y + 13 * x + 31 * c) % 64) / 63
     }
+    session.write(pixels, to: "pixels")
     try session.run()
     _ = goldens.compare(session, prefix: "encoder.")
     let latents = try #require(goldens.floats("encoder.latents"))
-    #expect(normalizedError(session.output("latents"), latents) < Self.tolerance)
+    #expect(normalizedError(session.read("latents"), latents) < Self.tolerance)
   }
 
   @Test(arguments: cases) func wholePictureInFloat32(_ test: Case) throws {
@@ -148,9 +148,9 @@ import Weights
 extension Session {
   /// Runs a text encoder on tokens without padding.
   fileprivate func encode(_ ids: [Int32]) throws {
-    _ = indices("ids").update(fromContentsOf: ids)
-    input("mask").update(repeating: 1)
-    input("bias").update(repeating: 0)
+    write(indices: ids, to: "ids")
+    write(repeatElement(1, count: ids.count), to: "mask")
+    write(repeatElement(0, count: ids.count), to: "bias")
     try run()
   }
 }

@@ -68,7 +68,7 @@ struct Goldens {
     let plan = backend.plan(
       graph(model.family).exposingTaps().fusingEpilogues(), for: store, activations: activations)
     let weights = backend.bind(store, activations: activations)
-    return try Session(weights.compile(plan))
+    return try Session(weights.compile(plan, in: backend.makeArena()))
   }
 }
 
@@ -105,9 +105,9 @@ extension Goldens {
   /// - Returns: How many there were.
   func compare(_ session: Session, prefix: String) -> Int {
     var compared = 0
-    for output in session.executable.plan.graph.outputs where output.name.hasPrefix(prefix) {
+    for output in session.plan.graph.outputs where output.name.hasPrefix(prefix) {
       guard let expected = floats(output.name) else { continue }
-      let error = normalizedError(session.output(output.name), expected)
+      let error = normalizedError(session.read(output.name), expected)
       #expect(error < GoldenTests.tolerance, "\(output.name)")
       compared += 1
     }

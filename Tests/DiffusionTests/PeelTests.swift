@@ -98,13 +98,14 @@ import Weights
   private func outputs(_ networks: BoundModel, _ peels: PeelMix?) throws -> [[Float]] {
     try [NetworkKey.Network.context, .denoiser].flatMap { network in
       let session = try networks.session(network, batch: 2, tokens: 4, peels: peels)
-      for name in session.executable.plan.graph.inputs.map(\.name)
-      where !name.hasSuffix(".up") && !name.hasSuffix(".down") {
-        Philox(seed: UInt64(name.utf8.reduce(7) { 31 &* $0 &+ Int($1) & 0xFFFF }))
-          .fillNormal(session.input(name))
+      for input in session.plan.graph.inputs
+      where !input.name.hasSuffix(".up") && !input.name.hasSuffix(".down") {
+        let seed = UInt64(input.name.utf8.reduce(7) { 31 &* $0 &+ Int($1) & 0xFFFF })
+        session.write(
+          (0..<input.value.shape.count).map(Philox(seed: seed).normal(at:)), to: input.name)
       }
       try session.run()
-      return session.executable.plan.graph.outputs.map { Array(session.output($0.name)) }
+      return session.plan.graph.outputs.map { session.read($0.name) }
     }
   }
 
@@ -156,17 +157,19 @@ import Weights
   @Test func swappingCompilesAndCopiesNothing() throws {
     let networks = bound(model.stores, .int8)
     _ = try outputs(networks, nil)
-    let before = networks.residentBytes
+    let before = networks.residency
     let first = try #require(
       try PeelMix(
         [WeightedPeel(file: peel(Self.linears, rank: 8, seed: 1), strength: 1)],
         for: model.peelSites))
     _ = try outputs(networks, first)
     let sessions = try [NetworkKey.Network.context, .denoiser].map {
-      try networks.session($0, batch: 2, tokens: 4, peels: first).peakBytes
+      try networks.session($0, batch: 2, tokens: 4, peels: first).residentBytes
     }
-    #expect(networks.residentBytes == before + sessions.reduce(0, +))
-    let (compilations, resident) = (networks.compilationCount, networks.residentBytes)
+    let after = networks.residency
+    #expect(after.sessionBytes == before.sessionBytes + sessions.reduce(0, +))
+    #expect(after.weightBytes == before.weightBytes)
+    let (compilations, resident) = (networks.compilationCount, after.byteCount)
     for seed in UInt64(2)..<5 {
       let next = try #require(
         try PeelMix(
@@ -176,7 +179,7 @@ import Weights
       let swapped = try outputs(networks, next)
       #expect(try outputs(bound(model.stores, .int8), next) == swapped)
     }
-    #expect(networks.compilationCount == compilations && networks.residentBytes == resident)
+    #expect(networks.compilationCount == compilations && networks.residency.byteCount == resident)
   }
 
   @Test func kohyasNamesAreResolved() throws {

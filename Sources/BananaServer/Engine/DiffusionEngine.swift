@@ -23,7 +23,7 @@ package actor DiffusionEngine: PictureEngine {
   /// Until somebody sets others, all threads that the backend has.
   private nonisolated let limits = Mutex(EngineLimits(batch: 4, threads: 1024, pace: 1))
   /// What was resident when the last pass ended: told without waiting for the engine.
-  private nonisolated let resident = Mutex((bytes: 0, networks: Set<NetworkKey>()))
+  private nonisolated let resident = Mutex(Residency())
   private let pipeline: Pipeline
   private var ration = ThreadRation()
   /// What is left to sleep of the last piece, seconds.
@@ -42,7 +42,7 @@ package actor DiffusionEngine: PictureEngine {
   ) throws(ExecutionError) {
     let pipeline = Pipeline(loaded, backend: backend, activations: activations)
     try pipeline.prepare()
-    resident.withLock { $0 = (pipeline.residentBytes, pipeline.residentNetworks) }
+    resident.withLock { $0 = pipeline.residency }
     model = ModelDescription(loaded, plans: pipeline.plans, backend: backend.name)
     self.loaded = loaded
     self.backend = backend
@@ -68,14 +68,14 @@ package actor DiffusionEngine: PictureEngine {
     let mix = try? PeelMix(key.peels.map(\.weighted), for: loaded.peelSites)
     return plans.passPeakBytes(
       pictures: pictures, isGuided: key.isGuided, tokens: key.textTokens, peels: mix?.layout,
-      hasSource: key.editStrength != nil, resident: resident.withLock { $0.networks })
+      hasSource: key.editStrength != nil, resident: resident.withLock { $0 })
   }
 
   nonisolated package func apply(_ limits: EngineLimits) {
     self.limits.withLock { $0 = limits }
   }
 
-  nonisolated package var residentBytes: Int { resident.withLock { $0.bytes } }
+  nonisolated package var residentBytes: Int { resident.withLock { $0.byteCount } }
 
   package func release(_ what: ReleasableMemory) {
     switch what {
@@ -113,7 +113,7 @@ package actor DiffusionEngine: PictureEngine {
   }
 
   private func noteResident() {
-    resident.withLock { $0 = (pipeline.residentBytes, pipeline.residentNetworks) }
+    resident.withLock { $0 = pipeline.residency }
   }
 
   /// Works on the pictures, as many at a time as the limits allow, until there are none left or
@@ -288,7 +288,8 @@ extension ModelDescription {
     let manifest = loaded.manifest
     let peakBytes = plans.passPeakBytes(
       pictures: 1, isGuided: manifest.sampling.guidance != 1,
-      tokens: loaded.textTokens(of: "", style: nil), peels: nil, hasSource: false, resident: [])
+      tokens: loaded.textTokens(of: "", style: nil), peels: nil, hasSource: false,
+      resident: Residency())
     func size(_ side: Int) -> Size { Size(width: side, height: side, peakBytes: peakBytes) }
     self.init(
       name: manifest.name, family: manifest.family, version: manifest.version,

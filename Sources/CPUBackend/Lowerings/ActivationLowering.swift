@@ -1,4 +1,5 @@
 import CKernels
+import Execution
 import Graph
 import TensorTypes
 
@@ -16,8 +17,8 @@ extension Lowering {
   mutating func lower(_ op: Activation, _ node: Node) {
     append(
       ActivationStep(
-        op, count: node.result.shape.count, source: offset(node.operands[0]),
-        target: offset(node.result), grain, kernels))
+        op, count: node.result.shape.count, source: place(node.operands[0]),
+        target: place(node.result), grain, kernels))
   }
 }
 
@@ -25,12 +26,12 @@ extension Lowering {
 private final class ActivationStep: Step {
   private let code: Int32
   private let split: Split
-  private let source: Int
-  private let target: Int
+  private let source: Place
+  private let target: Place
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: Activation, count: Int, source: Int, target: Int, _ grain: TaskGrain,
+    _ op: Activation, count: Int, source: Place, target: Place, _ grain: TaskGrain,
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     code = op.code

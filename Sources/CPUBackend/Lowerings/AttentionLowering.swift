@@ -14,7 +14,7 @@ extension Attention {
 
 extension Lowering {
   mutating func lower(_ op: Attention, _ node: Node) {
-    append(AttentionStep(op, node, kernels, offset: { plan[$0].offset }))
+    append(AttentionStep(op, node, kernels, place: place))
   }
 }
 
@@ -23,21 +23,21 @@ private final class AttentionStep: Step {
   private var arguments = banana_attention()
   private var segments: [banana_attention_segment] = []
   private let operands: [Attention.SegmentOperands]
-  private let offsets: [Int]
-  private let target: Int
+  private let places: [Place]
+  private let target: Place
   private let keyValueHeads: Int
   private let bands: Split
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
     _ op: Attention, _ node: Node, _ kernels: UnsafePointer<banana_kernels>,
-    offset: (Value) -> Int
+    place: (Value) -> Place
   ) {
     let shape = node.result.shape
     let width = shape.last / op.heads
     operands = op.segmentOperands
-    offsets = node.operands.map(offset)
-    target = offset(node.result)
+    places = node.operands.map(place)
+    target = place(node.result)
     keyValueHeads = op.keyValueHeads
     self.kernels = kernels
     for segment in operands {
@@ -75,15 +75,15 @@ private final class AttentionStep: Step {
       // By index: without optimization, an array's iterator allocates.
       for index in 0..<segments.count {
         var segment = segments[index]
-        segment.k = UnsafePointer(memory.floats(offsets[operands[index].keys]))
-        segment.v = UnsafePointer(memory.floats(offsets[operands[index].values]))
+        segment.k = UnsafePointer(memory.floats(places[operands[index].keys]))
+        segment.v = UnsafePointer(memory.floats(places[operands[index].values]))
         if let bias = operands[index].bias {
-          segment.bias = UnsafePointer(memory.floats(offsets[bias]))
+          segment.bias = UnsafePointer(memory.floats(places[bias]))
         }
         placed.initializeElement(at: index, to: segment)
       }
       var attention = arguments
-      attention.q = UnsafePointer(memory.floats(offsets[0]))
+      attention.q = UnsafePointer(memory.floats(places[0]))
       attention.out = memory.floats(target)
       attention.segments = UnsafePointer(placed.baseAddress)
       kernels.pointee.attention(

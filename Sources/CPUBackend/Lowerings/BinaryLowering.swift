@@ -1,4 +1,5 @@
 import CKernels
+import Execution
 import Graph
 import TensorTypes
 
@@ -6,8 +7,8 @@ extension Lowering {
   mutating func lower(_ op: Binary, _ node: Node) {
     append(
       BinaryStep(
-        op, node.result.shape, other: node.operands[1].shape, a: offset(node.operands[0]),
-        b: offset(node.operands[1]), target: offset(node.result), grain, kernels))
+        op, node.result.shape, other: node.operands[1].shape, a: place(node.operands[0]),
+        b: place(node.operands[1]), target: place(node.result), grain, kernels))
   }
 }
 
@@ -18,16 +19,17 @@ private final class BinaryStep: Step {
   private let width: Int
   /// How many rows of the result share a row of the second operand; nil if each has its own.
   private let sharedRows: Int?
-  private let offsets: (a: Int, b: Int, target: Int)
+  private let places: (a: Place, b: Place, target: Place)
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: Binary, _ shape: Shape, other: Shape, a: Int, b: Int, target: Int, _ grain: TaskGrain,
+    _ op: Binary, _ shape: Shape, other: Shape, a: Place, b: Place, target: Place,
+    _ grain: TaskGrain,
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.op = op
     self.kernels = kernels
-    offsets = (a, b, target)
+    places = (a, b, target)
     if other == shape {
       // One long row, cut anywhere.
       sharedRows = nil
@@ -42,9 +44,9 @@ private final class BinaryStep: Step {
   }
 
   override func perform(task: Int, worker: Int, in memory: Memory) {
-    let a = memory.floats(offsets.a)
-    let b = memory.floats(offsets.b)
-    let y = memory.floats(offsets.target)
+    let a = memory.floats(places.a)
+    let b = memory.floats(places.b)
+    let y = memory.floats(places.target)
     let range = rows.range(task)
     guard let sharedRows else {
       apply(a + range.lowerBound, b + range.lowerBound, range.count, y + range.lowerBound)

@@ -64,10 +64,10 @@ extension Convolution {
 
 extension Lowering {
   mutating func lower(_ op: Convolution, _ node: Node) throws(ExecutionError) {
-    let epilogue = ArenaEpilogue(
+    let epilogue = PlacedEpilogue(
       plan, node, bias: try op.bias.map(weights.vector), form: op.epilogue)
     let x = node.operands[0]
-    let source = offset(x)
+    let source = place(x)
     let n = op.weight.shape[0]
     let inputs = op.weight.shape.count / n
     let tiling = Tiling(rows: x.shape.rows, outputs: n, inputs: inputs, grain)
@@ -241,16 +241,16 @@ extension banana_linear_int4: PatchArguments {
 private final class PatchStep<Arguments: PatchArguments>: Step {
   private let arguments: Arguments
   private let panel: PatchPanel
-  private let source: Int
-  private let epilogue: ArenaEpilogue
+  private let source: Place
+  private let epilogue: PlacedEpilogue
   private let kernels: UnsafePointer<banana_kernels>
   private let kernel: Arguments.Kernel
   private let place: (inout Arguments, Memory) -> Void
 
   /// - Parameter place: Points the arguments at the scales of what they multiply.
   init(
-    _ op: String, _ arguments: Arguments, _ panel: PatchPanel, source: Int,
-    _ epilogue: ArenaEpilogue, _ kernels: UnsafePointer<banana_kernels>,
+    _ op: String, _ arguments: Arguments, _ panel: PatchPanel, source: Place,
+    _ epilogue: PlacedEpilogue, _ kernels: UnsafePointer<banana_kernels>,
     place: @escaping (inout Arguments, Memory) -> Void
   ) {
     self.arguments = arguments

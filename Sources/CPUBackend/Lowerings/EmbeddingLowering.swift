@@ -8,7 +8,7 @@ extension Lowering {
     append(
       EmbeddingStep(
         op, try weights.table(op.table), count: node.operands[0].shape.count,
-        source: offset(node.operands[0]), target: offset(node.result), grain))
+        source: place(node.operands[0]), target: place(node.result), grain))
   }
 }
 
@@ -18,11 +18,11 @@ private final class EmbeddingStep: Step {
   private let rowCount: Int
   private let width: Int
   private let split: Split
-  private let source: Int
-  private let target: Int
+  private let source: Place
+  private let target: Place
 
   init(
-    _ op: Embedding, _ table: BoundTable, count: Int, source: Int, target: Int,
+    _ op: Embedding, _ table: BoundTable, count: Int, source: Place, target: Place,
     _ grain: TaskGrain
   ) {
     self.table = table

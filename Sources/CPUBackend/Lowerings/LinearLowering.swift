@@ -17,11 +17,11 @@ extension Linear {
 extension Lowering {
   mutating func lower(_ op: Linear, _ node: Node) throws(ExecutionError) {
     let (n, k) = (op.weight.shape[0], op.weight.shape[1])
-    let epilogue = ArenaEpilogue(
+    let epilogue = PlacedEpilogue(
       plan, node, bias: try op.bias.map(weights.vector), form: op.epilogue)
     let tiling = Tiling(rows: node.result.shape.rows, outputs: n, inputs: k, grain)
     let x = node.operands[0]
-    let source = offset(x)
+    let source = place(x)
     guard case .int8(let quantize) = x.elementType else {
       var arguments = banana_linear_f32()
       arguments.w = try weights.floats(op.weight)

@@ -12,8 +12,8 @@ extension Lowering {
       MatrixProductStep(
         op.name, arguments,
         Tiling(rows: node.result.shape.rows, outputs: n, inputs: k, grain),
-        ArenaEpilogue(plan, node), kernels
-      ) { [x = offset(node.operands[0]), matrix = offset(node.operands[1])] in
+        PlacedEpilogue(plan, node), kernels
+      ) { [x = place(node.operands[0]), matrix = place(node.operands[1])] in
         $0.a = UnsafePointer($1.floats(x))
         $0.w = UnsafePointer($1.floats(matrix))
       })

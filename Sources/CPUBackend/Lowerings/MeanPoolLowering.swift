@@ -1,4 +1,5 @@
 import CKernels
+import Execution
 import Graph
 import TensorTypes
 
@@ -6,19 +7,19 @@ extension Lowering {
   mutating func lower(_ op: MeanPool, _ node: Node) {
     append(
       MeanPoolStep(
-        op, node.operands[0].shape, source: offset(node.operands[0]),
-        mask: offset(node.operands[1]), target: offset(node.result)))
+        op, node.operands[0].shape, source: place(node.operands[0]),
+        mask: place(node.operands[1]), target: place(node.result)))
   }
 }
 
 /// The mean over tokens.
 private final class MeanPoolStep: Step {
   private let shape: Shape
-  private let source: Int
-  private let mask: Int
-  private let target: Int
+  private let source: Place
+  private let mask: Place
+  private let target: Place
 
-  init(_ op: MeanPool, _ shape: Shape, source: Int, mask: Int, target: Int) {
+  init(_ op: MeanPool, _ shape: Shape, source: Place, mask: Place, target: Place) {
     self.shape = shape
     self.source = source
     self.mask = mask

@@ -20,9 +20,9 @@ extension Lowering {
     arguments.activation = op.activation.code
     append(
       NormStep(
-        op.name, arguments, shape, source: offset(node.operands[0]),
-        scale: op.isModulated ? offset(node.operands[1]) : nil,
-        shift: op.isModulated ? offset(node.operands[2]) : nil, target: offset(node.result),
+        op.name, arguments, shape, source: place(node.operands[0]),
+        scale: op.isModulated ? place(node.operands[1]) : nil,
+        shift: op.isModulated ? place(node.operands[2]) : nil, target: place(node.result),
         grain, kernels))
   }
 }
@@ -31,15 +31,16 @@ extension Lowering {
 private final class NormStep: Step {
   private let arguments: banana_norm
   private let split: Split
-  private let source: Int
-  private let scale: Int?
-  private let shift: Int?
-  private let target: Int
+  private let source: Place
+  private let scale: Place?
+  private let shift: Place?
+  private let target: Place
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: String, _ arguments: banana_norm, _ shape: Shape, source: Int, scale: Int?, shift: Int?,
-    target: Int, _ grain: TaskGrain, _ kernels: UnsafePointer<banana_kernels>
+    _ op: String, _ arguments: banana_norm, _ shape: Shape, source: Place, scale: Place?,
+    shift: Place?,
+    target: Place, _ grain: TaskGrain, _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.arguments = arguments
     split = Split(shape.rows, into: max(1, shape.count / grain.elements))

@@ -6,7 +6,7 @@ extension Lowering {
   mutating func lower(_ op: Parameter, _ node: Node) throws(ExecutionError) {
     append(
       ParameterStep(
-        op.name, source: try weights.vector(op.weight), target: offset(node.result),
+        op.name, source: try weights.vector(op.weight), target: place(node.result),
         count: node.result.shape.count))
   }
 }
@@ -14,10 +14,10 @@ extension Lowering {
 /// A stored tensor into the arena.
 private final class ParameterStep: Step {
   private let source: UnsafePointer<Float>
-  private let target: Int
+  private let target: Place
   private let count: Int
 
-  init(_ op: String, source: UnsafePointer<Float>, target: Int, count: Int) {
+  init(_ op: String, source: UnsafePointer<Float>, target: Place, count: Int) {
     self.source = source
     self.target = target
     self.count = count

@@ -1,4 +1,5 @@
 import CKernels
+import Execution
 import Graph
 import TensorTypes
 
@@ -7,14 +8,14 @@ extension Lowering {
     append(
       PixelShuffleStep(
         op.name, coarse: node.operands[0].shape, factor: op.factor, isInverse: false,
-        source: offset(node.operands[0]), target: offset(node.result), grain))
+        source: place(node.operands[0]), target: place(node.result), grain))
   }
 
   mutating func lower(_ op: SpaceToDepth, _ node: Node) {
     append(
       PixelShuffleStep(
         op.name, coarse: node.result.shape, factor: op.factor, isInverse: true,
-        source: offset(node.operands[0]), target: offset(node.result), grain))
+        source: place(node.operands[0]), target: place(node.result), grain))
   }
 }
 
@@ -24,11 +25,11 @@ private final class PixelShuffleStep: Step {
   private let factor: Int
   private let isInverse: Bool
   private let lines: Split
-  private let source: Int
-  private let target: Int
+  private let source: Place
+  private let target: Place
 
   init(
-    _ op: String, coarse: Shape, factor: Int, isInverse: Bool, source: Int, target: Int,
+    _ op: String, coarse: Shape, factor: Int, isInverse: Bool, source: Place, target: Place,
     _ grain: TaskGrain
   ) {
     self.coarse = coarse

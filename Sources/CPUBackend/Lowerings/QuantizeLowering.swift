@@ -1,11 +1,12 @@
 import CKernels
+import Execution
 import Graph
 import TensorTypes
 
 extension Lowering {
   mutating func lower(_ op: Quantize, _ node: Node) {
     let (shape, source, target) = (
-      node.result.shape, offset(node.operands[0]), offset(node.result)
+      node.result.shape, place(node.operands[0]), place(node.result)
     )
     switch op.scaling {
     case .row:
@@ -34,12 +35,12 @@ private final class QuantizeRowsStep: Step {
   private let group: Int?
   private let layout: Quantize.Layout
   private let xor: UInt8
-  private let source: Int
-  private let target: Int
+  private let source: Place
+  private let target: Place
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: Quantize, _ shape: Shape, source: Int, target: Int, _ grain: TaskGrain,
+    _ op: Quantize, _ shape: Shape, source: Place, target: Place, _ grain: TaskGrain,
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     split = Split(shape.rows, into: max(1, shape.count / grain.elements))
@@ -74,13 +75,13 @@ private final class AbsoluteMaximumStep: Step {
   /// Parts of an item.
   private let split: Split
   private let items: Int
-  private let source: Int
+  private let source: Place
   /// Where the parts' magnitudes go, behind the items' scales.
-  private let magnitudes: Int
+  private let magnitudes: Place
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: Quantize, _ shape: Shape, source: Int, target: Int, _ grain: TaskGrain,
+    _ op: Quantize, _ shape: Shape, source: Place, target: Place, _ grain: TaskGrain,
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     items = shape[0]
@@ -119,12 +120,12 @@ private final class QuantizePictureStep: Step {
   private let linesPerItem: Int
   private let maxima: AbsoluteMaximumStep
   private let xor: UInt8
-  private let source: Int
-  private let target: Int
+  private let source: Place
+  private let target: Place
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: Quantize, _ shape: Shape, maxima: AbsoluteMaximumStep, source: Int, target: Int,
+    _ op: Quantize, _ shape: Shape, maxima: AbsoluteMaximumStep, source: Place, target: Place,
     _ grain: TaskGrain, _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.op = op

@@ -1,3 +1,4 @@
+import Execution
 import Graph
 import TensorTypes
 
@@ -11,8 +12,8 @@ extension Lowering {
   mutating func lower(_ op: Sinusoidal, _ node: Node) {
     append(
       SinusoidalStep(
-        op, rows: node.result.shape[0], source: offset(node.operands[0]),
-        target: offset(node.result)))
+        op, rows: node.result.shape[0], source: place(node.operands[0]),
+        target: place(node.result)))
   }
 }
 
@@ -21,10 +22,10 @@ private final class SinusoidalStep: Step {
   private let frequencies: [Double]
   private let scale: Float
   private let rows: Int
-  private let source: Int
-  private let target: Int
+  private let source: Place
+  private let target: Place
 
-  init(_ op: Sinusoidal, rows: Int, source: Int, target: Int) {
+  init(_ op: Sinusoidal, rows: Int, source: Place, target: Place) {
     let half = op.width / 2
     frequencies = (0..<half).map { exp(-log(Double(op.maximumPeriod)) * Double($0) / Double(half)) }
     scale = op.scale

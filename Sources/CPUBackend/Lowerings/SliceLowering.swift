@@ -1,3 +1,4 @@
+import Execution
 import Graph
 import TensorTypes
 
@@ -6,7 +7,7 @@ extension Lowering {
     append(
       SliceStep(
         op, rows: node.result.shape.rows, sourceWidth: node.operands[0].shape.last,
-        source: offset(node.operands[0]), target: offset(node.result), grain))
+        source: place(node.operands[0]), target: place(node.result), grain))
   }
 }
 
@@ -15,11 +16,11 @@ private final class SliceStep: Step {
   private let op: Slice
   private let rows: Split
   private let sourceWidth: Int
-  private let source: Int
-  private let target: Int
+  private let source: Place
+  private let target: Place
 
   init(
-    _ op: Slice, rows: Int, sourceWidth: Int, source: Int, target: Int, _ grain: TaskGrain
+    _ op: Slice, rows: Int, sourceWidth: Int, source: Place, target: Place, _ grain: TaskGrain
   ) {
     self.op = op
     self.rows = Split(rows, into: rows * op.count / grain.elements)

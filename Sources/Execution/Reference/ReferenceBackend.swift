@@ -16,7 +16,11 @@ package struct ReferenceBackend: Backend {
     Planner.plan(graph)
   }
 
-  package func peakBytes(of plan: Plan) -> Int { plan.arenaBytes }
+  package func sessionBytes(of plan: Plan) -> Int { plan.inputBytes }
+
+  package func arenaBytes(of plan: Plan) -> Int { plan.arenaBytes }
+
+  package func makeArena() -> any Arena { HostArena() }
 
   /// Every weight in f32.
   package func boundBytes(
@@ -43,35 +47,58 @@ private final class ReferenceWeights: BoundWeights {
 
   var residentBytes: Int { tensors.values.reduce(0) { $0 + 4 * $1.count } }
 
-  func compile(_ plan: Plan) throws(ExecutionError) -> any Executable {
+  func compile(_ plan: Plan, in arena: any Arena) throws(ExecutionError) -> any Executable {
+    guard let arena = arena as? HostArena else {
+      preconditionFailure("another backend made the arena")
+    }
     for reference in plan.graph.weights where tensors[reference] == nil {
       do throws(WeightError) {
         let stored = try store.weight(named: reference.name, logicalShape: reference.shape)
         tensors[reference] = stored.dequantized()
       } catch { throw .weight(error) }
     }
-    return ReferenceExecutable(plan: plan, tensors: tensors)
+    return try ReferenceExecutable(plan: plan, tensors: tensors, arena: arena)
   }
 }
 
-private final class ReferenceExecutable: Executable {
+private final class ReferenceExecutable: HostExecutable {
   let plan: Plan
+  let inputs: HostBuffer
+  let hostArena: HostArena
   private let tensors: [WeightReference: [Float]]
 
-  init(plan: Plan, tensors: [WeightReference: [Float]]) {
+  init(
+    plan: Plan, tensors: [WeightReference: [Float]], arena: HostArena
+  ) throws(ExecutionError) {
     self.plan = plan
     self.tensors = tensors
+    inputs = try HostBuffer(planned: plan.inputBytes)
+    hostArena = arena
   }
 
-  var peakBytes: Int { plan.arenaBytes }
+  var residentBytes: Int { plan.inputBytes }
 
-  func run(arena: UnsafeMutableRawBufferPointer) throws(ExecutionError) {
+  func run() throws(ExecutionError) {
+    let arena = try hostArena.reserve(plan.arenaBytes)
     for node in plan.graph.nodes {
-      let operands = node.operands.map { ReferenceTensor($0, in: arena, plan[$0]) }
-      let result = ReferenceTensor(node.result, in: arena, plan[node.result])
-      let context = ReferenceContext(tensors: tensors, operands: operands, result: result)
+      let operands = node.operands.map { tensor($0, arena) }
+      let context = ReferenceContext(
+        tensors: tensors, operands: operands, result: tensor(node.result, arena))
       context.evaluate(node.op)
     }
+  }
+
+  func profile() throws(ExecutionError) -> [StepTime] {
+    try run()
+    return []
+  }
+
+  private func tensor(_ value: Value, _ arena: UnsafeMutableRawBufferPointer) -> ReferenceTensor {
+    let place = plan[value]
+    let region = place.region == .inputs ? inputs.bytes : arena
+    return ReferenceTensor(
+      shape: value.shape, elementType: value.elementType,
+      bytes: UnsafeMutableRawBufferPointer(rebasing: region[place.offset..<place.end]))
   }
 }
 
@@ -80,12 +107,6 @@ struct ReferenceTensor {
   let shape: Shape
   let elementType: ElementType
   let bytes: UnsafeMutableRawBufferPointer
-
-  init(_ value: Value, in arena: UnsafeMutableRawBufferPointer, _ place: ArenaRange) {
-    shape = value.shape
-    elementType = value.elementType
-    bytes = UnsafeMutableRawBufferPointer(rebasing: arena[place.offset..<place.end])
-  }
 
   var floats: UnsafeMutableBufferPointer<Float> { bytes.bindMemory(to: Float.self) }
   var indices: UnsafeMutableBufferPointer<Int32> { bytes.bindMemory(to: Int32.self) }

@@ -1,5 +1,5 @@
 /// Sessions by key, the least recently used of which go when they take too much memory together.
-package final class PlanCache<Key: Hashable> {
+package final class SessionCache<Key: Hashable> {
   package let capacityBytes: Int
   private var entries: [Key: (session: Session, lastUse: Int)] = [:]
   private var clock = 0
@@ -8,7 +8,7 @@ package final class PlanCache<Key: Hashable> {
   package init(capacityBytes: Int) { self.capacityBytes = capacityBytes }
 
   /// Bytes that the cached sessions hold.
-  package var residentBytes: Int { entries.values.reduce(0) { $0 + $1.session.peakBytes } }
+  package var residentBytes: Int { entries.values.reduce(0) { $0 + $1.session.residentBytes } }
 
   /// The session for `key`, made if it is not there.
   package func session(
