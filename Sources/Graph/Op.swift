@@ -11,6 +11,10 @@ package protocol OpPayload: Hashable, Sendable {
   func resultType(_ operands: [Value]) -> ElementType
   /// The shape of the result, or what is wrong with the operands.
   func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape
+  /// The operands whose place the result may take when nothing else needs them: the result's
+  /// elements are written only after everything that is read from the same place, by whichever
+  /// thread, has been.
+  func replaceableOperands(_ operands: [Value], result: Shape) -> [Int]
   /// Multiply-adds count as two. Only matrix products are counted: linears, matmuls, convolutions
   /// and attention.
   func operationCount(_ operands: [Value], result: Shape) -> Int
@@ -20,6 +24,7 @@ extension OpPayload {
   package var weights: [WeightReference] { [] }
   package var takesQuantized: Bool { false }
   package func resultType(_ operands: [Value]) -> ElementType { .float32 }
+  package func replaceableOperands(_ operands: [Value], result: Shape) -> [Int] { [] }
   package func operationCount(_ operands: [Value], result: Shape) -> Int { 0 }
 }
 

@@ -225,10 +225,10 @@ import Weights
       #expect(try room(both, site) == (site == "layers.1.up" ? 128 : 8), "\(site)")
     }
     let wide = PeelLayout(sites: both.layout.sites.mapValues { _ in 128 })
-    let key = bound(model.stores).plans
+    let plans = bound(model.stores).plans
     let (narrowBytes, wideBytes) = (
-      key.peakBytes(key.key(.denoiser, batch: 2, tokens: 4, peels: both.layout)),
-      key.peakBytes(key.key(.denoiser, batch: 2, tokens: 4, peels: wide))
+      plans.plan(plans.key(.denoiser, batch: 2, tokens: 4, peels: both.layout)).inputBytes,
+      plans.plan(plans.key(.denoiser, batch: 2, tokens: 4, peels: wide)).inputBytes
     )
     #expect(narrowBytes < wideBytes)
     try expectAgreement([low, high].map { WeightedPeel(file: $0, strength: 1) })

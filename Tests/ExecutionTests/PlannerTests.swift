@@ -19,9 +19,10 @@ import Testing
     let short = Planner.plan(chain(length: 3))
     let long = Planner.plan(chain(length: 50))
     #expect(long.arenaBytes == short.arenaBytes)
-    // Two values of the chain that live at once.
-    #expect(long.arenaBytes == 2 * 4 * 4 * 16)
+    // Each value of the chain takes the place of the one before.
+    #expect(long.arenaBytes == 4 * 4 * 16)
     #expect(long.inputBytes == 4 * 4 * 16)
+    #expect(Planner.plan(chain(length: 50), replaces: false).arenaBytes == 2 * 4 * 4 * 16)
   }
 
   @Test(arguments: 0..<20) func valuesThatLiveTogetherNeverOverlap(seed: Int) {
@@ -45,11 +46,35 @@ import Testing
       let earlier = graph.inputs.map(\.value) + graph.nodes[..<index].map(\.result)
       for value in earlier where (lastUse[value] ?? -1) >= index {
         let (a, b) = (plan[value], plan[node.result])
+        if a == b, lastUse[value] == index, node.mayReplace(value) { continue }
         #expect(
           a.region != b.region || a.end <= b.offset || b.end <= a.offset,
           "%\(value.id) and %\(node.result.id)")
       }
     }
+  }
+
+  /// What is read again, or by another part of the op, keeps its place.
+  @Test func onlyWhatNothingElseNeedsIsReplaced() {
+    let g = GraphBuilder("g")
+    let x = g.silu(g.input("x", [1, 4, 16]))
+    let y = g.gelu(x)  // x is still needed
+    let sum = g.add(y, x)  // takes the place of either
+    let row = g.silu(g.input("row", [16]))
+    let shifted = g.add(sum, row)  // takes the place of sum, never of row
+    let weight = WeightReference("w", [16, 16])
+    let squared = g.append(
+      .linear(Linear(weight: weight, epilogue: Epilogue(hasResidual: true))), [shifted, shifted])
+    let residual = g.append(
+      .linear(Linear(weight: weight, epilogue: Epilogue(hasResidual: true))),
+      [g.silu(squared), squared])
+    g.output("z", residual)
+    let plan = Planner.plan(g.build())
+    #expect(plan[y] != plan[x])
+    #expect(plan[sum] == plan[x] || plan[sum] == plan[y])
+    #expect(plan[shifted] == plan[sum] && plan[shifted] != plan[row])
+    #expect(plan[squared] != plan[shifted])
+    #expect(plan[residual] == plan[squared])
   }
 
   @Test func aReshapeSharesItsOperandsPlace() {
@@ -59,6 +84,14 @@ import Testing
     builder.output("z", builder.reshape(y, [1, 2, 2, 16]))
     let plan = Planner.plan(builder.build())
     #expect(plan[plan.graph.nodes[0].result] == plan[plan.graph.outputs[0].value])
+  }
+}
+
+extension Node {
+  /// Whether nothing but what may be written over is read from a value's place.
+  fileprivate func mayReplace(_ value: Value) -> Bool {
+    let replaceable = op.payload.replaceableOperands(operands, result: result.shape)
+    return operands.indices.allSatisfy { operands[$0] != value || replaceable.contains($0) }
   }
 }
 

@@ -9,11 +9,12 @@ package struct ReferenceBackend: Backend {
 
   package var name: String { "reference" }
 
-  /// Adds nothing: `activations` is ignored, the reference is exact.
+  /// Adds nothing: `activations` is ignored, the reference is exact. No place is used twice at a
+  /// node, so that plans that do so are compared with one that does not.
   package func plan(
     _ graph: Graph, for weights: WeightStore, activations: ActivationFormat
   ) -> Plan {
-    Planner.plan(graph)
+    Planner.plan(graph, replaces: false)
   }
 
   package func sessionBytes(of plan: Plan) -> Int { plan.inputBytes }

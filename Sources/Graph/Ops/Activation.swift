@@ -10,6 +10,9 @@ package enum Activation: String, OpPayload, CaseIterable {
 
   package var name: String { "activation.\(rawValue)" }
 
+  /// Element by element.
+  package func replaceableOperands(_ operands: [Value], result: Shape) -> [Int] { [0] }
+
   package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
     try operands.only(name).shape
   }

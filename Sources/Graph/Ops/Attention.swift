@@ -42,6 +42,9 @@ package struct Attention: OpPayload {
     }
   }
 
+  /// The queries of a head: they become scores before anything is written.
+  package func replaceableOperands(_ operands: [Value], result: Shape) -> [Int] { [0] }
+
   package func operationCount(_ operands: [Value], result: Shape) -> Int {
     let keys = segmentOperands.reduce(0) { $0 + operands[$1.keys].shape[1] }
     return 4 * operands[0].shape.count * keys

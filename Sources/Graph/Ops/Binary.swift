@@ -8,6 +8,11 @@ package enum Binary: String, OpPayload, CaseIterable {
 
   package var name: String { rawValue }
 
+  /// Element by element; a row that is repeated is read again.
+  package func replaceableOperands(_ operands: [Value], result: Shape) -> [Int] {
+    operands.indices.filter { operands[$0].shape == result }
+  }
+
   package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
     guard operands.count == 2 else {
       throw ShapeError(name, "takes 2 operands, was given \(operands.count)")

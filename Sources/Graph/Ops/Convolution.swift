@@ -25,6 +25,10 @@ package struct Convolution: OpPayload {
 
   package var weights: [WeightReference] { [weight, bias].compactMap { $0 } }
 
+  package func replaceableOperands(_ operands: [Value], result: Shape) -> [Int] {
+    epilogue.replaceableOperands(operands, result: result)
+  }
+
   package func operationCount(_ operands: [Value], result: Shape) -> Int {
     2 * result.count * weight.shape.count / weight.shape[0]
   }

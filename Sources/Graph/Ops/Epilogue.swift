@@ -23,6 +23,14 @@ package struct Epilogue: Hashable, Sendable {
   /// Where the gate stands among the operands, if there is one.
   package var gateIndex: Int { hasUpdate ? 3 : 1 }
 
+  /// A residual, and a gate that is not repeated, are read where the result is written; what is
+  /// multiplied is read again for other outputs.
+  func replaceableOperands(_ operands: [Value], result: Shape) -> [Int] {
+    let residual = hasResidual ? [operands.count - 1] : []
+    return residual
+      + (hasGate && operands[gateIndex].shape == result ? [gateIndex] : [])
+  }
+
   func checkOperandCount(_ operands: [Value], _ op: String) throws(ShapeError) {
     let expected = gateIndex + (hasGate ? 1 : 0) + (hasResidual ? 1 : 0)
     guard operands.count == expected else {

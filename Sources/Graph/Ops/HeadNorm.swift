@@ -37,6 +37,9 @@ package struct HeadNorm: OpPayload {
 
   package var weights: [WeightReference] { [weight].compactMap { $0 } }
 
+  /// Head by head.
+  package func replaceableOperands(_ operands: [Value], result: Shape) -> [Int] { [0] }
+
   package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
     let x = try operands.only(name).shape
     guard x.rank == 3, heads > 0, x.last % heads == 0 else {

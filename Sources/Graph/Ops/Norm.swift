@@ -33,6 +33,9 @@ package struct Norm: OpPayload {
 
   package var weights: [WeightReference] { [weight, bias].compactMap { $0 } }
 
+  /// Row by row: a row is read twice before it is written.
+  package func replaceableOperands(_ operands: [Value], result: Shape) -> [Int] { [0] }
+
   package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
     guard operands.count == (isModulated ? 3 : 1) else {
       throw ShapeError(name, "was given \(operands.count) operands")
