@@ -83,7 +83,8 @@ let package = Package(
     library(
       "BananaServer",
       [
-        "BananaAPI", "CSystemd", "Diffusion", "Execution", "Imaging", "TensorTypes", "Weights",
+        "BananaAPI", "CSystemd", "Diffusion", "Execution", "Imaging", "Models", "TensorTypes",
+        "Weights",
         logging, lifecycle, unixSignals, product("Hummingbird", "hummingbird"),
         product("HummingbirdCore", "hummingbird"), product("HTTPTypes", "swift-http-types"),
         product("NIOExtras", "swift-nio-extras"), product("NIOHTTPTypes", "swift-nio-extras"),
@@ -166,7 +167,7 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "BananaAPI", "BananaSDK", "BananaServer", "CPUBackend", "Diffusion", "Imaging",
+        "BananaAPI", "BananaSDK", "BananaServer", "CPUBackend", "Diffusion", "Imaging", "Models",
         "TensorTypes", "Text", "Weights", product("HummingbirdCore", "hummingbird"),
         product("NIOCore", "swift-nio"),
       ], path: "Tests/FuzzTargets", swiftSettings: swiftSettings),

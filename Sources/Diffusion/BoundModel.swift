@@ -6,20 +6,20 @@ package import Weights
 /// A model's networks on a backend: compiles them when they are first needed.
 package final class BoundModel {
   package let plans: NetworkPlans
-  private let stores: [ModelComponent: WeightStore]
+  private let stores: [String: WeightStore]
   private let backend: any Backend
   private let activations: ActivationFormat
-  private var weights: [ModelComponent: any BoundWeights] = [:]
+  private var weights: [String: any BoundWeights] = [:]
   private let arena: any Arena
   private let cache: SessionCache<NetworkKey>
   /// How often a network was compiled.
   package private(set) var compilationCount = 0
 
   /// - Parameters:
-  ///   - stores: The weights of each component.
+  ///   - stores: The weights by the names that the family has for them.
   ///   - cacheBytes: How much memory sessions may hold together.
   package init(
-    family: any ModelFamily, stores: [ModelComponent: WeightStore], backend: any Backend,
+    family: any ModelFamily, stores: [String: WeightStore], backend: any Backend,
     activations: ActivationFormat, cacheBytes: Int = 512 << 20
   ) {
     plans = NetworkPlans(
@@ -42,17 +42,18 @@ package final class BoundModel {
     return residency
   }
 
-  /// A session of the network for these extents; `tokens` is 0 where there is no text.
+  /// A session of the network for these extents, of which those count that it depends on.
   ///
   /// Peels are written into the session's inputs unless they are there already, so that another
   /// mix of the same layout is a matter of a few megabytes and compiles nothing.
   package func session(
-    _ network: NetworkKey.Network, batch: Int, tokens: Int = 0, peels: PeelMix? = nil
+    _ network: NetworkName, _ extents: Extents, peels: PeelMix? = nil
   ) throws(ExecutionError) -> Session {
-    let key = plans.key(network, batch: batch, tokens: tokens, peels: peels?.layout)
+    let key = plans.key(network, extents, peels: peels?.layout)
     let session = try cache.session(for: key) { () throws(ExecutionError) in
       compilationCount += 1
-      return try Session(boundWeights(network.component).compile(plans.plan(key), in: arena))
+      return try Session(
+        boundWeights(plans.weights(of: network)).compile(plans.plan(key), in: arena))
     }
     if let peels, let layout = key.peels, session.mark != AnyHashable(peels.parts) {
       peels.write(to: session, layout)
@@ -77,11 +78,11 @@ package final class BoundModel {
     weights.removeAll()
   }
 
-  private func boundWeights(_ component: ModelComponent) -> any BoundWeights {
-    if let bound = weights[component] { return bound }
-    guard let store = stores[component] else { preconditionFailure("no weights of \(component)") }
+  private func boundWeights(_ name: String) -> any BoundWeights {
+    if let bound = weights[name] { return bound }
+    guard let store = stores[name] else { preconditionFailure("no weights \(name)") }
     let bound = backend.bind(store, activations: activations)
-    weights[component] = bound
+    weights[name] = bound
     return bound
   }
 }

@@ -4,10 +4,10 @@ import TensorTypes
 import Weights
 
 /// What the pictures of one drawing have in common: the encoded prompt and the encoded source.
-package struct Subject {
-  let conditional: EncodedText
+package struct Conditioning {
+  let conditional: EncodedPrompt
   /// The empty prompt, if there is guidance.
-  let unconditional: EncodedText?
+  let unconditional: EncodedPrompt?
   let guidance: Float
   let source: EncodedSource?
   /// Whether the model knows no word of the prompt.
@@ -30,37 +30,26 @@ package struct Subject {
 /// One picture on its way from noise to latents. It may leave a pass between two steps and go on in
 /// another one of the same settings.
 package final class UnfinishedPicture {
-  fileprivate let subject: Subject
+  fileprivate let conditioning: Conditioning
   fileprivate let seed: UInt64
-  /// `[token, channel]`, in the denoiser's scale.
-  fileprivate let buffer: HostBuffer
-  /// Same shape; the last step's velocity, or with the consistency sampler its clean latents.
-  fileprivate let estimate: HostBuffer
-  /// What the picture began with; only kept where parts of a source are put back.
-  fileprivate let noise: HostBuffer?
+  /// In the denoiser's scale and order.
+  package fileprivate(set) var latents: [Float]
+  /// The clean latents as they seemed at the last step.
+  fileprivate var denoised: [Float]
   /// Steps that are done.
   package fileprivate(set) var step = 0
 
-  fileprivate init(_ subject: Subject, seed: UInt64, count: Int, sigma: Float) {
-    self.subject = subject
+  fileprivate init(_ conditioning: Conditioning, seed: UInt64, count: Int, level: NoiseLevel) {
+    self.conditioning = conditioning
     self.seed = seed
-    buffer = HostBuffer(byteCount: 4 * count)
-    estimate = HostBuffer(byteCount: 4 * count)
-    Philox(seed: seed).fillNormal(buffer.floats)
-    guard let source = subject.source else {
-      noise = nil
-      return
-    }
-    let noise = HostBuffer(byteCount: 4 * count)
-    noise.bytes.copyMemory(from: UnsafeRawBufferPointer(buffer.bytes))
-    self.noise = noise
-    for index in buffer.floats.indices {
-      buffer.floats[index] = (1 - sigma) * source.latents[index] + sigma * noise.floats[index]
+    let noise = Philox(seed: seed)
+    latents = (0..<count).map { noise.normal(at: $0) }
+    denoised = Array(repeating: 0, count: count)
+    guard let source = conditioning.source else { return }
+    for index in latents.indices {
+      latents[index] = level.signal * source.latents[index] + level.noise * latents[index]
     }
   }
-
-  /// `[token, channel]`, in the denoiser's scale.
-  package var latents: [Float] { Array(buffer.floats) }
 }
 
 /// Pictures on their way from noise to latents, in one pass of the network a step; they need not
@@ -68,27 +57,30 @@ package final class UnfinishedPicture {
 ///
 /// Each of them becomes bit for bit what it would become alone.
 package final class Denoising {
+  private let model: LoadedModel
   private let networks: BoundModel
-  private let sampler: ModelManifest.Sampling.Sampler
+  private let network: NetworkName
   private let schedule: NoiseSchedule
+  private let extents: Extents
   private let peels: PeelMix?
-  /// Numbers of one picture's latents, and of one token's.
+  /// Numbers of one picture's latents.
   private let count: Int
-  private let channels: Int
   package private(set) var pictures: [UnfinishedPicture] = []
   /// Who is in the network's batch, in its order; nil when that has to be set up again.
   private var bound: (session: Session, pictures: [UnfinishedPicture])?
 
+  /// - Parameter extents: Of one picture.
   init(
-    _ schedule: NoiseSchedule, sampler: ModelManifest.Sampling.Sampler, networks: BoundModel,
+    _ schedule: NoiseSchedule, _ extents: Extents, model: LoadedModel, networks: BoundModel,
     peels: PeelMix?
   ) {
+    self.model = model
     self.networks = networks
     self.schedule = schedule
-    self.sampler = sampler
+    self.extents = extents
     self.peels = peels
-    count = networks.family.latentShape.count
-    channels = networks.family.latentShape.last
+    network = model.family.network(.denoiser).name
+    count = model.facts.latents.channels * extents.height * extents.width
   }
 
   /// Steps of each picture.
@@ -99,13 +91,13 @@ package final class Denoising {
   package func isDone(_ picture: UnfinishedPicture) -> Bool { picture.step == schedule.steps }
 
   /// Begins a picture.
-  /// - Throws: `GenerationError.unequalShapes` unless its subject is of the others' shape.
+  /// - Throws: `GenerationError.unequalShapes` unless its conditioning is of the others' shape.
   @discardableResult
   package func begin(
-    _ subject: Subject, seed: UInt64
+    _ conditioning: Conditioning, seed: UInt64
   ) throws(GenerationError) -> UnfinishedPicture {
     let picture = UnfinishedPicture(
-      subject, seed: seed, count: count, sigma: schedule.sigmas[0])
+      conditioning, seed: seed, count: count, level: schedule.levels[0])
     try add(picture)
     return picture
   }
@@ -113,7 +105,7 @@ package final class Denoising {
   /// Takes in a picture that was begun in another pass of these settings.
   /// - Throws: `GenerationError.unequalShapes` likewise.
   package func add(_ picture: UnfinishedPicture) throws(GenerationError) {
-    if let first = pictures.first, first.subject.shape != picture.subject.shape {
+    if let first = pictures.first, first.conditioning.shape != picture.conditioning.shape {
       throw .unequalShapes
     }
     pictures.append(picture)
@@ -127,34 +119,24 @@ package final class Denoising {
   }
 
   /// What the latents would be if the last step had gone all the way.
-  package func cleanEstimate(of picture: UnfinishedPicture) -> [Float] {
-    if sampler == .consistency { return Array(picture.estimate.floats) }
-    let sigma = schedule.sigmas[picture.step]
-    var clean = zip(picture.buffer.floats, picture.estimate.floats).map { $0 - sigma * $1 }
-    if let source = picture.subject.source {
-      for index in clean.indices where source.isKept(index / channels) {
-        clean[index] = source.latents[index]
-      }
-    }
-    return clean
-  }
+  package func cleanEstimate(of picture: UnfinishedPicture) -> [Float] { picture.denoised }
 
   /// Takes all pictures one step on, but those that are done.
   /// - Precondition: One of them is not.
   package func advance() throws(ExecutionError) {
     let (session, pictures) = try bind()
-    let copies = pictures[0].subject.copies
+    let copies = pictures[0].conditioning.copies
     for place in 0..<copies * pictures.count {
       let picture = pictures[place % pictures.count]
-      session.write(picture.buffer.floats, to: "latents", at: place * count)
+      session.write(picture.latents, to: "latents", at: place * count)
       session.write(
-        CollectionOfOne(schedule.sigmas[picture.step]), to: "sigma", at: place)
+        CollectionOfOne(schedule.levels[picture.step].time), to: "time", at: place)
     }
     try session.run()
     session.withOutput("prediction") { prediction in
       prediction.withUnsafeBufferPointer { prediction in
-        func part(_ place: Int) -> UnsafeBufferPointer<Float> {
-          UnsafeBufferPointer(rebasing: prediction[place * count..<(place + 1) * count])
+        func part(_ place: Int) -> Slice<UnsafeBufferPointer<Float>> {
+          prediction[place * count..<(place + 1) * count]
         }
         for (place, picture) in pictures.enumerated() {
           advance(
@@ -170,39 +152,46 @@ package final class Denoising {
   }
 
   private func advance(
-    _ picture: UnfinishedPicture, conditional: UnsafeBufferPointer<Float>,
-    unconditional: UnsafeBufferPointer<Float>?
+    _ picture: UnfinishedPicture, conditional: Slice<UnsafeBufferPointer<Float>>,
+    unconditional: Slice<UnsafeBufferPointer<Float>>?
   ) {
-    let (sigma, nextSigma) = (
-      schedule.sigmas[picture.step], schedule.sigmas[picture.step + 1]
-    )
-    let latents = picture.buffer.floats
-    let estimate = picture.estimate.floats
-    switch sampler {
-    case .euler:
-      Guidance.velocity(
-        into: estimate, latents: UnsafeBufferPointer(latents), conditional: conditional,
-        unconditional: unconditional, scale: picture.subject.guidance, sigma: sigma,
-        prediction: networks.family.prediction)
-      EulerSampler.step(
-        latents, velocity: UnsafeBufferPointer(estimate), sigma: sigma, nextSigma: nextSigma)
-      guard let source = picture.subject.source, let noise = picture.noise else { return }
-      for index in latents.indices where source.isKept(index / channels) {
-        latents[index] =
-          (1 - nextSigma) * source.latents[index] + nextSigma * noise.floats[index]
+    let level = schedule.levels[picture.step]
+    let denoised = denoised(
+      picture, conditional: conditional, unconditional: unconditional, at: level)
+    let step = SamplerStep(from: level, to: schedule.levels[picture.step + 1])
+    let fresh = Philox(seed: picture.seed, stream: UInt32(picture.step + 1))
+    switch model.facts.sampling.sampler {
+    case .euler: step.firstOrder(&picture.latents, denoised: denoised, eta: 0, fresh: fresh)
+    case .consistency: step.firstOrder(&picture.latents, denoised: denoised, eta: 1, fresh: fresh)
+    case .dpmSolver:
+      let previous =
+        picture.step == 0
+        ? nil : (denoised: picture.denoised, level: schedule.levels[picture.step - 1])
+      step.dpmSolver(&picture.latents, denoised: denoised, previous: previous)
+    }
+    picture.denoised = denoised
+  }
+
+  /// The clean latents as they seem at `level`: guided away from those of the empty prompt (Ho and
+  /// Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6), and the source's where that is to
+  /// stay.
+  private func denoised(
+    _ picture: UnfinishedPicture, conditional: Slice<UnsafeBufferPointer<Float>>,
+    unconditional: Slice<UnsafeBufferPointer<Float>>?, at level: NoiseLevel
+  ) -> [Float] {
+    let (prediction, scale) = (model.facts.prediction, picture.conditioning.guidance)
+    let channels = model.facts.latents.channels
+    return picture.latents.indices.map { index in
+      if let source = picture.conditioning.source, source.isKept(index / channels) {
+        return source.latents[index]
       }
-    case .consistency:
-      ConsistencySampler.clean(
-        into: estimate, latents: UnsafeBufferPointer(latents), prediction: conditional,
-        sigma: sigma, kind: networks.family.prediction)
-      if let source = picture.subject.source {
-        for index in estimate.indices where source.isKept(index / channels) {
-          estimate[index] = source.latents[index]
-        }
-      }
-      ConsistencySampler.noised(
-        into: latents, clean: UnsafeBufferPointer(estimate),
-        noise: Philox(seed: picture.seed, stream: UInt32(picture.step + 1)), sigma: nextSigma)
+      let x = picture.latents[index]
+      let clean = prediction.denoised(
+        conditional[conditional.startIndex + index], x: x, at: level)
+      guard let unconditional else { return clean }
+      let empty = prediction.denoised(
+        unconditional[unconditional.startIndex + index], x: x, at: level)
+      return empty + scale * (clean - empty)
     }
   }
 
@@ -211,16 +200,14 @@ package final class Denoising {
   private func bind() throws(ExecutionError) -> (session: Session, pictures: [UnfinishedPicture]) {
     if let bound { return bound }
     let pictures = self.pictures.filter { !isDone($0) }
-    let subjects = pictures.map(\.subject)
-    let texts = subjects.map(\.conditional) + subjects.compactMap(\.unconditional)
+    let conditionings = pictures.map(\.conditioning)
+    let texts = conditionings.map(\.conditional) + conditionings.compactMap(\.unconditional)
     precondition(!texts.isEmpty, "all pictures are done or were taken out")
-    let session = try networks.session(
-      .denoiser, batch: texts.count, tokens: texts[0].tokens, peels: peels)
-    session.write(texts.flatMap(\.pooled), to: "pooled")
-    session.write(texts.flatMap(\.bias), to: "bias")
-    for layer in 0..<networks.family.contextLayers {
-      session.write(texts.flatMap { $0.keys[layer] }, to: "keys.\(layer)")
-      session.write(texts.flatMap { $0.values[layer] }, to: "values.\(layer)")
+    var extents = extents
+    (extents.batch, extents.tokens) = (texts.count, texts[0].tokens)
+    let session = try networks.session(network, extents, peels: peels)
+    for name in model.conditioningInputs {
+      session.write(texts.flatMap { $0.tensors[name]! }, to: name)
     }
     bound = (session, pictures)
     return (session, pictures)

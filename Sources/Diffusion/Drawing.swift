@@ -1,5 +1,6 @@
 package import Execution
 package import Imaging
+package import Models
 package import Weights
 
 /// What to draw.
@@ -33,7 +34,7 @@ package struct SourcePicture: Sendable, Equatable {
   private let kept: Kept?
 
   private struct Kept: Sendable, Equatable {
-    var size: Int
+    var size: PictureSize
     var image: PremultipliedImage
     var mask: PremultipliedImage
   }
@@ -51,25 +52,22 @@ package struct SourcePicture: Sendable, Equatable {
   /// Bytes that the pictures take.
   package var byteCount: Int {
     // At the model's own size they are the same ones.
-    let other = kept?.size == image.width ? nil : kept
+    let other = kept?.size == image.size ? nil : kept
     let pictures = [image, mask, other?.image, other?.mask]
     return pictures.reduce(0) { $0 + ($1?.rgba.count ?? 0) } * MemoryLayout<SIMD4<Float>>.stride
   }
 
   /// What drawing needs of it and no more; drawing from that gives the same pictures.
-  /// - Parameters:
-  ///   - side: Pixels on a side of the model's own pictures.
-  ///   - size: Pixels on a side of the pictures that are asked for.
-  package func fitted(side: Int, size: Int) -> SourcePicture {
-    if image.width == side, image.height == side, mask == nil || kept?.size == size {
-      return self
-    }
+  /// - Parameter size: Of the pictures that are asked for.
+  package func fitted(to size: OfferedSize) -> SourcePicture {
+    let drawn = size.drawn
+    if image.size == drawn, mask == nil || kept?.size == size.size { return self }
     return SourcePicture(
-      image: image.fitted(into: side), mask: mask?.fitted(into: side, isOpaqueOutside: true),
+      image: image.fitted(into: drawn), mask: mask?.fitted(into: drawn, isOpaqueOutside: true),
       kept: mask.map { mask in
         Kept(
-          size: size, image: image.fitted(into: size),
-          mask: mask.fitted(into: size, isOpaqueOutside: true))
+          size: size.size, image: image.fitted(into: size.size),
+          mask: mask.fitted(into: size.size, isOpaqueOutside: true))
       })
   }
 
@@ -85,8 +83,8 @@ package struct PassSettings: Equatable, Sendable {
   /// Strengths that leave a sampler something to do.
   package static let strengths: ClosedRange<Float> = 0.001...1
 
-  /// Pixels on a side, one of the model's sizes.
-  package var size: Int
+  /// One of the model's.
+  package var size: PictureSize
   /// The model's default if nil.
   package var steps: Int?
   /// How much of a source picture may change, one of `strengths`.
@@ -94,7 +92,7 @@ package struct PassSettings: Equatable, Sendable {
   package var peels: [WeightedPeel]
 
   package init(
-    size: Int, steps: Int? = nil, strength: Float = 1, peels: [WeightedPeel] = []
+    size: PictureSize, steps: Int? = nil, strength: Float = 1, peels: [WeightedPeel] = []
   ) {
     self.size = size
     self.steps = steps
@@ -106,12 +104,14 @@ package struct PassSettings: Equatable, Sendable {
 /// Why no picture was drawn.
 package enum GenerationError: Error, CustomStringConvertible {
   case unknownStyle(String, known: [String])
-  case unknownSize(Int, known: [Int])
+  case unknownSize(PictureSize, known: [PictureSize])
+  /// The model has no network that could read a picture.
+  case noSource
   /// The model is distilled and has guidance folded in.
   case fixedGuidance(Float)
   case peel(PeelError)
   /// There are no falling noise levels for these numbers.
-  case noSchedule(steps: Int, shift: Float, strength: Float)
+  case noSchedule(steps: Int, strength: Float)
   /// Pictures that cannot be drawn in one pass.
   case unequalShapes
   /// The ranks of the peels that change one layer add up to too much.
@@ -123,14 +123,15 @@ package enum GenerationError: Error, CustomStringConvertible {
     case .unknownStyle(let style, let known):
       "this model has no style \"\(style)\"; it has \(known.joined(separator: ", "))"
     case .unknownSize(let size, let known):
-      "this model draws pictures of \(known.map(String.init).joined(separator: ", ")) pixels,"
+      "this model draws pictures of \(known.map(\.description).joined(separator: ", ")) pixels,"
         + " not \(size)"
+    case .noSource: "this model cannot start from a picture; leave the image out"
     case .fixedGuidance(let guidance):
       "this model is distilled and has guidance built in; \(guidance) cannot be set. Leave "
         + "guidance out"
-    case .noSchedule(let steps, let shift, let strength):
-      "there are no noise levels for \(steps) steps with a strength of \(strength) and a shift of "
-        + "\(shift). Ask for fewer steps, or for a strength between "
+    case .noSchedule(let steps, let strength):
+      "there are no noise levels for \(steps) steps with a strength of \(strength). Ask for fewer "
+        + "steps, or for a strength between "
         + "\(PassSettings.strengths.lowerBound) and \(PassSettings.strengths.upperBound)"
     case .unequalShapes:
       "pictures of unequal shapes were put into one pass; ask for them one after another"
@@ -139,5 +140,15 @@ package enum GenerationError: Error, CustomStringConvertible {
       "the peels have rank \(rank) together and at most \(maximum) is possible; use fewer of them"
     case .execution(let error): "\(error)"
     }
+  }
+}
+
+extension PremultipliedImage {
+  package var size: PictureSize { PictureSize(width: width, height: height) }
+
+  fileprivate func fitted(
+    into size: PictureSize, isOpaqueOutside: Bool = false
+  ) -> PremultipliedImage {
+    fitted(intoWidth: size.width, height: size.height, isOpaqueOutside: isOpaqueOutside)
   }
 }

@@ -2,7 +2,7 @@ import Imaging
 
 /// A picture to change, as the sampler and the decoder's end see it.
 struct EncodedSource {
-  /// `[token, channel]` in the denoiser's scale.
+  /// In the denoiser's scale and order.
   let latents: [Float]
   /// Whether nothing of a token's patch is to be drawn anew; empty without a mask.
   let keptTokens: [Bool]

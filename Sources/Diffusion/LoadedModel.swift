@@ -19,9 +19,7 @@ package enum ModelLoadingError: Error, CustomStringConvertible {
   case configuration(ConfigurationError)
   case vocabulary(VocabularyError)
   case vocabularySize(expected: Int, actual: Int)
-  case latentChannels(expected: Int, actual: Int)
-  case nativeSize(expected: Int, actual: Int)
-  case strayTensors(file: String, names: [String])
+  case strayTensors(weights: String, names: [String])
 
   package var description: String {
     switch self {
@@ -41,81 +39,111 @@ package enum ModelLoadingError: Error, CustomStringConvertible {
     case .vocabularySize(let expected, let actual):
       "The vocabulary has \(actual) tokens and the text encoder \(expected). "
         + "Install the model package again."
-    case .latentChannels(let expected, let actual):
-      "model.json has statistics of \(actual) latent channels and the denoiser \(expected). "
-        + "Install the model package again."
-    case .nativeSize(let expected, let actual):
-      "model.json says that pictures have \(actual) pixels on a side and its decoder gives "
-        + "\(expected). Install the model package again."
-    case .strayTensors(let file, let names):
-      "\(file) has tensors that no network uses (\(names.prefix(3).joined(separator: ", "))). It "
-        + "was made for another version: install a newer Banana or the model package again."
+    case .strayTensors(let weights, let names):
+      "The weights \"\(weights)\" have tensors that no network uses "
+        + "(\(names.prefix(3).joined(separator: ", "))). They were made for another version: "
+        + "install a newer Banana or the model package again."
     }
   }
 }
 
-/// A model package, opened and checked: networks, weights, tokenizer and how to sample.
+/// A model package, opened and checked: networks, weights, tokenizers and how to sample.
 package final class LoadedModel: Sendable {
   package let manifest: ModelManifest
   package let family: any ModelFamily
-  package let stores: [ModelComponent: WeightStore]
+  package let facts: ModelFacts
+  /// By the names that the family has for them.
+  package let stores: [String: WeightStore]
   /// Numbers in all networks.
   package let parameterCount: Int
-  let tokenizer: WordPieceTokenizer
   /// Where peels may reach.
   package let peelSites: PeelSites
+  private let tokenizers: [String: WordPieceTokenizer]
+  private let inputs: [NetworkName: [String]]
+  private let outputs: [NetworkName: [String]]
 
   /// Opens the package in `path`, or the only one in a folder of `path`.
   /// - Throws: `ModelLoadingError`; nothing of a package that is not whole is ever used.
-  package init(modelsDirectory path: String) throws(ModelLoadingError) {
+  package init(
+    modelsDirectory path: String, catalog: ModelCatalog = .all
+  ) throws(ModelLoadingError) {
     let package = try Self.openPackage(in: path)
-    manifest = package.manifest
-    guard let type = ModelCatalog.families[manifest.family] else {
-      throw .unknownFamily(manifest.family, known: ModelCatalog.families.keys.sorted())
+    let manifest = package.manifest
+    self.manifest = manifest
+    guard let type = catalog.families[manifest.family] else {
+      throw .unknownFamily(manifest.family, known: catalog.families.keys.sorted())
     }
-    family = try Self.family(type, package)
-    do throws(VocabularyError) {
-      tokenizer = try WordPieceTokenizer(
-        vocabulary: package.vocabulary, lowercase: manifest.text.lowercase)
-    } catch { throw .vocabulary(error) }
-    stores = try Self.stores(package)
-    parameterCount = try Self.checkTensors(family, stores)
+    let family = try Self.family(type, package)
+    self.family = family
+    facts = family.facts
+    tokenizers = try Self.tokenizers(facts, package)
+    stores = try Self.stores(family, package)
+    let graphs = Dictionary(
+      uniqueKeysWithValues: family.networks.map {
+        ($0.name, family.graph(of: $0.name, family.facts.smallestExtents))
+      })
+    parameterCount = try Self.checkTensors(family.networks, graphs, stores)
+    inputs = graphs.mapValues { $0.inputs.map(\.name) }
+    outputs = graphs.mapValues { $0.outputs.map(\.name) }
+    let open = family.networks.filter(\.isOpenToPeels)
+    let base = manifest.weights[family.network(.denoiser).weights]?.first
     peelSites = PeelSites(
-      in: family.graphs(of: .denoiser), model: manifest.name,
-      baseSHA256: manifest.files[ModelComponent.denoiser.fileName]?.sha256)
-    try checkManifest()
+      in: open.map { graphs[$0.name]! }, model: manifest.name,
+      baseSHA256: base.flatMap { manifest.files[$0]?.sha256 })
   }
 
   /// Bytes of the mapped files.
-  package var weightBytes: Int { manifest.files.values.reduce(0) { $0 + $1.bytes } }
+  package var weightBytes: Int { manifest.byteCount }
+
+  /// The names of a network's inputs, as its family made it.
+  func inputs(of network: NetworkName) -> [String] { inputs[network]! }
+
+  /// The names of a network's outputs.
+  func outputs(of network: NetworkName) -> [String] { outputs[network]! }
+
+  /// The denoiser's inputs that text and conditioning networks give.
+  var conditioningInputs: [String] {
+    inputs(of: family.network(.denoiser).name).filter { $0 != "latents" && $0 != "time" }
+  }
+
+  /// Whether what the text networks give depends on peels.
+  var textIsOpenToPeels: Bool {
+    family.promptNetworks.contains { $0.role != .conditioning && $0.isOpenToPeels }
+  }
 
   /// The text that the model is given for a user's prompt.
   /// - Throws: `GenerationError.unknownStyle`.
   func prompt(_ prompt: String, style: String?) throws(GenerationError) -> String {
-    let text = manifest.text
-    let style = style ?? text.defaultStyle
-    guard text.styles.contains(style) else {
-      throw .unknownStyle(style, known: text.styles)
-    }
+    let form = facts.prompt
+    if let style, !form.styles.contains(style) { throw .unknownStyle(style, known: form.styles) }
     // The prompt goes in last, so that braces in it are only text.
-    return text.promptTemplate.replacing("{style}", with: style)
+    return form.template.replacing("{style}", with: style ?? form.defaultStyle ?? "")
       .replacing("{prompt}", with: EmojiNames.spelledOut(prompt), maxReplacements: 1)
   }
 
-  /// Whether the tokenizer knows a word of a user's prompt.
+  /// Whether a tokenizer knows a word of a user's prompt.
   package func knowsWord(of prompt: String) -> Bool {
-    tokenizer.knowsWord(in: EmojiNames.spelledOut(prompt))
+    let words = EmojiNames.spelledOut(prompt)
+    return tokenizers.values.contains { $0.knowsWord(in: words) }
   }
 
-  /// The most tokens that are read of a prompt.
-  var maximumTokens: Int { min(manifest.text.maximumTokens, family.maximumTokens) }
+  /// What the model's tokenizers make of a text, by their names.
+  func tokenized(_ text: String) -> [String: TokenizedText] {
+    Dictionary(
+      uniqueKeysWithValues: facts.tokenizers.map { tokenizer in
+        let encoder = tokenizers[tokenizer.name]!
+        return (tokenizer.name, encoder.encode(text, maximumTokens: tokenizer.maximumTokens))
+      })
+  }
+
+  /// How many tokens a text is padded to: the networks behind see all texts at one length.
+  func paddedLength(of text: [String: TokenizedText]) -> Int {
+    facts.tokenizers.map { $0.paddedLength(of: text[$0.name]!.ids.count) }.max() ?? 0
+  }
 
   /// How many tokens a prompt is padded to.
   package func textTokens(of prompt: String, style: String?) -> Int {
-    let text = (try? self.prompt(prompt, style: style)) ?? prompt
-    return TextConditioner.length(
-      of: tokenizer.encode(text, maximumTokens: maximumTokens).ids.count,
-      maximumTokens: maximumTokens)
+    paddedLength(of: tokenized((try? self.prompt(prompt, style: style)) ?? prompt))
   }
 
   /// The names of the packages in `path`, or of the one that it is, of those whose `model.json` can
@@ -153,18 +181,46 @@ package final class LoadedModel: Sendable {
     do throws(ModelPackageError) {
       configuration = try package.configuration(as: Family.Configuration.self)
     } catch { throw .package(error) }
-    do throws(ConfigurationError) { return try Family(configuration) } catch {
-      throw .configuration(error)
+    do throws(ConfigurationError) {
+      let family = try Family(configuration)
+      try family.facts.validate()
+      try family.checkNetworks()
+      return family
+    } catch { throw .configuration(error) }
+  }
+
+  private static func tokenizers(
+    _ facts: ModelFacts, _ package: ModelPackage
+  ) throws(ModelLoadingError) -> [String: WordPieceTokenizer] {
+    var tokenizers: [String: WordPieceTokenizer] = [:]
+    for description in facts.tokenizers {
+      let vocabulary: [UInt8]
+      do throws(ModelPackageError) {
+        vocabulary = Array(try package.file(named: description.vocabulary).bytes)
+      } catch { throw .package(error) }
+      let tokenizer: WordPieceTokenizer
+      do throws(VocabularyError) {
+        switch description.kind {
+        case .wordPiece(let isLowercase):
+          tokenizer = try WordPieceTokenizer(vocabulary: vocabulary, lowercase: isLowercase)
+        }
+      } catch { throw .vocabulary(error) }
+      guard tokenizer.vocabularySize == description.vocabularySize else {
+        throw .vocabularySize(
+          expected: description.vocabularySize, actual: tokenizer.vocabularySize)
+      }
+      tokenizers[description.name] = tokenizer
     }
+    return tokenizers
   }
 
   private static func stores(
-    _ package: ModelPackage
-  ) throws(ModelLoadingError) -> [ModelComponent: WeightStore] {
-    var stores: [ModelComponent: WeightStore] = [:]
+    _ family: any ModelFamily, _ package: ModelPackage
+  ) throws(ModelLoadingError) -> [String: WeightStore] {
+    var stores: [String: WeightStore] = [:]
     do throws(ModelPackageError) {
-      for component in ModelComponent.allCases {
-        stores[component] = try package.weights(in: [component.fileName])
+      for network in family.networks where stores[network.weights] == nil {
+        stores[network.weights] = try package.weights(named: network.weights)
       }
     } catch { throw .package(error) }
     return stores
@@ -173,11 +229,13 @@ package final class LoadedModel: Sendable {
   /// Checks that every tensor that a network reads is there, and no other; returns how many
   /// numbers they have.
   private static func checkTensors(
-    _ family: any ModelFamily, _ stores: [ModelComponent: WeightStore]
+    _ networks: [NetworkDescription], _ graphs: [NetworkName: Graph],
+    _ stores: [String: WeightStore]
   ) throws(ModelLoadingError) -> Int {
     var count = 0
-    for (component, store) in stores {
-      let weights = Set(family.graphs(of: component).flatMap(\.weights))
+    for (name, store) in stores {
+      let readers = networks.filter { $0.weights == name }
+      let weights = Set(readers.flatMap { graphs[$0.name]!.weights })
       do throws(WeightError) {
         for weight in weights {
           _ = try store.weight(named: weight.name, logicalShape: weight.shape)
@@ -185,38 +243,8 @@ package final class LoadedModel: Sendable {
         }
       } catch { throw .package(.weight(error)) }
       let stray = store.unusedNames(after: weights.map(\.name))
-      if !stray.isEmpty { throw .strayTensors(file: component.fileName, names: stray) }
+      if !stray.isEmpty { throw .strayTensors(weights: name, names: stray) }
     }
     return count
-  }
-
-  /// Checks what the manifest says against the networks.
-  private func checkManifest() throws(ModelLoadingError) {
-    if tokenizer.vocabularySize != family.vocabularySize {
-      throw .vocabularySize(expected: family.vocabularySize, actual: tokenizer.vocabularySize)
-    }
-    let channels = family.latentShape.last
-    if manifest.latents.mean.count != channels {
-      throw .latentChannels(expected: channels, actual: manifest.latents.mean.count)
-    }
-    if manifest.nativeSize != family.nativeSize {
-      throw .nativeSize(expected: family.nativeSize, actual: manifest.nativeSize)
-    }
-  }
-}
-
-extension ModelComponent {
-  fileprivate var fileName: String { rawValue + ".safetensors" }
-}
-
-extension ModelFamily {
-  /// The networks whose weights are in a component's file, for the smallest extents.
-  fileprivate func graphs(of component: ModelComponent) -> [Graph] {
-    switch component {
-    case .textEncoder: [textEncoder(batch: 1, tokens: 1)]
-    case .denoiser: [context(batch: 1, tokens: 1), denoiser(batch: 1, tokens: 1)]
-    case .decoder: [decoder(batch: 1)]
-    case .encoder: [encoder(batch: 1)]
-    }
   }
 }

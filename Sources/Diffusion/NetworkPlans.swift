@@ -7,26 +7,11 @@ package import Weights
 
 /// A network of the model at certain extents.
 package struct NetworkKey: Hashable, Sendable {
-  package enum Network: Hashable, Sendable { case textEncoder, context, denoiser, decoder, encoder }
-
-  package let network: Network
-  package let batch: Int
-  /// 0 where there is no text.
-  package let tokens: Int
+  package let network: NetworkName
+  /// 0 for what the network does not depend on.
+  package let extents: Extents
   /// What peels change in this network, nil if nothing.
   package let peels: PeelLayout?
-}
-
-extension NetworkKey.Network {
-  /// Where the network's weights are.
-  var component: ModelComponent {
-    switch self {
-    case .textEncoder: .textEncoder
-    case .context, .denoiser: .denoiser
-    case .decoder: .decoder
-    case .encoder: .encoder
-    }
-  }
 }
 
 /// What a model's networks hold beside the mapped files.
@@ -35,8 +20,8 @@ package struct Residency: Sendable {
   package var networks: Set<NetworkKey> = []
   package var sessionBytes = 0
   package var arenaBytes = 0
-  /// What binding has taken.
-  package var weightBytes: [ModelComponent: Int] = [:]
+  /// What binding has taken, by the name of the weights.
+  package var weightBytes: [String: Int] = [:]
 
   package init() {}
 
@@ -51,51 +36,46 @@ package final class NetworkPlans: Sendable {
   private static let capacity = 64
 
   package let family: any ModelFamily
-  private let stores: [ModelComponent: WeightStore]
+  package let facts: ModelFacts
+  private let descriptions: [NetworkName: NetworkDescription]
+  /// What each network that is open to peels reads.
+  private let openWeights: [NetworkName: Set<WeightReference>]
+  private let stores: [String: WeightStore]
   private let backend: any Backend
   private let activations: ActivationFormat
-  private let contextWeights: Set<WeightReference>
-  private let denoiserWeights: Set<WeightReference>
   private let plans = Mutex<[NetworkKey: Plan]>([:])
-  private let weightBytes = Mutex<[Set<NetworkKey.Network>: Int]>([:])
+  private let weightBytes = Mutex<[Set<NetworkName>: Int]>([:])
 
-  /// - Parameter stores: The weights of each component.
+  /// - Parameter stores: The weights by the names that the family has for them.
   package init(
-    family: any ModelFamily, stores: [ModelComponent: WeightStore], backend: any Backend,
+    family: any ModelFamily, stores: [String: WeightStore], backend: any Backend,
     activations: ActivationFormat
   ) {
     self.family = family
     self.stores = stores
     self.backend = backend
     self.activations = activations
-    contextWeights = Set(family.context(batch: 1, tokens: 1).weights)
-    denoiserWeights = Set(family.denoiser(batch: 1, tokens: 1).weights)
+    facts = family.facts
+    let networks = family.networks
+    descriptions = Dictionary(uniqueKeysWithValues: networks.map { ($0.name, $0) })
+    openWeights = Dictionary(
+      uniqueKeysWithValues: networks.filter(\.isOpenToPeels).map {
+        ($0.name, Set(family.graph(of: $0.name, family.facts.smallestExtents).weights))
+      })
   }
 
-  /// The key of a network; `tokens` is 0 where there is no text.
+  /// The key of a network at some extents, of which those count that it depends on.
   package func key(
-    _ network: NetworkKey.Network, batch: Int, tokens: Int = 0, peels: PeelLayout? = nil
+    _ network: NetworkName, _ extents: Extents, peels: PeelLayout? = nil
   ) -> NetworkKey {
-    let layout: PeelLayout?
-    switch network {
-    case .context: layout = peels?.restricted(to: contextWeights)
-    case .denoiser: layout = peels?.restricted(to: denoiserWeights)
-    case .textEncoder, .decoder, .encoder: layout = nil
-    }
-    return NetworkKey(network: network, batch: batch, tokens: tokens, peels: layout)
+    NetworkKey(
+      network: network, extents: extents.restricted(to: description(of: network).axes),
+      peels: openWeights[network].flatMap { peels?.restricted(to: $0) })
   }
 
   /// The network as a graph, ready for planning.
   package func graph(_ key: NetworkKey) -> Graph {
-    let traced =
-      switch key.network {
-      case .textEncoder: family.textEncoder(batch: key.batch, tokens: key.tokens)
-      case .context: family.context(batch: key.batch, tokens: key.tokens)
-      case .denoiser: family.denoiser(batch: key.batch, tokens: key.tokens)
-      case .decoder: family.decoder(batch: key.batch)
-      case .encoder: family.encoder(batch: key.batch)
-      }
-    let live = traced.removingDeadNodes()
+    let live = family.graph(of: key.network, key.extents).removingDeadNodes()
     let attached = key.peels.map { live.attachingPeels(to: $0.sites) } ?? live
     return attached.fusingEpilogues()
   }
@@ -103,7 +83,7 @@ package final class NetworkPlans: Sendable {
   package func plan(_ key: NetworkKey) -> Plan {
     if let known = plans.withLock({ $0[key] }) { return known }
     let plan = backend.plan(
-      graph(key), for: stores[key.network.component]!, activations: activations)
+      graph(key), for: stores[weights(of: key.network)]!, activations: activations)
     plans.withLock {
       if $0.count >= Self.capacity { $0.removeAll() }
       $0[key] = plan
@@ -118,21 +98,31 @@ package final class NetworkPlans: Sendable {
     let sessions = networks.filter { !resident.networks.contains($0) }
       .reduce(0) { $0 + backend.sessionBytes(of: plan($1)) }
     let arena = networks.reduce(0) { max($0, backend.arenaBytes(of: plan($1))) }
-    let weights = Dictionary(grouping: networks, by: \.network.component).reduce(0) {
+    let weights = Dictionary(grouping: networks) { self.weights(of: $0.network) }.reduce(0) {
       $0 + max(0, weightBytes(of: $1.value) - resident.weightBytes[$1.key, default: 0])
     }
     return sessions + max(0, arena - resident.arenaBytes) + weights
   }
 
-  /// What binding the weights of networks of one component takes.
+  /// What binding the weights of networks that share them takes.
   private func weightBytes(of networks: [NetworkKey]) -> Int {
     // Extents and peels change nothing of it.
     let names = Set(networks.map(\.network))
     if let known = weightBytes.withLock({ $0[names] }) { return known }
     let bytes = backend.boundBytes(
-      of: networks.map { plan($0).graph }, in: stores[networks[0].network.component]!,
+      of: networks.map { plan($0).graph }, in: stores[weights(of: networks[0].network)]!,
       activations: activations)
     weightBytes.withLock { $0[names] = bytes }
     return bytes
+  }
+
+  /// The name of the weights that a network reads.
+  func weights(of network: NetworkName) -> String { description(of: network).weights }
+
+  private func description(of network: NetworkName) -> NetworkDescription {
+    guard let found = descriptions[network] else {
+      preconditionFailure("the family has no network \(network)")
+    }
+    return found
   }
 }

@@ -1,20 +1,20 @@
 package import Execution
 package import Imaging
-import Models
+package import Models
 package import TensorTypes
 import Weights
 
 /// The way from a prompt to pixels. It is used by one thread at a time.
 package final class Pipeline {
   package let model: LoadedModel
-  private let conditioner: TextConditioner
+  private let promptEncoder: PromptEncoder
   private let networks: BoundModel
 
   package init(_ model: LoadedModel, backend: any Backend, activations: ActivationFormat) {
     self.model = model
     networks = BoundModel(
       family: model.family, stores: model.stores, backend: backend, activations: activations)
-    conditioner = TextConditioner(model: model, networks: networks)
+    promptEncoder = PromptEncoder(model: model, networks: networks)
   }
 
   /// What drawing would take; may be asked from any thread.
@@ -27,11 +27,15 @@ package final class Pipeline {
   /// Compiles the plans of the usual request, so that the first picture takes no longer than the
   /// next.
   package func prepare() throws(ExecutionError) {
-    let tokens = TextConditioner.lengths[0]
-    let isGuided = model.manifest.sampling.guidance != 1
-    _ = try conditioner.unconditional(length: tokens, peels: nil)
-    _ = try networks.session(.denoiser, batch: isGuided ? 2 : 1, tokens: tokens)
-    _ = try networks.session(.decoder, batch: 1)
+    let facts = model.facts
+    let text = try promptEncoder.unconditional(
+      tokens: model.paddedLength(of: model.tokenized("")), peels: nil)
+    guard let size = facts.offered(facts.nativeSize) else { return }
+    let batch = facts.sampling.guidance == 1 ? 1 : 2
+    _ = try networks.session(
+      model.family.network(.denoiser).name,
+      facts.extents(of: size, batch: batch, tokens: text.tokens))
+    _ = try networks.session(model.family.network(.decoder).name, facts.extents(of: size))
   }
 
   /// From here on, networks count as used.
@@ -48,27 +52,25 @@ package final class Pipeline {
   /// Encodes what a drawing's pictures have in common.
   package func prepare(
     _ drawing: Drawing, _ settings: PassSettings
-  ) throws(GenerationError) -> Subject {
+  ) throws(GenerationError) -> Conditioning {
     let prompt = try model.prompt(drawing.prompt, style: drawing.style)
-    guard model.manifest.sizes.contains(settings.size) else {
-      throw .unknownSize(settings.size, known: model.manifest.sizes)
-    }
-    let guidance = drawing.guidance ?? model.manifest.sampling.guidance
-    if model.manifest.sampling.sampler == .consistency, guidance != 1 {
-      throw .fixedGuidance(guidance)
-    }
+    let size = try offered(settings.size)
+    let sampling = model.facts.sampling
+    let guidance = drawing.guidance ?? sampling.guidance
+    if sampling.isGuidanceFixed, guidance != 1 { throw .fixedGuidance(guidance) }
+    if drawing.source != nil, model.family.networks(.encoder).isEmpty { throw .noSource }
     // Before other jobs are in the pass.
     _ = try schedule(settings)
     let mix = try PeelMix(settings.peels, for: model.peelSites)
     return try execution { () throws(ExecutionError) in
-      let conditional = try conditioner.encode(prompt, peels: mix)
-      return Subject(
+      let conditional = try promptEncoder.encode(prompt, peels: mix)
+      return Conditioning(
         conditional: conditional,
         unconditional: guidance == 1
-          ? nil : try conditioner.unconditional(length: conditional.tokens, peels: mix),
+          ? nil : try promptEncoder.unconditional(tokens: conditional.tokens, peels: mix),
         guidance: guidance,
         source: try drawing.source.map { (source) throws(ExecutionError) in
-          try encode(source, size: settings.size)
+          try encode(source, size)
         }, isUnknown: !model.knowsWord(of: drawing.prompt))
     }
   }
@@ -76,67 +78,83 @@ package final class Pipeline {
   /// Makes ready for passes of these settings; the pictures come later.
   package func begin(_ settings: PassSettings) throws(GenerationError) -> Denoising {
     try Denoising(
-      schedule(settings), sampler: model.manifest.sampling.sampler, networks: networks,
-      peels: PeelMix(settings.peels, for: model.peelSites))
+      schedule(settings), model.facts.extents(of: offered(settings.size)), model: model,
+      networks: networks, peels: PeelMix(settings.peels, for: model.peelSites))
   }
 
   private func schedule(_ settings: PassSettings) throws(GenerationError) -> NoiseSchedule {
-    let sampling = model.manifest.sampling
-    return try NoiseSchedule(
-      steps: settings.steps ?? sampling.steps, shift: sampling.sigmaShift,
+    try NoiseSchedule(
+      model.facts.noise, steps: settings.steps ?? model.facts.sampling.steps,
       strength: settings.strength)
+  }
+
+  private func offered(_ size: PictureSize) throws(GenerationError) -> OfferedSize {
+    guard let offered = model.facts.offered(size) else {
+      throw .unknownSize(size, known: model.facts.sizes.map(\.size))
+    }
+    return offered
   }
 
   /// Whether the picture that was decoded last had NaN or infinity, which are shown as nothing.
   package private(set) var hasOverflowed = false
 
-  /// Pixels of latents `[token, channel]` in the denoiser's scale, with what a source keeps.
+  /// Pixels of latents in the denoiser's scale, with what a source keeps.
   package func decode(
-    _ latents: [Float], of subject: Subject, _ settings: PassSettings
+    _ latents: [Float], of conditioning: Conditioning, _ settings: PassSettings
   ) throws(GenerationError) -> PremultipliedImage {
-    let statistics = model.manifest.latents
-    let channels = model.family.latentShape.last
+    let (space, size) = (model.facts.latents, try offered(settings.size))
     let session = try execution { () throws(ExecutionError) in
-      let session = try networks.session(.decoder, batch: 1)
+      let session = try networks.session(
+        model.family.network(.decoder).name, model.facts.extents(of: size))
       let scaled = latents.indices.map { index in
-        let channel = index % channels
-        return latents[index] * statistics.standardDeviation[channel] + statistics.mean[channel]
+        let channel = index % space.channels
+        return latents[index] * space.standardDeviation[channel] + space.mean[channel]
       }
       session.write(scaled, to: "latents")
       try session.run()
       return session
     }
-    let side = model.family.nativeSize
-    let range = model.manifest.alphaRange ?? [0, 1]
     let picture = session.withOutput("pixels") { pixels in
       pixels.withUnsafeBufferPointer { pixels in
         hasOverflowed = pixels.contains { !$0.isFinite }
-        return PremultipliedImage(
-          width: side, height: side, output: pixels, alphaRange: range[0]...range[1])
+        return image(pixels, of: size.drawn)
       }
-    }.boxAveraged(by: side / settings.size)
-    return subject.source?.completing(picture) ?? picture
+    }.boxAveraged(by: size.shrinking)
+    return conditioning.source?.completing(picture) ?? picture
+  }
+
+  private func image(
+    _ output: UnsafeBufferPointer<Float>, of size: PictureSize
+  ) -> PremultipliedImage {
+    switch model.facts.pixels {
+    case .premultipliedRGBA(let clear, let opaque):
+      PremultipliedImage(
+        width: size.width, height: size.height, output: output, alphaRange: clear...opaque)
+    case .rgb: PremultipliedImage(width: size.width, height: size.height, rgbOutput: output)
+    }
   }
 
   private func encode(
-    _ source: SourcePicture, size: Int
+    _ source: SourcePicture, _ size: OfferedSize
   ) throws(ExecutionError) -> EncodedSource {
-    let source = source.fitted(side: model.family.nativeSize, size: size)
-    let session = try networks.session(.encoder, batch: 1)
-    session.write(source.image.values, to: "pixels")
+    let (source, space) = (source.fitted(to: size), model.facts.latents)
+    let extents = model.facts.extents(of: size)
+    let session = try networks.session(model.family.network(.encoder).name, extents)
+    switch model.facts.pixels {
+    case .premultipliedRGBA: session.write(source.image.values, to: "pixels")
+    case .rgb: session.write(source.image.rgbValues, to: "pixels")
+    }
     try session.run()
-    let statistics = model.manifest.latents
-    let shape = model.family.latentShape
     let latents = session.read("latents").enumerated().map { index, value in
-      let channel = index % shape.last
-      return (value - statistics.mean[channel]) / statistics.standardDeviation[channel]
+      let channel = index % space.channels
+      return (value - space.mean[channel]) / space.standardDeviation[channel]
     }
     guard let mask = source.mask else {
       return EncodedSource(latents: latents, keptTokens: [], kept: nil)
     }
     return EncodedSource(
       latents: latents,
-      keptTokens: SourcePicture.keptTokens(mask, columns: shape[1], rows: shape[0]),
+      keptTokens: SourcePicture.keptTokens(mask, columns: extents.width, rows: extents.height),
       kept: source.keptPictures)
   }
 
@@ -158,19 +176,19 @@ extension NetworkPlans {
   ///   - peels: The layout of their mix.
   ///   - resident: What is held already, and taken once.
   package func passPeakBytes(
-    pictures: Int, isGuided: Bool, tokens: Int, peels: PeelLayout?, hasSource: Bool,
-    resident: Residency
+    pictures: Int, of size: OfferedSize, isGuided: Bool, tokens: Int, peels: PeelLayout?,
+    hasSource: Bool, resident: Residency
   ) -> Int {
-    var networks = [
-      key(.textEncoder, batch: 1, tokens: tokens),
-      key(.context, batch: 1, tokens: tokens, peels: peels),
-      key(.denoiser, batch: pictures * (isGuided ? 2 : 1), tokens: tokens, peels: peels),
-      key(.decoder, batch: 1),
-    ]
-    if hasSource { networks.append(key(.encoder, batch: 1)) }
-    // A picture's latents three times, and pixels in f32 as often on their way to PNG.
-    let pixels = 16 * family.nativeSize * family.nativeSize
-    return peakBytes(of: networks, beside: resident) + pictures * 12 * family.latentShape.count + 3
-      * pixels
+    let extents = facts.extents(of: size, tokens: tokens)
+    let keys = family.networks.filter { $0.role != .encoder || hasSource }.map { network in
+      var extents = extents
+      if network.role == .denoiser { extents.batch = pictures * (isGuided ? 2 : 1) }
+      return key(network.name, extents, peels: peels)
+    }
+    // A picture's latents and their estimate, twice while a step is taken, and pixels in f32 three
+    // times on their way to PNG.
+    let latents = 4 * facts.latents.channels * extents.height * extents.width
+    let pixels = 16 * size.drawn.width * size.drawn.height
+    return peakBytes(of: keys, beside: resident) + pictures * 3 * latents + 3 * pixels
   }
 }

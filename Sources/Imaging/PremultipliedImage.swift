@@ -37,6 +37,27 @@ package struct PremultipliedImage: Equatable, Sendable {
     }
   }
 
+  /// Takes over the output of a decoder without alpha.
+  /// - Parameter output: `[height, width, 3]` f32, red, green and blue, nominally in `-1...1`, to
+  ///   which they are clamped; NaN becomes -1.
+  package init(width: Int, height: Int, rgbOutput output: UnsafeBufferPointer<Float>) {
+    precondition(width > 0 && height > 0 && output.count == width * height * 3)
+    self.init(width: width, height: height) { index in
+      var color = SIMD4(output[index * 3], output[index * 3 + 1], output[index * 3 + 2], 1)
+      color = (color + 1) / 2
+      color.replace(with: 0, where: .!(color .> 0))
+      return color.limited(to: 1)
+    }
+  }
+
+  /// `[height, width, 3]` in `-1...1`, the picture laid over white: a copy for a network's input.
+  package var rgbValues: [Float] {
+    rgba.flatMap { pixel in
+      let color = 2 * (pixel + (1 - pixel.w)).limited(to: 1) - 1
+      return [color.x, color.y, color.z]
+    }
+  }
+
   package init(_ pixels: Pixels) {
     self = pixels.bytes.withUnsafeBufferPointer { bytes in
       PremultipliedImage(width: pixels.width, height: pixels.height) { index in

@@ -1,19 +1,23 @@
 /// Pictures at other sizes.
 extension PremultipliedImage {
-  /// The picture as large as it can be within a square, in its middle.
+  /// The picture as large as it can be within a frame, in its middle.
   /// - Parameters:
-  ///   - side: Pixels on a side of the square.
+  ///   - frameWidth, frameHeight: Pixels.
   ///   - isOpaqueOutside: Whether what the picture does not cover is opaque black instead of
   ///     clear: what masks want.
-  package func fitted(into side: Int, isOpaqueOutside: Bool = false) -> PremultipliedImage {
-    if width == side, height == side { return self }
-    let longest = max(width, height)
-    func scaled(_ extent: Int) -> Int { max(1, (extent * side + longest / 2) / longest) }
+  package func fitted(
+    intoWidth frameWidth: Int, height frameHeight: Int, isOpaqueOutside: Bool = false
+  ) -> PremultipliedImage {
+    if width == frameWidth, height == frameHeight { return self }
+    // The side that meets the frame first.
+    let isWide = width * frameHeight >= height * frameWidth
+    let (whole, side) = isWide ? (width, frameWidth) : (height, frameHeight)
+    func scaled(_ extent: Int) -> Int { max(1, (extent * side + whole / 2) / whole) }
     let picture = resized(width: scaled(width), height: scaled(height))
-    let (left, top) = ((side - picture.width) / 2, (side - picture.height) / 2)
+    let (left, top) = ((frameWidth - picture.width) / 2, (frameHeight - picture.height) / 2)
     let outside: SIMD4<Float> = isOpaqueOutside ? [0, 0, 0, 1] : .zero
-    return PremultipliedImage(width: side, height: side) { index in
-      let (x, y) = (index % side - left, index / side - top)
+    return PremultipliedImage(width: frameWidth, height: frameHeight) { index in
+      let (x, y) = (index % frameWidth - left, index / frameWidth - top)
       let isInside = 0..<picture.width ~= x && 0..<picture.height ~= y
       return isInside ? picture.rgba[y * picture.width + x] : outside
     }

@@ -72,11 +72,16 @@ package struct ModelPackage: Sendable {
     return file
   }
 
-  /// The bytes of the tokenizer's vocabulary.
-  package var vocabulary: [UInt8] { Array(files[manifest.text.vocabulary]!.bytes) }
+  /// The weights of that name: a map of files that stays as it is.
+  package func weights(named name: String) throws(ModelPackageError) -> WeightStore {
+    guard let names = manifest.weights[name] else {
+      throw .noWeights(path: path + "/model.json", name: name)
+    }
+    return try weights(in: names)
+  }
 
   /// The weights in one or several of the package's .safetensors files.
-  package func weights(in names: [String]) throws(ModelPackageError) -> WeightStore {
+  func weights(in names: [String]) throws(ModelPackageError) -> WeightStore {
     var opened: [SafetensorsFile] = []
     for name in names {
       let file = try self.file(named: name)

@@ -11,6 +11,8 @@ package enum ModelPackageError: Error, Equatable, CustomStringConvertible {
   case wrongChecksum(path: String, expected: String, actual: String)
   /// A file was asked for that model.json does not list.
   case unlistedFile(path: String, name: String)
+  /// No files for weights that the model's family needs.
+  case noWeights(path: String, name: String)
   case safetensors(SafetensorsError)
   case weight(WeightError)
 
@@ -24,7 +26,10 @@ package enum ModelPackageError: Error, Equatable, CustomStringConvertible {
       "\(path) is not valid: \(reason). Install the model package again or mend the file."
     case .unsupportedVersion(let path, let found, let supported):
       "\(path) has format version \(found) and this program reads version \(supported). "
-        + "Install a newer Banana or an older model package."
+        + (Int(found).map { $0 < supported } ?? false
+          ? "It was made for an older Banana: install this version's package of the model (as "
+            + "root, apt-get install --reinstall banana, for the one that ships)."
+          : "Install a newer Banana or an older model package.")
     case .unsafeFileName(let path, let name):
       "\(path) lists the file \"\(name)\", which is not a plain name inside its folder. "
         + "Do not use this model package unless you trust where it is from."
@@ -38,6 +43,9 @@ package enum ModelPackageError: Error, Equatable, CustomStringConvertible {
         + "Install the model package again."
     case .unlistedFile(let path, let name):
       "\(path) does not list the file \"\(name)\", which this model needs. "
+        + "Install the model package again."
+    case .noWeights(let path, let name):
+      "\(path) names no files for the weights \"\(name)\", which this model needs. "
         + "Install the model package again."
     case .safetensors(let error): error.description
     case .weight(let error): error.description

@@ -3,6 +3,7 @@ import CPUBackend
 import Diffusion
 import Execution
 import Graph
+import Models
 import TensorTypes
 import Weights
 
@@ -58,7 +59,7 @@ struct BananaBench: AsyncParsableCommand {
       "model \(model.manifest.name) \(model.manifest.version): opened and checked in "
         + "\(rounded(openMilliseconds)) ms, \(model.weightBytes >> 20) MiB mapped\n")
     print(row("stage", "ms", "GOP", "GOP/s", "of peak", "peak MiB"))
-    for stage in Stage.all { try measure(stage, networks, backend, peak: peak) }
+    for stage in Stage.all(of: model) { try measure(stage, networks, backend, peak: peak) }
     try measureSwap(model, networks, backend, peak: peak)
     try measureWhole(model, backend)
     print("\nbeside the mapped weights: \(networks.residency.byteCount >> 20) MiB")
@@ -70,7 +71,7 @@ struct BananaBench: AsyncParsableCommand {
     peels: PeelMix? = nil
   ) throws {
     let session = try networks.session(
-      stage.network, batch: stage.batch, tokens: stage.tokens, peels: peels)
+      stage.network, stage.extents, peels: peels)
     stage.fill(session)
     try session.run()
     let times = try (0..<runs).map { _ in
@@ -106,17 +107,18 @@ struct BananaBench: AsyncParsableCommand {
       WeightedPeel(file: try SyntheticPeel.make(for: model, rank: 16, seed: $0), strength: 1)
     }
     guard let first = try PeelMix([peels[0]], for: model.peelSites) else { return }
+    let denoiser = model.family.network(.denoiser).name
     for batch in [1, 2] {
       let stage = Stage(
         name: "denoising step\(batch == 2 ? ", guided" : ""), peel of rank 16",
-        network: .denoiser, batch: batch, tokens: 16)
+        network: denoiser, extents: Stage.extents(of: model, batch: batch))
       try measure(stage, networks, backend, peak: peak, peels: first)
     }
     let compilations = networks.compilationCount
     let times = try (0..<runs).map { run in
       let start = ContinuousClock.now
       let mix = try PeelMix([peels[run % 2]], for: model.peelSites)
-      _ = try networks.session(.denoiser, batch: 2, tokens: 16, peels: mix)
+      _ = try networks.session(denoiser, Stage.extents(of: model, batch: 2), peels: mix)
       return milliseconds(ContinuousClock.now - start)
     }
     print(
@@ -126,15 +128,15 @@ struct BananaBench: AsyncParsableCommand {
 
   /// A picture from prompt to file, part by part; medians.
   private func measureWhole(_ model: LoadedModel, _ backend: CPUBackend) throws {
-    let side = model.manifest.nativeSize
+    let size = model.facts.nativeSize
     let picture = WholePicture(
-      Pipeline(model, backend: backend, activations: activations), size: side)
+      Pipeline(model, backend: backend, activations: activations), size: size)
     _ = try picture.measure()
     let measured = try (0..<runs).map { _ in try picture.measure() }
     func median(_ times: [Double]) -> String { rounded(times.sorted()[runs / 2]) }
     print(
       row(
-        "\na picture of \(side) px", median(measured.map { $0.reduce(0) { $0 + $1.milliseconds } }))
+        "\na picture of \(size) px", median(measured.map { $0.reduce(0) { $0 + $1.milliseconds } }))
     )
     for part in measured[0].indices {
       print(row("    \(measured[0][part].part)", median(measured.map { $0[part].milliseconds })))
@@ -153,18 +155,25 @@ struct BananaBench: AsyncParsableCommand {
 /// One line of the table.
 private struct Stage {
   let name: String
-  let network: NetworkKey.Network
-  let batch: Int
-  let tokens: Int
+  let network: NetworkName
+  let extents: Extents
 
-  static let all = [
-    Stage(name: "text encoder, 16 tokens", network: .textEncoder, batch: 1, tokens: 16),
-    Stage(name: "text keys and values", network: .context, batch: 1, tokens: 16),
-    Stage(name: "denoising step", network: .denoiser, batch: 1, tokens: 16),
-    Stage(name: "denoising step, guided", network: .denoiser, batch: 2, tokens: 16),
-    Stage(name: "decoder", network: .decoder, batch: 1, tokens: 0),
-    Stage(name: "encoder", network: .encoder, batch: 1, tokens: 0),
-  ]
+  /// The model's usual picture, with a short prompt.
+  static func extents(of model: LoadedModel, batch: Int = 1) -> Extents {
+    let facts = model.facts
+    return facts.extents(of: facts.offered(facts.nativeSize)!, batch: batch, tokens: 16)
+  }
+
+  static func all(of model: LoadedModel) -> [Stage] {
+    model.family.networks.flatMap { network in
+      let batches = network.role == .denoiser ? [1, 2] : [1]
+      return batches.map { batch in
+        Stage(
+          name: "\(network.name)\(batch == 2 ? ", guided" : "")", network: network.name,
+          extents: extents(of: model, batch: batch))
+      }
+    }
+  }
 
   /// Inputs of plausible size; speed does not depend on what they are.
   func fill(_ session: Session) {
@@ -173,7 +182,7 @@ private struct Stage {
       switch input.name {
       case "mask": session.write(repeatElement(1, count: count), to: input.name)
       case "bias": session.write(repeatElement(0, count: count), to: input.name)
-      case "sigma": session.write(repeatElement(0.7, count: count), to: input.name)
+      case "time": session.write(repeatElement(0.7, count: count), to: input.name)
       default: session.write((0..<count).map(Philox(seed: 1).normal(at:)), to: input.name)
       }
     }

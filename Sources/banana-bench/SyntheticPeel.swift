@@ -8,7 +8,8 @@ import Weights
 enum SyntheticPeel {
   static func make(for model: LoadedModel, rank: Int, seed: UInt64) throws -> PeelFile {
     var tensors: [SafetensorsWriter.Tensor] = []
-    for node in model.family.denoiser(batch: 1, tokens: 1).nodes {
+    let denoiser = model.family.network(.denoiser).name
+    for node in model.family.graph(of: denoiser, model.facts.smallestExtents).nodes {
       guard case .linear(let op) = node.op, op.weight.name.hasPrefix("layers.") else { continue }
       let target = op.weight.name.dropLast(".weight".count)
       for (part, shape) in [("A", [rank, op.weight.shape[1]]), ("B", [op.weight.shape[0], rank])] {

@@ -1,6 +1,7 @@
 import Diffusion
 import Execution
 import Imaging
+import Models
 
 /// One picture from the prompt to the bytes of its file, with the model's own settings.
 struct WholePicture {
@@ -8,7 +9,7 @@ struct WholePicture {
   let settings: PassSettings
   private let drawing = Drawing(prompt: "a red apple")
 
-  init(_ pipeline: Pipeline, size: Int) {
+  init(_ pipeline: Pipeline, size: PictureSize) {
     self.pipeline = pipeline
     settings = PassSettings(size: size)
   }
@@ -22,15 +23,15 @@ struct WholePicture {
       parts.append((part, (ContinuousClock.now - start) / .milliseconds(1)))
       return result
     }
-    let subject = try timed("text") { try pipeline.prepare(drawing, settings) }
+    let conditioning = try timed("text") { try pipeline.prepare(drawing, settings) }
     let latents = try timed("denoising") {
       let denoising = try pipeline.begin(settings)
-      let picture = try denoising.begin(subject, seed: 7)
+      let picture = try denoising.begin(conditioning, seed: 7)
       while !denoising.isDone { try denoising.advance() }
       return picture.latents
     }
     let picture = try timed("decoder and alpha") {
-      try pipeline.decode(latents, of: subject, settings)
+      try pipeline.decode(latents, of: conditioning, settings)
     }
     let pixels = timed("8-bit pixels") { picture.pixels() }
     _ = try timed("PNG") { try PNG.encode(pixels) }

@@ -2,6 +2,7 @@ import CPUBackend
 import Execution
 import Foundation
 import Imaging
+import Models
 import TensorTypes
 import Testing
 import Weights
@@ -37,7 +38,7 @@ import Weights
   }
 
   private func consistencyModel() throws -> LoadedModel {
-    let guidance = "\"guidance\": \(model.manifest.sampling.guidance)"
+    let guidance = "\"guidance\": \(model.facts.sampling.guidance)"
     return try tiny(
       replacing: guidance, with: "\"guidance\": 1, \"sampler\": \"consistency\"")
   }
@@ -46,20 +47,20 @@ import Weights
   func picturesOfAPassAreThoseDrawnAlone(count: Int, isConsistency: Bool) throws {
     let model = isConsistency ? try consistencyModel() : self.model
     let pipeline = pipeline(model)
-    let settings = PassSettings(size: 64, steps: 3)
+    let settings = PassSettings(size: .square(64), steps: 3)
     let prompts = ["a red apple", "green frog", "x", "grinning face"]
     let alone = try (0..<count).map {
       try pipeline.draw(Drawing(prompt: prompts[$0]), seeds: [UInt64($0)], settings)[0]
     }
-    let subjects = try (0..<count).map {
+    let conditionings = try (0..<count).map {
       try pipeline.prepare(Drawing(prompt: prompts[$0]), settings)
     }
     let denoising = try pipeline.begin(settings)
-    let pictures = try subjects.enumerated().map { try denoising.begin($1, seed: UInt64($0)) }
+    let pictures = try conditionings.enumerated().map { try denoising.begin($1, seed: UInt64($0)) }
     while !denoising.isDone { try denoising.advance() }
     for index in 0..<count {
       let picture = try pipeline.decode(
-        pictures[index].latents, of: subjects[index], settings)
+        pictures[index].latents, of: conditionings[index], settings)
       #expect(picture == alone[index], "picture \(index)")
     }
     if count > 1 { #expect(alone[0] != alone[1]) }
@@ -67,11 +68,15 @@ import Weights
 
   @Test func onePictureLeavesAndTheOthersGoOn() throws {
     let pipeline = pipeline()
-    let settings = PassSettings(size: 64, steps: 4)
-    let subject = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
+    let settings = PassSettings(size: .square(64), steps: 4)
+    let conditioning = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
     let (whole, partial) = (try pipeline.begin(settings), try pipeline.begin(settings))
-    let expected = try (1...3 as ClosedRange<UInt64>).map { try whole.begin(subject, seed: $0) }
-    let pictures = try (1...3 as ClosedRange<UInt64>).map { try partial.begin(subject, seed: $0) }
+    let expected = try (1...3 as ClosedRange<UInt64>).map {
+      try whole.begin(conditioning, seed: $0)
+    }
+    let pictures = try (1...3 as ClosedRange<UInt64>).map {
+      try partial.begin(conditioning, seed: $0)
+    }
     while !whole.isDone { try whole.advance() }
     for step in 0..<4 {
       if step == 2 { partial.remove(pictures[1]) }
@@ -86,27 +91,27 @@ import Weights
   @Test(arguments: [false, true])
   func picturesGoOnWhereTheyLeft(isConsistency: Bool) throws {
     let pipeline = pipeline(isConsistency ? try consistencyModel() : model)
-    let settings = PassSettings(size: 64, steps: 6)
-    let subjects = try ["a red apple", "green frog", "x"].map {
+    let settings = PassSettings(size: .square(64), steps: 6)
+    let conditionings = try ["a red apple", "green frog", "x"].map {
       try pipeline.prepare(Drawing(prompt: $0), settings)
     }
-    let expected = try subjects.map { subject in
+    let expected = try conditionings.map { conditioning in
       let denoising = try pipeline.begin(settings)
-      let picture = try denoising.begin(subject, seed: 5)
+      let picture = try denoising.begin(conditioning, seed: 5)
       while !denoising.isDone { try denoising.advance() }
       return picture.latents
     }
     let first = try pipeline.begin(settings)
-    var pictures = [try first.begin(subjects[0], seed: 5)]
+    var pictures = [try first.begin(conditionings[0], seed: 5)]
     for _ in 0..<3 { try first.advance() }
     // In between the network is used by others.
     let second = try pipeline.begin(settings)
-    pictures.append(try second.begin(subjects[1], seed: 5))
+    pictures.append(try second.begin(conditionings[1], seed: 5))
     try second.advance()
     try second.add(pictures[0])
     try second.advance()
     second.remove(pictures[1])
-    pictures.append(try second.begin(subjects[2], seed: 5))
+    pictures.append(try second.begin(conditionings[2], seed: 5))
     while !second.isDone { try second.advance() }
     #expect(pictures.map(\.step) == [6, 2, 6])
     first.remove(pictures[0])
@@ -118,10 +123,10 @@ import Weights
   @Test func theLastEstimateIsThePicture() throws {
     for model in [model, try consistencyModel()] {
       let pipeline = pipeline(model, .float32)
-      let settings = PassSettings(size: 64, steps: 3)
-      let subject = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
+      let settings = PassSettings(size: .square(64), steps: 3)
+      let conditioning = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
       let denoising = try pipeline.begin(settings)
-      let picture = try denoising.begin(subject, seed: 1)
+      let picture = try denoising.begin(conditioning, seed: 1)
       while !denoising.isDone { try denoising.advance() }
       #expect(denoising.cleanEstimate(of: picture) == picture.latents)
     }
@@ -129,13 +134,13 @@ import Weights
 
   @Test func distilledModelsHaveTheirOwnGuidance() throws {
     let pipeline = pipeline(try consistencyModel())
-    let settings = PassSettings(size: 64, steps: 1)
+    let settings = PassSettings(size: .square(64), steps: 1)
     #expect(try pipeline.prepare(Drawing(prompt: "x", guidance: 1), settings).copies == 1)
     do throws(GenerationError) {
       _ = try pipeline.prepare(Drawing(prompt: "x", guidance: 2), settings)
       Issue.record("guidance was taken")
     } catch { #expect("\(error)".contains("distilled")) }
-    let guidance = "\"guidance\": \(model.manifest.sampling.guidance)"
+    let guidance = "\"guidance\": \(model.facts.sampling.guidance)"
     #expect(throws: ModelLoadingError.self) {
       try tiny(replacing: guidance, with: "\(guidance), \"sampler\": \"consistency\"")
     }
@@ -165,7 +170,7 @@ import Weights
     let source = picture(size)
     let drawing = Drawing(
       prompt: "a red apple", source: SourcePicture(image: source, mask: mask(size)))
-    let settings = PassSettings(size: size, steps: 4, strength: 1)
+    let settings = PassSettings(size: .square(size), steps: 4, strength: 1)
     let edited = try pipeline.draw(drawing, seeds: [3], settings)[0]
     var changed = 0
     for index in edited.values.indices {
@@ -181,13 +186,13 @@ import Weights
 
   @Test func lessStrengthStaysCloserToTheSource() throws {
     let pipeline = pipeline(try Goldens.sticker().model)
-    let settings = PassSettings(size: 512, steps: 8)
+    let settings = PassSettings(size: .square(512), steps: 8)
     let source = try pipeline.draw(Drawing(prompt: "a red apple"), seeds: [1], settings)[0]
     func distance(_ strength: Float) throws -> Float {
       let drawing = Drawing(
         prompt: "a green frog", source: SourcePicture(image: source, mask: nil))
       let picture = try pipeline.draw(
-        drawing, seeds: [2], PassSettings(size: 512, steps: 8, strength: strength))[0]
+        drawing, seeds: [2], PassSettings(size: .square(512), steps: 8, strength: strength))[0]
       return zip(picture.values, source.values).reduce(0) {
         $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
       }
@@ -199,7 +204,7 @@ import Weights
   /// With all strength nothing of the source is left: it is what the prompt alone gives.
   @Test func allStrengthKeepsNothing() throws {
     let pipeline = pipeline()
-    let settings = PassSettings(size: 64, steps: 3)
+    let settings = PassSettings(size: .square(64), steps: 3)
     let source = SourcePicture(image: picture(64), mask: nil)
     let edited = try pipeline.draw(
       Drawing(prompt: "a red apple", source: source), seeds: [1], settings)
@@ -213,12 +218,13 @@ import Weights
       let networks = BoundModel(
         family: model.family, stores: model.stores, backend: CPUBackend(threadCount: 2),
         activations: .int8)
-      let names: [NetworkKey.Network] = [.textEncoder, .context, .denoiser, .decoder, .encoder]
+      let names = model.family.networks.map(\.name)
       for batch in [1, 4, 2, 4] {
-        let keys = names.map { networks.plans.key($0, batch: batch, tokens: 16) }
+        let extents = Extents(batch: batch, tokens: 16)
+        let keys = names.map { networks.plans.key($0, extents) }
         let before = networks.residency
         let told = networks.plans.peakBytes(of: keys, beside: before)
-        for name in names { try networks.session(name, batch: batch, tokens: 16).run() }
+        for name in names { try networks.session(name, extents).run() }
         #expect(networks.residency.byteCount == before.byteCount + told, "\(batch)")
         #expect(networks.plans.peakBytes(of: keys, beside: networks.residency) == 0)
       }
@@ -236,19 +242,19 @@ import Weights
     let drawing = Drawing(prompt: "a red apple", guidance: guidance, source: source)
     func told(_ resident: Residency) -> Int {
       pipeline.plans.passPeakBytes(
-        pictures: pictures, isGuided: guidance != 1,
+        pictures: pictures, of: OfferedSize(.square(64)), isGuided: guidance != 1,
         tokens: model.textTokens(of: "a red apple", style: nil), peels: nil, hasSource: true,
         resident: resident)
     }
     let cold = told(Residency())
     _ = try pipeline.draw(
-      drawing, seeds: (0..<pictures).map { UInt64($0) }, PassSettings(size: 64, steps: 1))
+      drawing, seeds: (0..<pictures).map { UInt64($0) }, PassSettings(size: .square(64), steps: 1))
     #expect(cold - told(pipeline.residency) == pipeline.residency.byteCount)
   }
 
   @Test func memoryIsGivenBack() throws {
     let pipeline = pipeline()
-    let settings = PassSettings(size: 64, steps: 1)
+    let settings = PassSettings(size: .square(64), steps: 1)
     let first = try pipeline.draw(Drawing(prompt: "x"), seeds: [1], settings)
     let full = pipeline.residency.byteCount
     pipeline.mark()

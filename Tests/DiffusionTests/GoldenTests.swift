@@ -36,8 +36,7 @@ import Weights
   @Test(arguments: ["tiny", "sticker"]) func tokensAreExact(package: String) throws {
     let goldens = try Case(package: package, isReference: false).goldens()
     for (index, text) in goldens.about.cases.enumerated() {
-      let tokens = goldens.model.tokenizer.encode(
-        text, maximumTokens: goldens.model.manifest.text.maximumTokens)
+      let tokens = try #require(goldens.model.tokenized(text)["wordpiece"])
       #expect(tokens.ids == goldens.integers("text.cases.\(index).tokens"), "\(text)")
     }
   }
@@ -45,9 +44,7 @@ import Weights
   @Test(arguments: cases) func textEncoder(_ test: Case) throws {
     let goldens = try test.goldens()
     let ids = goldens.integers("text.tokens")
-    let session = try goldens.session(.textEncoder, test.backend()) {
-      $0.textEncoder(batch: 1, tokens: ids.count)
-    }
+    let session = try goldens.session("textEncoder", test.backend(), tokens: ids.count)
     try session.encode(ids)
     #expect(goldens.compare(session, prefix: "text.") >= 2)
     let pooled = try #require(goldens.floats("text.pooled"))
@@ -58,26 +55,19 @@ import Weights
     let goldens = try test.goldens()
     let backend = test.backend()
     let ids = goldens.integers("text.tokens")
-    let text = try goldens.session(.textEncoder, backend) {
-      $0.textEncoder(batch: 1, tokens: ids.count)
-    }
+    let text = try goldens.session("textEncoder", backend, tokens: ids.count)
     try text.encode(ids)
-    let context = try goldens.session(.denoiser, backend) {
-      $0.context(batch: 1, tokens: ids.count)
-    }
+    let context = try goldens.session("context", backend, tokens: ids.count)
     context.write(text.read("hidden"), to: "hidden")
     try context.run()
 
-    let session = try goldens.session(.denoiser, backend) {
-      $0.denoiser(batch: 1, tokens: ids.count)
-    }
+    let session = try goldens.session("denoiser", backend, tokens: ids.count)
     session.write(try #require(goldens.floats("denoiser.noise")), to: "latents")
-    session.write([goldens.about.sigma], to: "sigma")
+    session.write([goldens.about.sigma], to: "time")
     session.copy("pooled", of: text, to: "pooled")
     session.write(repeatElement(0, count: ids.count), to: "bias")
-    for layer in 0..<goldens.model.family.contextLayers {
-      session.copy("keys.\(layer)", of: context, to: "keys.\(layer)")
-      session.copy("values.\(layer)", of: context, to: "values.\(layer)")
+    for name in goldens.model.outputs(of: "context") {
+      session.copy(name, of: context, to: name)
     }
     try session.run()
     #expect(goldens.compare(session, prefix: "denoiser.") >= 3)
@@ -87,12 +77,12 @@ import Weights
 
   @Test(arguments: cases) func decoder(_ test: Case) throws {
     let goldens = try test.goldens()
-    let session = try goldens.session(.decoder, test.backend()) { $0.decoder(batch: 1) }
+    let session = try goldens.session("decoder", test.backend())
     session.write(try #require(goldens.floats("sample.z")), to: "latents")
     try session.run()
     #expect(goldens.compare(session, prefix: "decoder.") >= 2)
     let picture = try #require(goldens.floats("decoder.picture"))
-    let side = goldens.model.family.nativeSize
+    let side = goldens.model.facts.nativeSize.width
     let step = side / Int((Double(picture.count) / 4).squareRoot())
     let pixels = session.read("pixels")
     var sampled: [Float] = []
@@ -107,8 +97,8 @@ import Weights
 
   @Test(arguments: cases) func encoder(_ test: Case) throws {
     let goldens = try test.goldens()
-    let session = try goldens.session(.encoder, test.backend()) { $0.encoder(batch: 1) }
-    let side = goldens.model.family.nativeSize
+    let session = try goldens.session("encoder", test.backend())
+    let side = goldens.model.facts.nativeSize.width
     let pixels = (0..<side * side * 4).map { index in
       let (y, x, c) = (index / 4 / side, index / 4 % side, index % 4)
       return Float((7 * y + 13 * x + 31 * c) % 64) / 63

@@ -61,12 +61,13 @@ struct Goldens {
 
   /// A session of one network with its taps as outputs, on a backend of one's own.
   func session(
-    _ component: ModelComponent, _ backend: any Backend, activations: ActivationFormat = .float32,
-    _ graph: (any ModelFamily) -> Graph
+    _ network: NetworkName, _ backend: any Backend, tokens: Int = 0,
+    activations: ActivationFormat = .float32
   ) throws -> Session {
-    let store = model.stores[component]!
+    let graph = model.family.graph(of: network, Extents(batch: 1, tokens: tokens))
+    let store = model.stores[model.family.networks.first { $0.name == network }!.weights]!
     let plan = backend.plan(
-      graph(model.family).exposingTaps().fusingEpilogues(), for: store, activations: activations)
+      graph.exposingTaps().fusingEpilogues(), for: store, activations: activations)
     let weights = backend.bind(store, activations: activations)
     return try Session(weights.compile(plan, in: backend.makeArena()))
   }
@@ -92,11 +93,11 @@ extension Pipeline {
   func draw(
     _ drawing: Drawing, seeds: [UInt64], _ settings: PassSettings
   ) throws -> [PremultipliedImage] {
-    let subject = try prepare(drawing, settings)
+    let conditioning = try prepare(drawing, settings)
     let denoising = try begin(settings)
-    let pictures = try seeds.map { try denoising.begin(subject, seed: $0) }
+    let pictures = try seeds.map { try denoising.begin(conditioning, seed: $0) }
     while !denoising.isDone { try denoising.advance() }
-    return try pictures.map { try decode($0.latents, of: subject, settings) }
+    return try pictures.map { try decode($0.latents, of: conditioning, settings) }
   }
 }
 
@@ -119,7 +120,7 @@ extension Goldens {
     backend: any Backend, activations: ActivationFormat
   ) throws -> PremultipliedImage {
     let pipeline = Pipeline(model, backend: backend, activations: activations)
-    let size = floats("sample.picture") == nil ? 256 : model.family.nativeSize
+    let size = floats("sample.picture") == nil ? .square(256) : model.facts.nativeSize
     let drawing = Drawing(prompt: about.prompt, style: about.style, guidance: about.guidance)
     return try pipeline.draw(
       drawing, seeds: [about.seed], PassSettings(size: size, steps: about.steps))[0]
@@ -130,10 +131,14 @@ extension Goldens {
     guard let picture = floats("sample.picture") else {
       return bytes("sample.picture256").map { Float($0) / 255 }
     }
-    let side = model.family.nativeSize
+    let side = model.facts.nativeSize.width
     // PyTorch's decoder does not know that no colour exceeds alpha.
     return picture.withUnsafeBufferPointer {
       PremultipliedImage(width: side, height: side, output: $0).values
     }
   }
+}
+
+extension PictureSize {
+  static func square(_ side: Int) -> PictureSize { PictureSize(width: side, height: side) }
 }

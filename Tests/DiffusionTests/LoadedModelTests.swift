@@ -1,6 +1,7 @@
 import CPUBackend
 import Foundation
 import Imaging
+import Models
 import TensorTypes
 import Testing
 import Weights
@@ -64,10 +65,11 @@ import Weights
   @Test(arguments: [
     ("\"sticker-dit\"", "\"novel\"", "family"), ("\"heads\": 4", "\"heads\": 5", "heads"),
     ("\"latentChannels\": 8", "\"latentChannels\": 9", "latent"),
-    ("\"vocabularySize\": 159", "\"vocabularySize\": 160", "word_embedding"),
+    ("\"vocabularySize\": 159", "\"vocabularySize\": 160", "160"),
     ("\"layers\": 2", "\"layers\": 1", "no network uses"),
-    ("\"nativeSize\": 64", "\"nativeSize\": 32", "nativeSize"),
-    ("\"formatVersion\": 1", "\"formatVersion\": 2", "newer"), ("{", "", "not valid"),
+    ("    64\n    ]", "    32\n    ]", "sizes"), ("\"encoder\": [", "\"coder\": [", "encoder"),
+    ("\"formatVersion\": 2", "\"formatVersion\": 3", "newer"),
+    ("\"formatVersion\": 2", "\"formatVersion\": 1", "apt-get"), ("{", "", "not valid"),
   ])
   func aManifestThatDoesNotFitIsRefused(
     _ test: (original: String, changed: String, reason: String)
@@ -83,11 +85,12 @@ import Weights
     }
   }
 
-  @Test func aPromptIsPaddedToNoMoreThanTheModelReads() {
-    #expect(TextConditioner.length(of: 3, maximumTokens: 64) == 16)
-    #expect(TextConditioner.length(of: 18, maximumTokens: 20) == 20)
-    #expect(TextConditioner.length(of: 2, maximumTokens: 2) == 2)
-    #expect(TextConditioner.length(of: 65, maximumTokens: 77) == 77)
+  @Test func aPromptIsPaddedToNoMoreThanTheModelReads() throws {
+    var tokenizer = try Goldens.tiny().model.facts.tokenizers[0]
+    for (tokens, maximum, length) in [(3, 64, 16), (18, 20, 20), (2, 2, 2), (65, 77, 77)] {
+      tokenizer.maximumTokens = maximum
+      #expect(tokenizer.paddedLength(of: tokens) == length)
+    }
   }
 
   @Test func thePromptIsOnlyText() throws {

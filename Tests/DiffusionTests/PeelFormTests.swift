@@ -21,7 +21,7 @@ import Weights
     let model = try Goldens.tiny().model
     self.model = model
     shapes = Dictionary(
-      model.family.denoiser(batch: 1, tokens: 1).weights.map { ($0.name, $0.shape) },
+      model.family.graph(of: "denoiser", Extents(tokens: 1)).weights.map { ($0.name, $0.shape) },
       uniquingKeysWith: { a, _ in a })
   }
 
@@ -118,7 +118,8 @@ import Weights
     let pipeline = Pipeline(model, backend: CPUBackend(threadCount: 1), activations: .int8)
     let peels = peel.map { [WeightedPeel(file: $0, strength: 1)] } ?? []
     return try pipeline.draw(
-      Drawing(prompt: "a red apple"), seeds: [1], PassSettings(size: 64, steps: 2, peels: peels))[
+      Drawing(prompt: "a red apple"), seeds: [1],
+      PassSettings(size: .square(64), steps: 2, peels: peels))[
         0
       ].values
   }

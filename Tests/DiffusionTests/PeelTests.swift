@@ -22,9 +22,9 @@ import Weights
   init() throws {
     let model = try Goldens.tiny().model
     self.model = model
-    let graphs = [
-      model.family.context(batch: 1, tokens: 1), model.family.denoiser(batch: 1, tokens: 1),
-    ]
+    let graphs = (["context", "denoiser"] as [NetworkName]).map {
+      model.family.graph(of: $0, Extents(batch: 1, tokens: 1))
+    }
     weights = Dictionary(
       graphs.flatMap(\.weights).map { ($0.name, $0) }, uniquingKeysWith: { a, _ in a })
   }
@@ -59,7 +59,7 @@ import Weights
   private func merged(_ peels: [WeightedPeel]) throws -> BoundModel {
     var tensors: [SafetensorsWriter.Tensor] = []
     for weight in weights.values {
-      var values = try model.stores[.denoiser]!.weight(
+      var values = try model.stores["denoiser"]!.weight(
         named: weight.name, logicalShape: weight.shape
       ).dequantized()
       for peel in peels {
@@ -82,12 +82,12 @@ import Weights
           bytes: values.withUnsafeBytes { Array($0) }))
     }
     var stores = model.stores
-    stores[.denoiser] = try WeightStore(inMemory: tensors)
+    stores["denoiser"] = try WeightStore(inMemory: tensors)
     return bound(stores)
   }
 
   private func bound(
-    _ stores: [ModelComponent: WeightStore], _ activations: ActivationFormat = .float32
+    _ stores: [String: WeightStore], _ activations: ActivationFormat = .float32
   ) -> BoundModel {
     BoundModel(
       family: model.family, stores: stores, backend: CPUBackend(threadCount: 1),
@@ -96,8 +96,8 @@ import Weights
 
   /// What the context and the denoiser make of random inputs.
   private func outputs(_ networks: BoundModel, _ peels: PeelMix?) throws -> [[Float]] {
-    try [NetworkKey.Network.context, .denoiser].flatMap { network in
-      let session = try networks.session(network, batch: 2, tokens: 4, peels: peels)
+    try (["context", "denoiser"] as [NetworkName]).flatMap { network in
+      let session = try networks.session(network, Extents(batch: 2, tokens: 4), peels: peels)
       for input in session.plan.graph.inputs
       where !input.name.hasSuffix(".up") && !input.name.hasSuffix(".down") {
         let seed = UInt64(input.name.utf8.reduce(7) { 31 &* $0 &+ Int($1) & 0xFFFF })
@@ -141,7 +141,7 @@ import Weights
     let drawing = Drawing(prompt: "a red apple")
     func draw(_ peels: [WeightedPeel]) throws -> [Float] {
       try pipeline.draw(
-        drawing, seeds: [1], PassSettings(size: 64, steps: 2, peels: peels))[0].values
+        drawing, seeds: [1], PassSettings(size: .square(64), steps: 2, peels: peels))[0].values
     }
     let peel = try peel(Self.linears, rank: 4, seed: 8)
     let plain = try draw([])
@@ -163,8 +163,8 @@ import Weights
         [WeightedPeel(file: peel(Self.linears, rank: 8, seed: 1), strength: 1)],
         for: model.peelSites))
     _ = try outputs(networks, first)
-    let sessions = try [NetworkKey.Network.context, .denoiser].map {
-      try networks.session($0, batch: 2, tokens: 4, peels: first).residentBytes
+    let sessions = try (["context", "denoiser"] as [NetworkName]).map {
+      try networks.session($0, Extents(batch: 2, tokens: 4), peels: first).residentBytes
     }
     let after = networks.residency
     #expect(after.sessionBytes == before.sessionBytes + sessions.reduce(0, +))
@@ -226,11 +226,10 @@ import Weights
     }
     let wide = PeelLayout(sites: both.layout.sites.mapValues { _ in 128 })
     let plans = bound(model.stores).plans
-    let (narrowBytes, wideBytes) = (
-      plans.plan(plans.key(.denoiser, batch: 2, tokens: 4, peels: both.layout)).inputBytes,
-      plans.plan(plans.key(.denoiser, batch: 2, tokens: 4, peels: wide)).inputBytes
-    )
-    #expect(narrowBytes < wideBytes)
+    func bytes(_ layout: PeelLayout) -> Int {
+      plans.plan(plans.key("denoiser", Extents(batch: 2, tokens: 4), peels: layout)).inputBytes
+    }
+    #expect(bytes(both.layout) < bytes(wide))
     try expectAgreement([low, high].map { WeightedPeel(file: $0, strength: 1) })
   }
 

@@ -23,14 +23,21 @@ import Testing
     #expect(Philox(seed: 4).normal(at: 0) != Philox(seed: 3).normal(at: 0))
   }
 
+  private static func flow(
+    _ steps: Int, shift: Float = 3, strength: Float = 1
+  ) throws -> NoiseSchedule {
+    try NoiseSchedule(.flow(shift: shift), steps: steps, strength: strength)
+  }
+
   @Test func scheduleFallsFromOneToZero() throws {
     for steps in [1, 2, 4, 50] {
-      let schedule = try NoiseSchedule(steps: steps, shift: 3)
-      #expect(schedule.sigmas.count == steps + 1)
-      #expect(schedule.sigmas.first == 1 && schedule.sigmas.last == 0)
-      #expect(zip(schedule.sigmas, schedule.sigmas.dropFirst()).allSatisfy { $0 > $1 })
+      let levels = try Self.flow(steps).levels
+      #expect(levels.count == steps + 1)
+      #expect(levels.first == NoiseLevel(signal: 0, noise: 1, time: 1))
+      #expect(levels.last == .clean)
+      #expect(zip(levels, levels.dropFirst()).allSatisfy { $0.noise > $1.noise })
     }
-    #expect(abs(try NoiseSchedule(steps: 2, shift: 3).sigmas[1] - 0.75) < 1e-6)
+    #expect(abs(try Self.flow(2).levels[1].noise - 0.75) < 1e-6)
   }
 
   @Test func streamsOfASeedDiffer() {
@@ -43,22 +50,22 @@ import Testing
   }
 
   @Test func lessStrengthBeginsLaterAndTakesFewerSteps() throws {
-    let whole = try NoiseSchedule(steps: 8, shift: 3)
-    #expect(try NoiseSchedule(steps: 8, shift: 3, strength: 1) == whole)
-    let half = try NoiseSchedule(steps: 8, shift: 3, strength: 0.5)
-    #expect(half.steps == 4 && half.sigmas == Array(whole.sigmas[4...]))
-    let little = try NoiseSchedule(steps: 2, shift: 3, strength: 0.1)
-    #expect(little.steps == 1 && little.sigmas[0] < 0.3 && little.sigmas[0] > 0.1)
+    let whole = try Self.flow(8)
+    #expect(try Self.flow(8, strength: 1) == whole)
+    let half = try Self.flow(8, strength: 0.5)
+    #expect(half.steps == 4 && half.levels == Array(whole.levels[4...]))
+    let little = try Self.flow(2, strength: 0.1)
+    #expect(little.steps == 1 && little.levels[0].noise < 0.3 && little.levels[0].noise > 0.1)
     // What f32 makes of 0.3 is a little more than it.
     for tenth in 1...10 {
       let strength = Float(tenth) / 10
-      #expect(try NoiseSchedule(steps: 50, shift: 3, strength: strength).steps == 5 * tenth)
+      #expect(try Self.flow(50, strength: strength).steps == 5 * tenth)
     }
   }
 
   @Test func numbersWithoutASequenceOfLevelsAreErrors() throws {
     let wrong: [(steps: Int, shift: Float, strength: Float)] = [
-      (0, 3, 1), (1001, 3, 1), (4, 0, 1), (4, .nan, 1), (4, .infinity, 1), (4, -1, 1),
+      (0, 3, 1), (1001, 3, 1),
       (4, 3, 0), (4, 3, .nan), (4, 3, 1.1), (4, 3, Float(1e-60 as Double)),
       (4, 3, .leastNonzeroMagnitude),
       (4, 3, -1),
@@ -67,15 +74,15 @@ import Testing
     ]
     for numbers in wrong {
       #expect(throws: GenerationError.self, "\(numbers)") {
-        try NoiseSchedule(steps: numbers.steps, shift: numbers.shift, strength: numbers.strength)
+        try Self.flow(numbers.steps, shift: numbers.shift, strength: numbers.strength)
       }
     }
     // Whatever a package and a request may ask for has levels.
     for shift in [0.01, 1, 3, 100] as [Float] {
       for strength in [0.001, 0.0317, 0.5, 1] as [Float] {
         for steps in [1, 7, 50, 1000] {
-          let sigmas = try NoiseSchedule(steps: steps, shift: shift, strength: strength).sigmas
-          #expect(sigmas[0] > 0 && sigmas.last == 0)
+          let levels = try Self.flow(steps, shift: shift, strength: strength).levels
+          #expect(levels[0].noise > 0 && levels.last == .clean)
         }
       }
     }
@@ -103,79 +110,128 @@ import Testing
   func consistencySamplingIsThatOfTheTrainingCode(
     _ test: (steps: Int, expected: [[Float]])
   ) throws {
-    let schedule = try NoiseSchedule(steps: test.steps, shift: 3)
+    let levels = try Self.flow(test.steps).levels
     for (seed, expected) in zip([7, 8] as [UInt64], test.expected) {
       for kind in [Prediction.sample, .velocity] {
         var x = (0..<4).map { Philox(seed: seed).normal(at: $0) }
-        for step in 0..<schedule.steps {
-          let sigma = schedule.sigmas[step]
+        for step in 0..<test.steps {
+          let sigma = levels[step].noise
           let sample = x.map { 0.5 * $0 * (1 - sigma) + 0.25 * sigma }
           let output = kind == .sample ? sample : zip(x, sample).map { ($0 - $1) / sigma }
-          var clean: [Float] = [0, 0, 0, 0]
-          clean.withUnsafeMutableBufferPointer { clean in
-            x.withUnsafeBufferPointer { x in
-              output.withUnsafeBufferPointer {
-                ConsistencySampler.clean(
-                  into: clean, latents: x, prediction: $0, sigma: sigma, kind: kind)
-              }
-            }
-          }
-          x.withUnsafeMutableBufferPointer { x in
-            clean.withUnsafeBufferPointer {
-              ConsistencySampler.noised(
-                into: x, clean: $0, noise: Philox(seed: seed, stream: UInt32(step + 1)),
-                sigma: schedule.sigmas[step + 1])
-            }
-          }
+          let clean = zip(output, x).map { kind.denoised($0, x: $1, at: levels[step]) }
+          SamplerStep(from: levels[step], to: levels[step + 1]).firstOrder(
+            &x, denoised: clean, eta: 1, fresh: Philox(seed: seed, stream: UInt32(step + 1)))
         }
         #expect(zip(x, expected).allSatisfy { abs($0 - $1) < 2e-6 }, "\(kind), seed \(seed)")
       }
     }
   }
 
-  /// On a straight path one step is exact, and so are many.
-  @Test func eulerFollowsAStraightPathExactly() throws {
+  private static let stableDiffusion = NoiseProcess.variancePreserving(Betas(), .trailing)
+
+  /// A network that knows the picture: whatever the sampler, the process and the number of steps,
+  /// the picture comes out.
+  @Test(arguments: [NoiseProcess.flow(shift: 3), stableDiffusion])
+  func theKnownPictureComesOut(_ process: NoiseProcess) throws {
     let clean: [Float] = [0.5, -2, 3]
-    let noise: [Float] = [1, 1, -1]
-    for steps in [1, 4] {
-      var x = noise
-      let schedule = try NoiseSchedule(steps: steps, shift: 3)
-      let velocity = zip(noise, clean).map { $0 - $1 }
+    for steps in [1, 2, 5, 20] {
+      let levels = try NoiseSchedule(process, steps: steps).levels
+      var (first, second) = ([1, 1, -1] as [Float], [1, 1, -1] as [Float])
       for step in 0..<steps {
-        x.withUnsafeMutableBufferPointer { x in
-          velocity.withUnsafeBufferPointer {
-            EulerSampler.step(
-              x, velocity: $0, sigma: schedule.sigmas[step], nextSigma: schedule.sigmas[step + 1])
-          }
-        }
+        let taken = SamplerStep(from: levels[step], to: levels[step + 1])
+        taken.firstOrder(&first, denoised: clean, eta: 0, fresh: Philox(seed: 1))
+        taken.dpmSolver(
+          &second, denoised: clean, previous: step == 0 ? nil : (clean, levels[step - 1]))
       }
-      #expect(zip(x, clean).allSatisfy { abs($0 - $1) < 1e-5 })
+      #expect(zip(first, clean).allSatisfy { abs($0 - $1) < 1e-5 })
+      #expect(zip(second, clean).allSatisfy { abs($0 - $1) < 1e-5 })
     }
   }
 
-  @Test func guidanceOfEitherPredictionIsTheSame() {
-    let latents: [Float] = [1, 2]
-    let (conditional, unconditional): ([Float], [Float]) = ([0.2, 0.4], [-0.5, 1])
-    let sigma: Float = 0.7
-    func velocity(_ a: [Float], _ b: [Float], _ prediction: Prediction) -> [Float] {
-      var result: [Float] = [0, 0]
-      result.withUnsafeMutableBufferPointer { result in
-        latents.withUnsafeBufferPointer { latents in
-          a.withUnsafeBufferPointer { a in
-            b.withUnsafeBufferPointer { b in
-              Guidance.velocity(
-                into: result, latents: latents, conditional: a, unconditional: b, scale: 2.5,
-                sigma: sigma, prediction: prediction)
-            }
-          }
-        }
-      }
-      return result
+  /// Euler's method on the flow's own equation `dx/dsigma = (x - x0) / sigma` and DDIM as its paper
+  /// writes it, in double precision.
+  @Test func theFirstOrderFormIsBothOfThem() throws {
+    let (x0, x): (Float, Float) = (0.3, -1.2)
+    let flow = try Self.flow(4).levels
+    var latents = [x]
+    SamplerStep(from: flow[1], to: flow[2]).firstOrder(
+      &latents, denoised: [x0], eta: 0, fresh: Philox(seed: 1))
+    let (sigma, next) = (Double(flow[1].noise), Double(flow[2].noise))
+    #expect(abs(Double(latents[0]) - (Double(x) + (next - sigma) * Double(x - x0) / sigma)) < 1e-6)
+
+    let levels = try NoiseSchedule(Self.stableDiffusion, steps: 4).levels
+    latents = [x]
+    SamplerStep(from: levels[1], to: levels[2]).firstOrder(
+      &latents, denoised: [x0], eta: 0, fresh: Philox(seed: 1))
+    let abar = Betas().cumulativeSignals
+    let (now, then) = (abar[749], abar[499])
+    let noise = (Double(x) - now.squareRoot() * Double(x0)) / (1 - now).squareRoot()
+    let expected = then.squareRoot() * Double(x0) + (1 - then).squareRoot() * noise
+    #expect(abs(Double(latents[0]) - expected) < 1e-6)
+  }
+
+  /// Of pictures with a normal distribution the best guess and the true path are known: the second
+  /// order stays closer to it than the first.
+  @Test(arguments: [NoiseProcess.flow(shift: 1), stableDiffusion])
+  func theSecondOrderStaysCloserToThePath(_ process: NoiseProcess) throws {
+    let variance: Float = 0.25
+    func spread(_ level: NoiseLevel) -> Float {
+      level.signal * level.signal * variance + level.noise * level.noise
     }
-    let fromSample = velocity(conditional, unconditional, .sample)
-    let asVelocity = { (x: [Float]) in zip(latents, x).map { ($0 - $1) / sigma } }
-    let fromVelocity = velocity(
-      asVelocity(conditional), asVelocity(unconditional), .velocity)
-    #expect(zip(fromSample, fromVelocity).allSatisfy { abs($0 - $1) < 1e-5 })
+    func error(_ steps: Int, isSecondOrder: Bool) throws -> Float {
+      let levels = try NoiseSchedule(process, steps: steps).levels.dropLast()
+      var x: [Float] = [1]
+      var previous: (denoised: [Float], level: NoiseLevel)?
+      for (level, next) in zip(levels, levels.dropFirst()) {
+        let denoised = [level.signal * variance / spread(level) * x[0]]
+        let step = SamplerStep(from: level, to: next)
+        if isSecondOrder {
+          step.dpmSolver(&x, denoised: denoised, previous: previous)
+        } else {
+          step.firstOrder(&x, denoised: denoised, eta: 0, fresh: Philox(seed: 1))
+        }
+        previous = (denoised, level)
+      }
+      return abs(x[0] - (spread(levels.last!) / spread(levels[0])).squareRoot())
+    }
+    for steps in [10, 20, 40] {
+      let first = try error(steps, isSecondOrder: false)
+      let second = try error(steps, isSecondOrder: true)
+      #expect(second < first / 2, "\(steps): \(first), \(second)")
+    }
+  }
+
+  /// As diffusers' DDIM and Euler schedulers space them.
+  @Test func timestepsAreThoseOfTraining() throws {
+    let trailing = try NoiseSchedule(Self.stableDiffusion, steps: 4).levels.dropLast()
+    #expect(trailing.map(\.time) == [999, 749, 499, 249])
+    #expect(try NoiseSchedule(Self.stableDiffusion, steps: 1).levels[0].time == 999)
+    let leading = NoiseProcess.variancePreserving(Betas(), .leading(offset: 1))
+    #expect(
+      try NoiseSchedule(leading, steps: 4).levels.dropLast().map(\.time) == [751, 501, 251, 1])
+    let half = try NoiseSchedule(Self.stableDiffusion, steps: 4, strength: 0.5).levels.dropLast()
+    #expect(half.map(\.time) == [499, 249])
+    let level = trailing[0]
+    // sigma of the last step of training: 14.6146.
+    #expect(abs(level.noise / level.signal - 14.6146) < 1e-3)
+    #expect(abs(level.signal * level.signal + level.noise * level.noise - 1) < 1e-6)
+    #expect(try NoiseSchedule(Self.stableDiffusion, steps: 1000).steps == 1000)
+  }
+
+  @Test func everyPredictionIsOfTheSamePicture() throws {
+    let levels = try NoiseSchedule(Self.stableDiffusion, steps: 3).levels.prefix(3)
+    let (x0, noise): (Float, Float) = (0.4, -0.7)
+    for level in levels {
+      let x = level.signal * x0 + level.noise * noise
+      let outputs: [(Prediction, Float)] = [
+        (.sample, x0), (.noise, noise), (.rotation, level.signal * noise - level.noise * x0),
+      ]
+      for (kind, output) in outputs {
+        #expect(abs(kind.denoised(output, x: x, at: level) - x0) < 1e-4, "\(kind)")
+      }
+    }
+    let level = try Self.flow(3).levels[1]
+    let x = level.signal * x0 + level.noise * noise
+    #expect(abs(Prediction.velocity.denoised(noise - x0, x: x, at: level) - x0) < 1e-6)
   }
 }

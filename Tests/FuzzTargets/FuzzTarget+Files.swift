@@ -1,6 +1,7 @@
 import BananaServer
 import FoundationEssentials
 import Imaging
+import Models
 import TensorTypes
 import Weights
 
@@ -134,9 +135,16 @@ extension FuzzTarget {
     } catch { return try expectText(error, maximumBytes: 4096 + input.count) }
     let (manifest, configuration) = parts
     try expect((1...input.count).contains(configuration.count), "the configuration's length")
-    try expect(manifest.sizes.allSatisfy { manifest.nativeSize % $0 == 0 }, "a size")
-    try expect(manifest.files[manifest.text.vocabulary] != nil, "no vocabulary")
-    try expect(manifest.latents.standardDeviation.allSatisfy { $0 > 0 }, "a deviation")
+    try expect(manifest.byteCount >= 0, "the size of all files")
+    try expect(
+      manifest.weights.values.joined().allSatisfy { manifest.files[$0] != nil }, "unlisted weights")
+    guard let known = try? JSONDecoder().decode(StickerConfiguration.self, from: configuration),
+      let family = try? Sticker(known)
+    else { return }
+    let facts = family.facts
+    guard (try? facts.validate()) != nil else { return }
+    try expect(facts.offered(facts.nativeSize) != nil, "the native size is not offered")
+    try expect(facts.latents.standardDeviation.allSatisfy { $0 > 0 }, "a deviation")
   }
 
   static func png(_ input: [UInt8]) throws(Violation) {

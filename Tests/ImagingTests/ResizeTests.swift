@@ -11,7 +11,7 @@ import Testing
   @Test func theSameSizeChangesNothing() {
     let picture = picture(9, 7)
     #expect(picture.resized(width: 9, height: 7) == picture)
-    #expect(self.picture(8, 8).fitted(into: 8) == self.picture(8, 8))
+    #expect(self.picture(8, 8).fitted(intoWidth: 8, height: 8) == self.picture(8, 8))
   }
 
   @Test(arguments: [(3, 5), (40, 8), (16, 64), (1, 1), (100, 3)])
@@ -49,12 +49,24 @@ import Testing
   @Test func whatIsNotSquareIsCentred() {
     let color = Color(red: 255, green: 0, blue: 0)
     let wide = PremultipliedImage(Pixels(width: 20, height: 10, filledWith: color))
-    let fitted = wide.fitted(into: 8).pixels()
+    let fitted = wide.fitted(intoWidth: 8, height: 8).pixels()
     #expect(fitted[0, 1] == .clear && fitted[7, 6] == .clear)
     #expect(fitted[0, 2] == color && fitted[7, 5] == color)
-    let mask = wide.fitted(into: 8, isOpaqueOutside: true).pixels()
+    let mask = wide.fitted(intoWidth: 8, height: 8, isOpaqueOutside: true).pixels()
     #expect(mask[0, 0].alpha == 255 && mask[7, 7].alpha == 255)
-    #expect(wide.fitted(into: 1).width == 1)
+    #expect(wide.fitted(intoWidth: 1, height: 1).width == 1)
+  }
+
+  @Test func framesNeedNotBeSquare() {
+    let color = Color(red: 0, green: 255, blue: 0)
+    let wide = PremultipliedImage(Pixels(width: 20, height: 10, filledWith: color))
+    let low = wide.fitted(intoWidth: 32, height: 8).pixels()
+    #expect(low.width == 32 && low.height == 8)
+    #expect(
+      low[7, 0] == .clear && low[8, 0] == color && low[23, 7] == color && low[24, 7] == .clear)
+    let high = wide.fitted(intoWidth: 8, height: 20).pixels()
+    #expect(high[0, 7] == .clear && high[0, 8] == color && high[7, 11] == color)
+    #expect(wide.fitted(intoWidth: 20, height: 10) == wide)
   }
 
   @Test func aMaskTellsWhoseAPixelIs() {

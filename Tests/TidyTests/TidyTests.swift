@@ -20,7 +20,8 @@ import Testing
       "Models", "Execution", "Weights", "Text", "Imaging", "Graph", "TensorTypes",
     ],
     "BananaServer": [
-      "BananaAPI", "CSystemd", "Diffusion", "Execution", "Weights", "Imaging", "TensorTypes",
+      "BananaAPI", "CSystemd", "Diffusion", "Execution", "Models", "Weights", "Imaging",
+      "TensorTypes",
     ],
     "BananaSDK": ["BananaAPI"],
     // Imaging: previews arrive as PNG, and sixel and block terminals show pixels.

@@ -19,18 +19,11 @@ struct PackageFixture {
         Quantization(rows: 16, columns: 32, seed: 1).int8Tensors("w")),
     ]
     members = [
-      "formatVersion": "1", "name": "\"sticker\"", "family": "\"sticker-dit\"",
+      "formatVersion": "2", "name": "\"sticker\"", "family": "\"sticker-dit\"",
       "version": "\"0.1.0\"", "description": "\"Draws.\"", "unknownMember": "[null, {}]",
       "licenses": "[{\"what\": \"text\", \"license\": \"MIT\", \"source\": \"here\"}]",
-      "text": """
-      {"tokenizer": "wordpiece", "vocabulary": "vocab.txt", "lowercase": true, "maximumTokens": 64,
-       "promptTemplate": "{style} sticker of {prompt}", "styles": ["3d", "flat"],
-       "defaultStyle": "3d"}
-      """,
+      "weights": "{\"denoiser\": [\"denoiser.safetensors\"]}",
       "configuration": "{\"denoiser\": {\"width\": 384, \"ropeBase\": 1e2}}",
-      "latents": "{\"mean\": [0, -1.5], \"standardDeviation\": [1, 0.25]}",
-      "sampling": "{\"steps\": 12, \"guidance\": 2.5, \"sigmaShift\": 3}",
-      "sizes": "[256, 512]", "nativeSize": "512",
     ]
     members["files"] = filesMember
   }
@@ -83,23 +76,24 @@ struct PackageFixture {
     try fixture.write()
     let package = try fixture.open()
     #expect(package.manifest.name == "sticker")
-    #expect(package.manifest.text.styles == ["3d", "flat"])
-    #expect(package.manifest.latents.mean == [0, -1.5])
-    #expect(
-      package.manifest.sampling == .init(sampler: .euler, steps: 12, guidance: 2.5, sigmaShift: 3))
+    #expect(package.manifest.weights == ["denoiser": ["denoiser.safetensors"]])
+    #expect(package.manifest.byteCount == fixture.files.values.reduce(0) { $0 + $1.count })
     #expect(package.manifest.licenses.first?.license == "MIT")
-    #expect(package.vocabulary == fixture.files["vocab.txt"])
+    #expect(try Array(package.file(named: "vocab.txt").bytes) == fixture.files["vocab.txt"])
     let configuration = try package.configuration(as: Configuration.self)
     #expect(configuration.denoiser.width == 384 && configuration.denoiser.ropeBase == 100)
     #expect(
       String(decoding: package.configurationJSON, as: UTF8.self)
         == fixture.members["configuration"])
-    let weights = try package.weights(in: ["denoiser.safetensors"])
+    let weights = try package.weights(named: "denoiser")
     #expect(try weights.weight(named: "w", logicalShape: [16, 32]).format == .int8)
     #expect(
       throws: ModelPackageError.unlistedFile(
         path: fixture.path("model.json"), name: "decoder.safetensors")
     ) { try package.weights(in: ["decoder.safetensors"]) }
+    #expect(
+      throws: ModelPackageError.noWeights(path: fixture.path("model.json"), name: "decoder")
+    ) { try package.weights(named: "decoder") }
     #expect(throws: ModelPackageError.self) { try package.weights(in: ["vocab.txt"]) }
     #expect(throws: ModelPackageError.self) { try package.configuration(as: [Int].self) }
   }
@@ -144,14 +138,16 @@ struct PackageFixture {
 
   @Test func otherVersionsAreNamed() throws {
     var fixture = try PackageFixture()
-    for version in ["2", "0", "\"1\"", "1.0"] {
+    for version in ["1", "3", "0", "\"2\"", "2.0"] {
       fixture.members["formatVersion"] = version
-      fixture.members["latents"] = "\"of another kind\""
+      fixture.members["weights"] = "\"of another kind\""
       try fixture.write()
       #expect(
         fixture.error
           == .unsupportedVersion(
-            path: fixture.path("model.json"), found: version, supported: 1))
+            path: fixture.path("model.json"), found: version, supported: 2))
+      let remedy = version == "1" || version == "0" ? "apt-get install" : "newer Banana"
+      #expect(try #require(fixture.error).description.contains(remedy))
     }
   }
 
@@ -160,6 +156,7 @@ struct PackageFixture {
   ])
   func namesThatLeadElsewhereAreRefused(name: String) throws {
     var fixture = try PackageFixture()
+    fixture.members["weights"] = "{}"
     fixture.members["files"] = fixture.filesMember.replacing(
       "denoiser.safetensors", with: name)
     try fixture.write()
@@ -183,19 +180,8 @@ struct PackageFixture {
   }
 
   @Test(arguments: [
-    ("name", "\"\""), ("name", "3"), ("sizes", "[]"), ("sizes", "[512, 0]"),
-    ("sizes", "[512, 300]"),
-    ("nativeSize", "1024"), ("latents", "{\"mean\": [1], \"standardDeviation\": []}"),
-    ("latents", "{\"mean\": [1], \"standardDeviation\": [0]}"),
-    ("latents", "{\"mean\": [1e999], \"standardDeviation\": [1]}"),
-    ("sampling", "{\"steps\": 0, \"guidance\": 1, \"sigmaShift\": 1}"),
-    ("sampling", "{\"steps\": 1, \"guidance\": 1, \"sigmaShift\": 0}"),
-    ("sampling", "{\"steps\": 1.5, \"guidance\": 1, \"sigmaShift\": 1}"),
-    ("sampling", "{\"steps\": 1, \"guidance\": 1, \"sigmaShift\": 1e30}"),
-    ("sampling", "{\"steps\": 1, \"guidance\": 1, \"sigmaShift\": 1e-30}"),
-    ("sampling", "{\"steps\": 1, \"guidance\": -1, \"sigmaShift\": 1}"),
-    ("sampling", "{\"steps\": 1, \"guidance\": 1e30, \"sigmaShift\": 1}"),
-    ("alphaRange", "[0, 1e-40]"), ("alphaRange", "[0.5, 0.55]"), ("alphaRange", "[0.5]"),
+    ("name", "\"\""), ("name", "3"), ("weights", "{\"denoiser\": []}"),
+    ("weights", "{\"denoiser\": [\"vocab.text\"]}"), ("weights", "[]"),
     ("files", "{}"), ("files", "{\"vocab.txt\": {\"sha256\": \"00\", \"bytes\": 1}}"),
     ("configuration", "{\"a\": 1, \"a\": 2}"), ("configuration", "nul"), ("description", "\"\n\""),
   ])

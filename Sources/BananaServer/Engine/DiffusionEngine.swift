@@ -1,6 +1,7 @@
 package import Diffusion
 import Dispatch
 package import Execution
+import Models
 import Synchronization
 package import TensorTypes
 package import Weights
@@ -66,9 +67,12 @@ package actor DiffusionEngine: PictureEngine {
   nonisolated package func peakBytes(for key: BatchKey, pictures: Int) async -> Int {
     // Peels that do not fit the model are refused later, with the reason.
     let mix = try? PeelMix(key.peels.map(\.weighted), for: loaded.peelSites)
+    guard let size = loaded.facts.offered(PictureSize(width: key.width, height: key.height)) else {
+      return 0
+    }
     return plans.passPeakBytes(
-      pictures: pictures, isGuided: key.isGuided, tokens: key.textTokens, peels: mix?.layout,
-      hasSource: key.editStrength != nil, resident: resident.withLock { $0 })
+      pictures: pictures, of: size, isGuided: key.isGuided, tokens: key.textTokens,
+      peels: mix?.layout, hasSource: key.editStrength != nil, resident: resident.withLock { $0 })
   }
 
   nonisolated package func apply(_ limits: EngineLimits) {
@@ -164,7 +168,7 @@ package actor DiffusionEngine: PictureEngine {
       drawing.prepare { (what) throws(GenerationError) in
         try pipeline.prepare(what, drawing.settings)
       }
-      if let lead = active.first?.drawing, lead.subject?.shape != drawing.subject?.shape {
+      if let lead = active.first?.drawing, lead.conditioning?.shape != drawing.conditioning?.shape {
         continue
       }
       while active.count < room, let place = drawing.nextPicture(in: denoising) {
@@ -206,7 +210,7 @@ package actor DiffusionEngine: PictureEngine {
     place.drawing.perform { (drawing) throws(GenerationError) in
       let latents = denoising.cleanEstimate(of: place.picture)
       try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
-        let picture = try pipeline.decode(latents, of: drawing.subject!, drawing.settings)
+        let picture = try pipeline.decode(latents, of: drawing.conditioning!, drawing.settings)
         drawing.show(picture, as: number, of: place.index)
       }
     }
@@ -216,7 +220,7 @@ package actor DiffusionEngine: PictureEngine {
     place.drawing.perform { (drawing) throws(GenerationError) in
       drawing.report(.decode, 0, of: 1, picture: place.index)
       let picture = try paced(.decode, sharedBy: [place]) { () throws(GenerationError) in
-        try pipeline.decode(place.picture.latents, of: drawing.subject!, drawing.settings)
+        try pipeline.decode(place.picture.latents, of: drawing.conditioning!, drawing.settings)
       }
       if pipeline.hasOverflowed || !place.picture.latents.allSatisfy(\.isFinite) {
         drawing.noteOverflow(place.index)
@@ -251,8 +255,8 @@ package actor DiffusionEngine: PictureEngine {
     return result
   }
 
-  /// Sleeps after a piece of work as long as the limits want, at most a minute; less as soon as they
-  /// want less. When nobody wants the pictures any more, the rest is left to the next piece.
+  /// Sleeps after a piece of work as long as the limits want, at most a minute; less as soon as
+  /// they want less. When nobody wants the pictures any more, the rest is left to the next piece.
   /// - Returns: How long that was, seconds.
   private func rest(after seconds: Double, sharedBy places: [PicturePlace]) -> Double {
     let start = ContinuousClock.now
@@ -285,22 +289,25 @@ private final class EngineThread: SerialExecutor {
 
 extension ModelDescription {
   fileprivate init(_ loaded: LoadedModel, plans: NetworkPlans, backend: String) {
-    let manifest = loaded.manifest
-    let peakBytes = plans.passPeakBytes(
-      pictures: 1, isGuided: manifest.sampling.guidance != 1,
-      tokens: loaded.textTokens(of: "", style: nil), peels: nil, hasSource: false,
-      resident: Residency())
-    func size(_ side: Int) -> Size { Size(width: side, height: side, peakBytes: peakBytes) }
+    let (manifest, facts) = (loaded.manifest, loaded.facts)
+    func size(_ offered: OfferedSize) -> Size {
+      let peakBytes = plans.passPeakBytes(
+        pictures: 1, of: offered, isGuided: facts.sampling.guidance != 1,
+        tokens: loaded.textTokens(of: "", style: nil), peels: nil, hasSource: false,
+        resident: Residency())
+      return Size(
+        width: offered.size.width, height: offered.size.height, shrinking: offered.shrinking,
+        peakBytes: peakBytes)
+    }
     self.init(
       name: manifest.name, family: manifest.family, version: manifest.version,
       description: manifest.description,
       licenses: manifest.licenses.map {
         License(what: $0.what, license: $0.license, source: $0.source)
       },
-      styles: manifest.text.styles, defaultStyle: manifest.text.defaultStyle,
-      sizes: manifest.sizes.map(size), nativeSize: size(manifest.nativeSize),
-      defaultSteps: manifest.sampling.steps,
-      defaultGuidance: manifest.sampling.guidance,
+      styles: facts.prompt.styles, defaultStyle: facts.prompt.defaultStyle,
+      sizes: facts.sizes.map(size), nativeSize: size(facts.offered(facts.nativeSize)!),
+      defaultSteps: facts.sampling.steps, defaultGuidance: facts.sampling.guidance,
       parameterCount: loaded.parameterCount, weightBytes: loaded.weightBytes, backend: backend)
   }
 }
@@ -315,6 +322,7 @@ extension EngineError {
     case .unknownStyle: self = .invalidRequest(param: "style", message: "\(error)")
     case .unknownSize: self = .invalidRequest(param: "size", message: "\(error)")
     case .fixedGuidance: self = .invalidRequest(param: "guidance", message: "\(error)")
+    case .noSource: self = .invalidRequest(param: "image", message: "\(error)")
     case .noSchedule: self = .invalidRequest(param: "strength", message: "\(error)")
     case .peel, .excessiveRank: self = .invalidRequest(param: "peels", message: "\(error)")
     case .execution, .unequalShapes: self = .failed(message: "\(error)")

@@ -1,12 +1,13 @@
 import Diffusion
 import Imaging
+import Models
 
 /// A job on its way through the engine; used on the engine's thread only.
 final class JobDrawing {
   let request: PictureRequest
   let settings: PassSettings
   /// Set once the prompt is encoded.
-  private(set) var subject: Subject?
+  private(set) var conditioning: Conditioning?
   /// Wall-clock seconds, those of steps that several pictures share divided among them.
   private var seconds: [PictureStage: Double] = [:]
   /// The same in this turn, and with the rests that pace wanted.
@@ -36,20 +37,20 @@ final class JobDrawing {
     self.model = model
     request = job.request
     settings = PassSettings(
-      size: request.width, steps: request.steps, strength: request.edit?.strength ?? 1,
-      peels: request.peels.map(\.weighted))
+      size: PictureSize(width: request.width, height: request.height), steps: request.steps,
+      strength: request.edit?.strength ?? 1, peels: request.peels.map(\.weighted))
   }
 
   /// Encodes the prompt, unless that is done; what goes wrong ends the job.
-  func prepare(_ encode: (Drawing) throws(GenerationError) -> Subject) {
-    guard subject == nil else { return }
+  func prepare(_ encode: (Drawing) throws(GenerationError) -> Conditioning) {
+    guard conditioning == nil else { return }
     let drawing = Drawing(
       prompt: request.prompt, style: request.style, guidance: request.guidance,
       source: request.edit?.source)
     let start = ContinuousClock.now
     perform { (job) throws(GenerationError) in
       job.report(.text, 0, of: 1, picture: 0)
-      job.subject = try encode(drawing)
+      job.conditioning = try encode(drawing)
       job.report(.text, 1, of: 1, picture: 0)
     }
     took((ContinuousClock.now - start).seconds, rest: 0, in: .text)
@@ -63,8 +64,8 @@ final class JobDrawing {
         try denoising.add(left.picture)
         job.unfinished.removeFirst()
         place = left
-      } else if let subject = job.subject, job.next < job.request.count {
-        let picture = try denoising.begin(subject, seed: job.seed(of: job.next))
+      } else if let conditioning = job.conditioning, job.next < job.request.count {
+        let picture = try denoising.begin(conditioning, seed: job.seed(of: job.next))
         place = PicturePlace(drawing: job, index: job.next, picture: picture)
         job.next += 1
       }
@@ -152,8 +153,8 @@ final class JobDrawing {
       .success(
         PictureResult(
           pictures: pictures.sorted { $0.key < $1.key }.map(\.value), secondsByStage: seconds,
-          promptTokensTruncated: subject?.isTruncated ?? false,
-          overflowed: overflowed.sorted(), isPromptUnknown: subject?.isUnknown ?? false)))
+          promptTokensTruncated: conditioning?.isTruncated ?? false,
+          overflowed: overflowed.sorted(), isPromptUnknown: conditioning?.isUnknown ?? false)))
   }
 
   /// A PNG file; nil, and the job ended, if it cannot be made.

@@ -1,3 +1,5 @@
+package import Models
+
 /// What clients are told about the resident model, and what requests are checked against.
 package struct ModelDescription: Sendable, Equatable {
   /// A part of the model or of its training data, and under which licence it is used.
@@ -20,14 +22,27 @@ package struct ModelDescription: Sendable, Equatable {
     package var width: Int
     /// Pixels.
     package var height: Int
+    /// It is drawn so many times as large on a side, and averaged.
+    package var shrinking: Int
     /// Bytes that drawing one picture needs beside the weights, from the plan.
     package var peakBytes: Int
 
-    package init(width: Int, height: Int, peakBytes: Int) {
+    package init(width: Int, height: Int, shrinking: Int = 1, peakBytes: Int) {
       self.width = width
       self.height = height
+      self.shrinking = shrinking
       self.peakBytes = peakBytes
     }
+
+    /// The size as the engine knows it.
+    package var offered: OfferedSize {
+      OfferedSize(PictureSize(width: width, height: height), shrinking: shrinking)
+    }
+  }
+
+  /// The size of a request's pictures; nil if it is none of the model's.
+  package func size(width: Int, height: Int) -> Size? {
+    sizes.first { ($0.width, $0.height) == (width, height) }
   }
 
   package var name: String

@@ -1,5 +1,6 @@
 package import Diffusion
 package import Imaging
+package import Models
 package import Weights
 
 /// What the daemon asks of the thing that draws.
@@ -228,9 +229,9 @@ package struct PictureEdit: Sendable, Equatable {
 
   /// The same with pictures no larger than the model needs for one of `size`, which take less
   /// memory while they wait.
-  package func fitted(to model: ModelDescription, size: Int) -> PictureEdit {
+  package func fitted(to size: OfferedSize) -> PictureEdit {
     var fitted = self
-    fitted.source = source.fitted(side: model.nativeSize.width, size: size)
+    fitted.source = source.fitted(to: size)
     return fitted
   }
 }

@@ -51,9 +51,10 @@ extension DaemonRoutes {
       request.edit = try await turns.run(for: context.peer.account) {
         // Whoever has gone meanwhile needs none of it.
         guard context.channel.isActive else { throw APIError(EngineError.cancelled) }
-        return try await NIOThreadPool.singleton.runIfActive { [side = request.width] in
+        let size = engine.model.size(width: request.width, height: request.height)
+        return try await NIOThreadPool.singleton.runIfActive {
           // Fitted before it waits, so that what waits is small.
-          try edit().fitted(to: engine.model, size: side)
+          try edit().fitted(to: (size ?? engine.model.nativeSize).offered)
         }
       }
     }

@@ -70,10 +70,46 @@ package struct StickerConfiguration: Decodable, Hashable, Sendable {
     package var patch: Int { headFactor << (widths.count - 1) }
   }
 
+  /// How prompts become tokens.
+  package struct Text: Decodable, Hashable, Sendable {
+    /// The name of the vocabulary's file.
+    package var vocabulary: String
+    package var lowercase: Bool
+    /// With `[CLS]` and `[SEP]`.
+    package var maximumTokens: Int
+    /// A text with `{style}` and `{prompt}`.
+    package var promptTemplate: String
+    package var styles: [String]
+    package var defaultStyle: String
+  }
+
+  /// The statistics by which latents are normalized, `[latentChannel]` each.
+  package struct Latents: Decodable, Hashable, Sendable {
+    package var mean: [Float]
+    package var standardDeviation: [Float]
+  }
+
+  /// What is taken where a request says nothing.
+  package struct Sampling: Decodable, Hashable, Sendable {
+    /// Euler's if nil.
+    package var sampler: Sampler?
+    package var steps: Int
+    /// 1 for the consistency sampler, whose models have guidance folded in.
+    package var guidance: Float
+    package var sigmaShift: Float
+  }
+
+  package var text: Text
   package var textEncoder: TextEncoder
   package var denoiser: Denoiser
   package var decoder: Decoder
   package var encoder: Encoder
+  package var latents: Latents
+  package var sampling: Sampling
+  /// The decoder's alpha that counts as clear and as opaque; 0 and 1 if nil.
+  package var alphaRange: [Float]?
+  /// Sides of the square pictures that can be asked for, in pixels.
+  package var sizes: [Int]
 
   /// Throws if the parts do not fit each other or are of no size that the ops can take.
   package func validate() throws(ConfigurationError) {
@@ -83,6 +119,15 @@ package struct StickerConfiguration: Decodable, Hashable, Sendable {
     try encoder.validate(latentChannels: denoiser.latentChannels)
     try ConfigurationError.check(
       decoder.patch == encoder.patch, "autoencoder", "its halves differ in scale")
+    try ConfigurationError.check(
+      alphaRange.map { $0.count == 2 } ?? true, "picture", "alphaRange is not two numbers")
+    let native = denoiser.latentHeight * decoder.patch
+    for size in sizes {
+      try ConfigurationError.check(
+        size > 0 && native % size == 0, "picture", "the size \(size) does not divide \(native)")
+    }
+    try ConfigurationError.check(
+      sizes.contains(native), "picture", "\(native), which it draws, is not among its sizes")
   }
 }
 

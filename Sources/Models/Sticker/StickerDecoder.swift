@@ -5,70 +5,51 @@ import TensorTypes
 /// to each patch what only the others can say about it.
 struct StickerDecoder {
   let configuration: StickerConfiguration.Decoder
-  let weights: StickerWeightMap.Decoder
 
-  init(_ configuration: StickerConfiguration.Decoder) {
-    self.configuration = configuration
-    weights = StickerWeightMap.Decoder(configuration)
-  }
-
-  /// `[batch, y, x, latentChannels]` to `[batch, y * patch, x * patch, 4]`.
-  func decoder(batch: Int) -> Graph {
+  /// `latents` `[batch, y, x, latentChannels]` to `pixels` `[batch, y * patch, x * patch, 4]`.
+  func graph(batch: Int) -> Graph {
     let c = configuration
+    let weights = WeightScope()
     let g = GraphBuilder("decoder")
     let latents = g.input("latents", [batch, c.latentHeight, c.latentWidth, c.latentChannels])
     let tokens = g.reshape(latents, [batch, c.tokens, c.latentChannels])
 
-    // [batch, token, width]
-    var x = g.linear(tokens, weights.input.weight, bias: weights.input.bias)
-    for (index, layer) in weights.layers.enumerated() {
-      x = block(g, x, layer)
-      g.tap("decoder.layers.\(index)", x)
+    var x = g.linear(tokens, weights["input"], outputs: c.width)  // [batch, token, width]
+    for layer in 0..<c.layers {
+      x = block(g, x, weights["layers"][layer])
+      g.tap("decoder.layers.\(layer)", x)
     }
-    x = g.rmsNorm(x, weight: weights.norm, epsilon: c.normEpsilon)
+    x = g.rmsNorm(x, weights["norm"], epsilon: c.normEpsilon)
 
-    // [batch, token, patch * patch * 4]
-    let code = g.linear(tokens, weights.linear.weight, bias: weights.linear.bias)
-    let patches = g.add(code, g.linear(x, weights.head))
-    let places = g.reshape(
-      patches, [batch, c.latentHeight, c.latentWidth, patches.shape.last])
+    let code = g.linear(tokens, weights["linear_out"], outputs: c.patchNumbers)
+    let rest = g.linear(x, weights["head"], outputs: c.patchNumbers, hasBias: false)
+    let patches = g.add(code, rest)  // [batch, token, patch * patch * 4]
+    let places = g.reshape(patches, [batch, c.latentHeight, c.latentWidth, c.patchNumbers])
     g.output("pixels", g.depthToSpace(places, factor: c.patch))
     return g.build()
   }
 
-  private func block(
-    _ g: GraphBuilder, _ input: Value, _ layer: StickerWeightMap.DecoderLayer
-  ) -> Value {
+  private func block(_ g: GraphBuilder, _ input: Value, _ weights: WeightScope) -> Value {
     let c = configuration
-    var h = g.rmsNorm(input, weight: layer.norm1, epsilon: c.normEpsilon)
-    h = selfAttention(
-      g, h, queryKeyValue: layer.queryKeyValue, queryNorm: layer.queryNorm,
-      keyNorm: layer.keyNorm, heads: c.heads, keyValueHeads: c.keyValueHeads,
-      grid: HeadNorm.Grid(height: c.latentHeight, width: c.latentWidth, base: c.ropeBase),
-      epsilon: c.normEpsilon)
-    let x = g.add(input, g.linear(h, layer.attentionOutput))
-    h = g.rmsNorm(x, weight: layer.norm2, epsilon: c.normEpsilon)
-    h = g.multiply(g.silu(g.linear(h, layer.gate)), g.linear(h, layer.up))  // [.., hidden]
-    return g.add(x, g.linear(h, layer.down))
+    var h = g.rmsNorm(input, weights["norm1"], epsilon: c.normEpsilon)
+    h = c.attention(
+      g, h, queryKeyValue: weights["qkv"], queryNorm: weights["q_norm"].weight([c.headWidth]),
+      keyNorm: weights["k_norm"].weight([c.headWidth]))
+    let x = g.add(input, g.linear(h, weights["out"], outputs: c.width, hasBias: false))
+    h = g.rmsNorm(x, weights["norm2"], epsilon: c.normEpsilon)
+    h = swiGLU(g, h, weights, hidden: c.hiddenWidth)  // [batch, token, hidden]
+    return g.add(x, g.linear(h, weights["down"], outputs: c.width, hasBias: false))
   }
 }
 
-/// Grouped-query attention of tokens on a grid to each other and to `text`, from one matrix product
-/// for queries, keys and values: `[batch, token, width]` to the same.
-func selfAttention(
-  _ g: GraphBuilder, _ x: Value, queryKeyValue: WeightReference, queryNorm: WeightReference,
-  keyNorm: WeightReference, heads: Int, keyValueHeads: Int, grid: HeadNorm.Grid, epsilon: Float,
-  text: [GraphBuilder.KeyValueSegment] = []
-) -> Value {
-  let qkv = g.linear(x, queryKeyValue)  // [batch, token, width + 2 kv]
-  let headWidth = qkv.shape.last / (heads + 2 * keyValueHeads)
-  let (keys, values) = (heads * headWidth, (heads + keyValueHeads) * headWidth)
-  let q = g.headNorm(
-    g.slice(qkv, 0..<keys), heads: heads, weight: queryNorm, epsilon: epsilon, grid: grid)
-  let k = g.headNorm(
-    g.slice(qkv, keys..<values), heads: keyValueHeads, weight: keyNorm, epsilon: epsilon,
-    grid: grid)
-  let v = g.slice(qkv, values..<qkv.shape.last)
-  return g.attention(
-    q, text + [.init(keys: k, values: v)], heads: heads, keyValueHeads: keyValueHeads)
+extension StickerConfiguration.Decoder {
+  fileprivate var attention: GroupedQueryAttention {
+    GroupedQueryAttention(
+      heads: heads, keyValueHeads: keyValueHeads, headWidth: headWidth,
+      grid: HeadNorm.Grid(height: latentHeight, width: latentWidth, base: ropeBase),
+      epsilon: normEpsilon)
+  }
+
+  /// Numbers of a patch of pixels.
+  fileprivate var patchNumbers: Int { patch * patch * 4 }
 }
