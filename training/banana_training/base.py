@@ -13,20 +13,21 @@ class Base:
 
     def __init__(self, folder):
         self.manifest, modules, self.tokenizer = load_package(folder)
+        self.configuration = self.manifest["configuration"]
         self.text_encoder, self.denoiser = modules["text_encoder"], modules["denoiser"]
         self.encoder, self.decoder = modules["encoder"], modules["decoder"]
-        self.mean = torch.tensor(self.manifest["latents"]["mean"])
-        self.divisor = torch.tensor(self.manifest["latents"]["standardDeviation"])
-        self.native_size = self.manifest["nativeSize"]
+        self.mean = torch.tensor(self.configuration["latents"]["mean"])
+        self.divisor = torch.tensor(self.configuration["latents"]["standardDeviation"])
+        self.native_size = max(self.configuration["sizes"])
         self.sha256 = self.manifest["files"]["denoiser.safetensors"]["sha256"]
-        text = self.manifest["text"]
+        text = self.configuration["text"]
         self.template, self.styles = text["promptTemplate"], text["styles"]
         self.default_style = text["defaultStyle"]
         self._encoded = {}
 
     @property
     def is_guided(self):
-        return self.manifest["sampling"].get("sampler") != "consistency"
+        return self.configuration["sampling"].get("sampler") != "consistency"
 
     def text(self, style, prompt):
         """What the text encoder reads, as the engine puts it together."""
@@ -50,7 +51,7 @@ class Base:
     @torch.no_grad()
     def draw(self, texts, seeds, steps=None, batch=16):
         """Premultiplied RGBA [n, 4, 256, 256] in 0...1 (half the native size) of full texts."""
-        sampling, k = self.manifest["sampling"], self.denoiser.configuration
+        sampling, k = self.configuration["sampling"], self.denoiser.configuration
         steps = steps or sampling["steps"]
         empty_hidden, empty_pooled, _ = self.encode_texts([""])
         pictures = []
@@ -66,6 +67,6 @@ class Base:
                 x = consistency_sample(self.denoiser, noise, text, steps, shift,
                                        seeds[i:i + batch])
             picture = self.decoder(x * self.divisor + self.mean)
-            picture = matted(picture, self.manifest.get("alphaRange", (0, 1)))
+            picture = matted(picture, self.configuration.get("alphaRange", (0, 1)))
             pictures.append(torch.nn.functional.avg_pool2d(picture, 2))
         return torch.cat(pictures)

@@ -55,7 +55,7 @@ def stored_module(module, state, storage):
 
 
 def configuration(text, denoiser, decoder, encoder):
-    """The "configuration" of model.json."""
+    """The networks' part of the "configuration" of model.json."""
     return {"textEncoder": camel(text.dictionary()),
             "denoiser": camel(denoiser.dictionary()) | {"prediction": "sample"},
             "decoder": camel(decoder.dictionary()),
@@ -83,7 +83,8 @@ def write_package(folder, modules, vocabulary, manifest):
     for name, stored in modules.items():
         files[f"{name}.safetensors"] = put(
             f"{name}.safetensors", lambda path: formats.save_safetensors(stored, path))
-    manifest = manifest | {"files": files}
+    weights = {next(iter(camel({name: 0}))): [f"{name}.safetensors"] for name in modules}
+    manifest = manifest | {"files": files, "weights": weights}
     put("model.json", lambda path: path.write_text(json.dumps(manifest, indent=2) + "\n"))
     return manifest
 
@@ -94,16 +95,15 @@ FURTHER_LICENSES = {"noto": [
      "source": "https://github.com/googlefonts/noto-emoji"}]}
 
 
-def manifest_of(name, version, description, licenses, training, text, configuration, latents,
-                sampling, sizes, quality):
-    return {"formatVersion": 1, "name": name, "family": "sticker-dit", "version": version,
+def manifest_of(name, version, description, licenses, training, configuration, quality):
+    """model.json without its files, which `write_package` adds."""
+    return {"formatVersion": 2, "name": name, "family": "sticker-dit", "version": version,
             "description": description, "licenses": licenses, "training": training,
-            "text": text, "configuration": configuration, "latents": latents,
-            "sampling": sampling, "sizes": sizes, "nativeSize": max(sizes), "quality": quality}
+            "quality": quality, "configuration": configuration}
 
 
 def text_section(maximum_tokens, styles=STYLES):
-    return {"tokenizer": "wordpiece", "vocabulary": "vocab.txt", "lowercase": True,
+    return {"vocabulary": "vocab.txt", "lowercase": True,
             "maximumTokens": maximum_tokens, "promptTemplate": "{style} sticker of {prompt}",
             "styles": list(styles), "defaultStyle": "3d"}
 
@@ -150,15 +150,15 @@ def main():
         "sticker", k.version, "Stickers with a transparent background from short prompts.",
         licenses, {"data": "Fluent Emoji (3d, color, flat) with CLDR names and keywords",
                    "machine": k.machine, **compute(k.state)},
-        text_section(64, STYLES + further),
         configuration(text.configuration, denoiser.configuration, decoder.configuration,
-                      encoder.configuration),
-        {"mean": [round(float(x), 7) for x in stored["mean"]],
-         "standardDeviation": [round(float(x), 7) for x in stored["divisor"]]},
-        {"sampler": "consistency", "steps": k.steps, "guidance": 1.0, "sigmaShift": SHIFT},
-        [256, 512],
+                      encoder.configuration) | {
+            "text": text_section(64, STYLES + further),
+            "latents": {"mean": [round(float(x), 7) for x in stored["mean"]],
+                        "standardDeviation": [round(float(x), 7) for x in stored["divisor"]]},
+            "sampling": {"sampler": "consistency", "steps": k.steps, "guidance": 1.0,
+                         "sigmaShift": SHIFT},
+            "alphaRange": list(k.alpha_range), "sizes": [256, 512]},
         json.loads(k.quality))
-    manifest["alphaRange"] = list(k.alpha_range)
     written = write_package(k.out, modules, [v for v in vocabulary if v], manifest)
     card = Path(__file__).parent.parent / "model_card.md"
     if card.exists():

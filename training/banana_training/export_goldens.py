@@ -78,10 +78,12 @@ def write_tiny_package(folder):
     mean = 0.3 * torch.randn(8, generator=generator)
     spread = 0.5 + torch.rand(8, generator=generator)
     manifest = manifest_of(
-        "tiny", "0.1.0", "Random weights for tests.", [], {"data": "none"}, text_section(64),
-        configuration(text, denoiser, decoder, encoder),
-        {"mean": mean.tolist(), "standardDeviation": spread.tolist()},
-        {"steps": 4, "guidance": 2.5, "sigmaShift": 3.0}, [32, 64], {})
+        "tiny", "0.1.0", "Random weights for tests.", [], {"data": "none"},
+        configuration(text, denoiser, decoder, encoder) | {
+            "text": text_section(64),
+            "latents": {"mean": mean.tolist(), "standardDeviation": spread.tolist()},
+            "sampling": {"steps": 4, "guidance": 2.5, "sigmaShift": 3.0}, "sizes": [32, 64]},
+        {})
     write_package(folder, stored, vocabulary, manifest)
 
 
@@ -126,15 +128,16 @@ def goldens(package, whole, text="a red apple", style="3d", seed=7, steps=4, gui
     if whole:
         found["denoiser.text_kv"] = taps["denoiser.text_kv"][0].flatten(1)
 
-    shift = manifest["sampling"]["sigmaShift"]
-    if manifest["sampling"].get("sampler") == "consistency":
+    c = manifest["configuration"]
+    shift = c["sampling"]["sigmaShift"]
+    if c["sampling"].get("sampler") == "consistency":
         guidance = 1.0
         latents = consistency_sample(denoiser, noise, (hidden, pooled, mask), steps, shift, [seed])
     else:
         empty_hidden, empty_pooled, _ = encode(modules["text_encoder"], [tokenizer("")])
         latents = sample(denoiser, noise, (hidden, pooled, mask),
                          (empty_hidden[0], empty_pooled), steps, guidance, shift)
-    scaling = manifest["latents"]
+    scaling = c["latents"]
     z = latents * torch.tensor(scaling["standardDeviation"]) + torch.tensor(scaling["mean"])
     taps = {}
     picture = modules["decoder"](z, taps)
@@ -149,11 +152,11 @@ def goldens(package, whole, text="a red apple", style="3d", seed=7, steps=4, gui
     else:
         found["decoder.picture"] = channels_last(picture)[::4, ::4]
         half = channels_last(torch.nn.functional.avg_pool2d(
-            matted(picture, manifest.get("alphaRange", (0, 1))), 2))
+            matted(picture, c.get("alphaRange", (0, 1))), 2))
         found["sample.picture256"] = (half * 255 + 0.5).floor().to(torch.uint8)
     taps = {}
     found["encoder.latents"] = channels_last(
-        modules["encoder"](test_picture(manifest["nativeSize"]), taps))
+        modules["encoder"](test_picture(max(c["sizes"])), taps))
     if whole:
         for name, tap in taps.items():
             found[name] = channels_last(tap)

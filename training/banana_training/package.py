@@ -86,8 +86,7 @@ def load_package(folder):
         stored = load_file(folder / f"{name}.safetensors")
         module.load_state_dict(dequantized(stored, module.state_dict()))
         module.eval().requires_grad_(False)
-    tokenizer = WordPiece(folder / manifest["text"]["vocabulary"],
-                          manifest["text"]["maximumTokens"])
+    tokenizer = WordPiece(folder / c["text"]["vocabulary"], c["text"]["maximumTokens"])
     return manifest, modules, tokenizer
 
 

@@ -186,7 +186,7 @@ class Run:
         if 0 < tokens < clean.shape[1]:
             places = torch.randperm(clean.shape[1])[:tokens]
             clean = clean[:, places]
-        sigma = noise_levels(k.batch, self.base.manifest["sampling"]["sigmaShift"])
+        sigma = noise_levels(k.batch, self.base.configuration["sampling"]["sigmaShift"])
         level = sigma[:, None, None]
         noisy = (1 - level) * clean + level * torch.randn_like(clean)
         with seeing(self.base.denoiser, places):
