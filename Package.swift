@@ -136,9 +136,9 @@ let package = Package(
     tests(
       "BananaServer",
       [
-        "BananaAPI", "BananaServer", "BananaTesting", "CPUBackend", "Diffusion", "Imaging",
-        "TensorTypes", "Weights", logging, lifecycle, unixSignals, product("NIOCore", "swift-nio"),
-        product("NIOHTTP1", "swift-nio"),
+        "BananaAPI", "BananaServer", "BananaTesting", "CPUBackend", "Diffusion", "Graph", "Imaging",
+        "Models", "TensorTypes", "Weights", logging, lifecycle, unixSignals,
+        product("NIOCore", "swift-nio"), product("NIOHTTP1", "swift-nio"),
       ]),
     // The example of the client library; a test runs it.
     .executableTarget(

@@ -154,7 +154,7 @@ package struct ModelPackage: Sendable {
     return isPlain && 1...255 ~= name.utf8.count && name.utf8.first != 0x2E
   }
 
-  static func checksum(of bytes: UnsafeRawBufferPointer) -> String {
+  package static func checksum(of bytes: UnsafeRawBufferPointer) -> String {
     var hash = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
     SHA256(bytes.baseAddress, bytes.count, &hash)
     return hash.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
