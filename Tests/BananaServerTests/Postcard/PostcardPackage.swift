@@ -20,7 +20,9 @@ enum PostcardPackage {
       let graph = family.graph(of: network.name, family.facts.smallestExtents)
       let tensors = graph.weights.enumerated().map { number, weight in
         let noise = Philox(seed: UInt64(index), stream: UInt32(number))
-        let scale = 1 / Float(weight.shape.last).squareRoot()
+        // The decoder's so small that most of its numbers are within -1...1.
+        let gain: Float = network.role == .decoder ? 0.1 : 1
+        let scale = gain / Float(weight.shape.last).squareRoot()
         let values = (0..<weight.shape.count).map { noise.normal(at: $0) * scale }
         return SafetensorsWriter.Tensor(
           name: weight.name, type: .float32, shape: weight.shape.dimensions,
