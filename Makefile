@@ -9,7 +9,7 @@ BUILD_PATH ?= .build
 FLAGS := --scratch-path $(BUILD_PATH) --explicit-target-dependency-import-check error
 
 # Debian packages: libraries that are linked, and what the client tests run in.
-PACKAGES := libisal-dev libpng-dev libssl-dev libsystemd-dev pkg-config
+PACKAGES := libisal-dev libopenblas-dev libpng-dev libssl-dev libsystemd-dev pkg-config
 TEST_PACKAGES := python3 python3-venv curl jq
 DEB_PACKAGES := dpkg-dev python3 binutils lintian
 SYSTEMD_PACKAGES := systemd systemd-container curl

@@ -73,6 +73,10 @@ let package = Package(
     library("Models", ["Graph", "TensorTypes"]),
     library("Weights", ["CCrypto", "TensorTypes"]),
     library("Execution", ["Graph", "TensorTypes", "Weights"]),
+    // What kernels are compared with: in tests only.
+    .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    library("Reference", ["COpenBLAS", "Execution", "Graph", "TensorTypes", "Weights"]),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"], .when(configuration: .debug))]),
     library("CPUBackend", ["CKernels", "Execution", "Graph", "TensorTypes", "Weights"]),
     library(
@@ -103,7 +107,8 @@ let package = Package(
     program(
       "banana-bench",
       [
-        "BananaAPI", "BananaCommands", "BananaSDK", "CPUBackend", "Diffusion", "Execution", "Graph",
+        "BananaAPI", "BananaCommands", "BananaSDK", "CPUBackend", "Diffusion",
+        "Execution", "Graph",
         "Imaging", "Models", "TensorTypes", "Weights", argumentParser,
       ]),
 
@@ -113,18 +118,21 @@ let package = Package(
     tests("Graph", ["Graph", "TensorTypes"]),
     tests("Models", ["Models", "Graph", "TensorTypes"]),
     tests("Weights", ["Weights", "TensorTypes"]),
-    tests("Execution", ["Execution", "Graph", "TensorTypes", "Weights"]),
+    tests("Execution", ["Execution", "Graph", "Reference", "TensorTypes", "Weights"]),
     .target(name: "CKernelsChecks", dependencies: ["CKernels"], path: "Tests/CKernelsChecks"),
     .testTarget(
       name: "CKernelsTests", dependencies: ["CKernels", "CKernelsChecks"],
       exclude: ["qemu_main.c"], swiftSettings: swiftSettings),
     tests(
       "CPUBackend",
-      ["CPUBackend", "CKernelsChecks", "Execution", "Graph", "TensorTypes", "Weights"]),
+      [
+        "CPUBackend", "CKernelsChecks", "Execution", "Graph", "Reference", "TensorTypes", "Weights",
+      ]),
     tests(
       "Diffusion",
       [
-        "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "Models", "TensorTypes", "Text",
+        "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "Models", "Reference",
+        "TensorTypes", "Text",
         "Weights",
       ]),
     .target(

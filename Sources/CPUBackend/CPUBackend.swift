@@ -110,7 +110,7 @@ package final class CPUBackend: Backend {
           vectors.removeFirst(), op.quantization(for: weights.quantization(of: op.weight.name)))
       case .embedding: vectors = []
       case .parameter, .sinusoidal, .matmul, .norm, .headNorm, .attention, .activation, .binary,
-        .slice, .meanPool, .depthToSpace, .spaceToDepth, .reshape, .quantize:
+        .slice, .meanPool, .depthToSpace, .spaceToDepth, .fold, .reshape, .quantize:
         break
       }
       for vector in vectors { bytes[vector.name] = vector.vectorBytes }

@@ -40,6 +40,7 @@ struct Lowering {
     case .meanPool(let op): lower(op, node)
     case .depthToSpace(let op): lower(op, node)
     case .spaceToDepth(let op): lower(op, node)
+    case .fold(let op): lower(op, node)
     case .quantize(let op): lower(op, node)
     case .reshape: break  // The planner gave both the same place.
     }
@@ -53,7 +54,7 @@ extension Node {
     case .attention(let op): op.workerBytes(self)
     case .convolution(let op): op.workerBytes(self)
     case .parameter, .embedding, .sinusoidal, .linear, .matmul, .norm, .headNorm, .activation,
-      .binary, .slice, .meanPool, .depthToSpace, .spaceToDepth, .quantize, .reshape:
+      .binary, .slice, .meanPool, .depthToSpace, .spaceToDepth, .fold, .quantize, .reshape:
       0
     }
   }

@@ -16,7 +16,7 @@ package final class WorkerPool: Sendable {
   /// Threads, the caller's included; fewer than were asked for where the system has no more.
   package let threadCount: Int
   /// The most tasks that a step may have.
-  static let mostTasks = Int(PoolState.fieldMask)
+  static let mostTasks = Int(Ticket.mostTasks)
   private let state: PoolState
   /// Those of the pool's own.
   let threads: [pthread_t]
@@ -89,9 +89,8 @@ private final class ThreadStart {
 /// What the threads share. Unchecked: `step` and `memory` are written only while no task is open,
 /// and read only by holders of a task.
 private final class PoolState: @unchecked Sendable {
-  /// The open step: `generation << 40 | tasks << 20 | next task`. One word, so that a task is
-  /// claimed only from the very step that was looked at.
-  private let ticket = Atomic<UInt64>(0)
+  /// A `Ticket`.
+  private let ticket = Atomic<UInt64>(Ticket.none.word)
   private let finishedTasks = Atomic<Int>(0)
   private let sleepers = Atomic<Int>(0)
   private let callerSleeps = Atomic<Bool>(false)
@@ -105,8 +104,6 @@ private final class PoolState: @unchecked Sendable {
   private let workFinished = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private let limitRaised = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
-  private static let fieldBits: UInt64 = 20
-  static let fieldMask: UInt64 = 1 << fieldBits - 1
   /// About 40 microseconds of pauses.
   private static let spins = 2_000
 
@@ -141,18 +138,14 @@ private final class PoolState: @unchecked Sendable {
   }
 
   func run(_ step: Step, in memory: Memory) {
-    let count = UInt64(step.taskCount)
-    precondition(count <= Self.fieldMask, "\(step.taskCount) tasks are too many")
+    let opened = Ticket(word: ticket.load(ordering: .relaxed)).following(tasks: step.taskCount)
     self.step = Unmanaged.passUnretained(step)
     self.memory = memory
     finishedTasks.store(0, ordering: .relaxed)
-    let generation = ticket.load(ordering: .relaxed) >> (2 * Self.fieldBits) &+ 1
-    ticket.store(
-      generation << (2 * Self.fieldBits) | count << Self.fieldBits,
-      ordering: .sequentiallyConsistent)
+    ticket.store(opened.word, ordering: .sequentiallyConsistent)
     if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wake(workArrived) }
     while performTask(as: 0) {}
-    waitForWorkers(count: Int(count))
+    waitForWorkers(count: step.taskCount)
   }
 
   func work(as index: Int) {
@@ -165,20 +158,21 @@ private final class PoolState: @unchecked Sendable {
   /// Performs one open task, if there is one.
   private func performTask(as index: Int) -> Bool {
     guard index < activeThreads.load(ordering: .relaxed) else { return false }
-    var seen = ticket.load(ordering: .acquiring)
+    var seen = Ticket(word: ticket.load(ordering: .acquiring))
     while true {
-      let (next, count) = (seen & Self.fieldMask, seen >> Self.fieldBits & Self.fieldMask)
-      guard next < count else { return false }
+      guard seen.hasTask else { return false }
       let (exchanged, original) = ticket.compareExchange(
-        expected: seen, desired: seen + 1, ordering: .acquiringAndReleasing)
+        expected: seen.word, desired: seen.claimed.word, ordering: .acquiringAndReleasing)
       guard exchanged else {
-        seen = original
+        seen = Ticket(word: original)
         continue
       }
       if let step, let memory {
-        step._withUnsafeGuaranteedRef { $0.perform(task: Int(next), worker: index, in: memory) }
+        step._withUnsafeGuaranteedRef {
+          $0.perform(task: Int(seen.nextTask), worker: index, in: memory)
+        }
       }
-      finishTask(of: Int(count))
+      finishTask(of: Int(seen.taskCount))
       return true
     }
   }
@@ -203,9 +197,7 @@ private final class PoolState: @unchecked Sendable {
   }
 
   private func hasTask(for index: Int) -> Bool {
-    let seen = ticket.load(ordering: .sequentiallyConsistent)
-    return seen & Self.fieldMask < seen >> Self.fieldBits & Self.fieldMask
-      && isActive(index)
+    Ticket(word: ticket.load(ordering: .sequentiallyConsistent)).hasTask && isActive(index)
   }
 
   private func spin(until condition: () -> Bool) -> Bool {

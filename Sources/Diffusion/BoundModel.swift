@@ -17,10 +17,10 @@ package final class BoundModel {
 
   /// - Parameters:
   ///   - stores: The weights by the names that the family has for them.
-  ///   - cacheBytes: How much memory sessions may hold together.
+  ///   - sessionBytes: How much memory sessions may hold together: the least used go first.
   package init(
     family: any ModelFamily, stores: [String: WeightStore], backend: any Backend,
-    activations: ActivationFormat, cacheBytes: Int = 512 << 20
+    activations: ActivationFormat, sessionBytes: Int = .max
   ) {
     plans = NetworkPlans(
       family: family, stores: stores, backend: backend, activations: activations)
@@ -28,7 +28,7 @@ package final class BoundModel {
     self.backend = backend
     self.activations = activations
     arena = backend.makeArena()
-    cache = SessionCache(capacityBytes: cacheBytes)
+    cache = SessionCache(capacityBytes: sessionBytes)
   }
 
   package var family: any ModelFamily { plans.family }

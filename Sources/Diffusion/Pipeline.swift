@@ -10,10 +10,15 @@ package final class Pipeline {
   private let promptEncoder: PromptEncoder
   private let networks: BoundModel
 
-  package init(_ model: LoadedModel, backend: any Backend, activations: ActivationFormat) {
+  /// - Parameter sessionBytes: How much memory the networks' sessions may hold together.
+  package init(
+    _ model: LoadedModel, backend: any Backend, activations: ActivationFormat,
+    sessionBytes: Int = .max
+  ) {
     self.model = model
     networks = BoundModel(
-      family: model.family, stores: model.stores, backend: backend, activations: activations)
+      family: model.family, stores: model.stores, backend: backend, activations: activations,
+      sessionBytes: sessionBytes)
     promptEncoder = PromptEncoder(model: model, networks: networks)
   }
 

@@ -156,6 +156,14 @@ extension GraphBuilder {
     append(.spaceToDepth(SpaceToDepth(factor: factor)), [x])
   }
 
+  package func fold(_ x: Value, patch: Int, overlap: Int) -> Value {
+    append(.fold(Fold(.fold, patch: patch, overlap: overlap)), [x])
+  }
+
+  package func unfold(_ x: Value, patch: Int, overlap: Int) -> Value {
+    append(.fold(Fold(.unfold, patch: patch, overlap: overlap)), [x])
+  }
+
   package func reshape(_ x: Value, _ shape: Shape) -> Value {
     append(.reshape(Reshape(shape)), [x])
   }

@@ -48,6 +48,7 @@ package enum Op: Hashable, Sendable {
   case meanPool(MeanPool)
   case depthToSpace(DepthToSpace)
   case spaceToDepth(SpaceToDepth)
+  case fold(Fold)
   case reshape(Reshape)
   case quantize(Quantize)
 
@@ -68,6 +69,7 @@ package enum Op: Hashable, Sendable {
     case .meanPool(let op): op
     case .depthToSpace(let op): op
     case .spaceToDepth(let op): op
+    case .fold(let op): op
     case .reshape(let op): op
     case .quantize(let op): op
     }

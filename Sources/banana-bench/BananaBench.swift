@@ -19,7 +19,7 @@ struct BananaBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "banana-bench",
     abstract: "Measure each stage of a model as a fraction of this machine's own peak.",
-    subcommands: [HeatBench.self])
+    subcommands: [HeatBench.self, MatmulBench.self])
 
   @Option(help: "The folder that holds the model packages.")
   var models = "models"
@@ -153,7 +153,7 @@ struct BananaBench: AsyncParsableCommand {
 }
 
 /// One line of the table.
-private struct Stage {
+struct Stage {
   let name: String
   let network: NetworkName
   let extents: Extents
@@ -191,9 +191,9 @@ private struct Stage {
 
 extension ActivationFormat: ExpressibleByArgument {}
 
-private func milliseconds(_ duration: Duration) -> Double { duration / .milliseconds(1) }
+func milliseconds(_ duration: Duration) -> Double { duration / .milliseconds(1) }
 
-private func rounded(_ x: Double) -> String {
+func rounded(_ x: Double) -> String {
   let scale = x < 10 ? 100.0 : (x < 100 ? 10 : 1)
   let value = (x * scale).rounded() / scale
   return value == value.rounded() && x >= 100 ? "\(Int(value))" : "\(value)"

@@ -58,11 +58,11 @@ double banana_check_embedding(int rows, int width) {
   for (int i = 0; i < rows * width / 32; i++) memcpy(q4 + i * 18, &quarter, 2);
   double worst = 0;
   for (int r = 0; r < rows; r++) {
-    banana_gather_plain(table, BANANA_STORAGE_F32, width, r, y);
+    banana_embedding_plain(table, BANANA_STORAGE_F32, width, r, y);
     for (int i = 0; i < width; i++) worst = larger(worst, exact(y[i], table[r * width + i]));
-    banana_gather_int8(q, scale, width, r, y);
+    banana_embedding_int8(q, scale, width, r, y);
     for (int i = 0; i < width; i++) worst = larger(worst, exact(y[i], q[r * width + i] * scale[r]));
-    banana_gather_int4(q4, 32, width, r, y);
+    banana_embedding_int4(q4, 32, width, r, y);
     for (int i = 0; i < width; i++) {
       const uint8_t byte = q4[(r * width + i) / 32 * 18 + 2 + i % 32 / 2];
       const int v = (i % 2 ? byte >> 4 : byte & 15) - 8;
@@ -99,7 +99,7 @@ double banana_check_patches(int h, int w, int c, int kernel_h, int kernel_w) {
   for (int i = 0; i < h * w * c; i++) x[i] = (uint8_t)next_random(&seed);
   const banana_patches p = {.x = x, .h = h, .w = w, .pixel_bytes = c, .kernel_h = kernel_h,
                             .kernel_w = kernel_w, .padding = 0x80, .row_stride = stride};
-  banana_gather_patches(&p, 0, h * w, panel);
+  banana_convolution_patches(&p, 0, h * w, panel);
   double worst = 0;
   for (int r = 0; r < h * w; r++) {
     for (int i = 0; i < stride; i++) {

@@ -75,11 +75,4 @@ import Testing
     #expect(banana_kernels_for(BANANA_LEVEL_PORTABLE) != nil)
     #expect(banana_kernels_for(banana_level(rawValue: 99)) == nil)
   }
-
-  @Test(arguments: levels) func peakLoopsCount(level: banana_level) {
-    var sink: Int32 = 1
-    var floatSink: Float = 0.5
-    #expect(banana_peak_int8(level, 10, &sink) > 0)
-    #expect(banana_peak_f32(level, 10, &floatSink) > 0)
-  }
 }

@@ -1,6 +1,8 @@
 import CPUBackend
 import Execution
+import Foundation
 import Graph
+import Reference
 import TensorTypes
 import Testing
 import Weights
@@ -199,6 +201,56 @@ import Weights
       g.output("shuffled", g.depthToSpace(coarse, factor: factor))
       g.output("gathered", g.spaceToDepth(fine, factor: factor))
       try expectAgreement(g.build(), TestWeights().store(), within: 0)
+    }
+  }
+
+  @Test func folds() throws {
+    for (height, width, channels, patch, overlap) in [
+      (4, 4, 1, 4, 2), (4, 12, 3, 4, 1), (24, 16, 4, 8, 4), (64, 32, 4, 32, 16),
+    ] {
+      let g = GraphBuilder("folds")
+      let x = g.input("x", [2, height, width, channels])
+      let folded = g.fold(x, patch: patch, overlap: overlap)
+      g.output("folded", folded)
+      g.output("back", g.unfold(folded, patch: patch, overlap: overlap))
+      // In place.
+      let other = g.fold(g.silu(x), patch: patch, overlap: overlap)
+      g.output("again", g.fold(other, patch: patch, overlap: overlap))
+      try expectAgreement(g.build(), TestWeights().store(), within: Self.float32Bound)
+      let found = try run(g.build(), TestWeights().store(), on: CPUBackend(threadCount: 1))
+      let plain = GraphBuilder("plain")
+      let same = plain.input("x", [2, height, width, channels])
+      plain.output("x", plain.slice(same, 0..<channels))
+      let expected = try run(plain.build(), TestWeights().store(), on: CPUBackend(threadCount: 1))
+      #expect(normalizedError([found[1]], expected) < 1e-6, "unfolding does not give x back")
+      let isFolded = width > patch || height > patch
+      #expect((normalizedError([found[0]], expected) > 0.05) == isFolded)
+    }
+  }
+
+  /// The numbers of `banana_training.folding`.
+  @Test func trainingFoldsTheSame() throws {
+    let path = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Fixtures/goldens/folding/goldens.safetensors")
+    let goldens = try SafetensorsFile(path: path.path)
+    func floats(_ name: String) throws -> [Float] {
+      Array(try #require(goldens.tensor(named: name)).bytes.bindMemory(to: Float.self))
+    }
+    let g = GraphBuilder("folding")
+    let x = g.input("x", [2, 16, 24, 4])
+    g.output("folded", g.fold(x, patch: 8, overlap: 4))
+    g.output("narrow", g.fold(x, patch: 8, overlap: 3))
+    g.output("unfolded", g.unfold(x, patch: 8, overlap: 4))
+    let store = try TestWeights().store()
+    for backend in [ReferenceBackend(), CPUBackend(threadCount: 2)] as [any Backend] {
+      let plan = backend.plan(g.build(), for: store, activations: .float32)
+      let bound = backend.bind(store, activations: .float32)
+      let session = try Session(bound.compile(plan, in: backend.makeArena()))
+      session.write(try floats("x"), to: "x")
+      try session.run()
+      for name in ["folded", "narrow", "unfolded"] {
+        #expect(normalizedError([session.read(name)], [try floats(name)]) < 1e-6, "\(name)")
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import CPUBackend
 import Execution
 import Graph
+import Reference
 import TensorTypes
 import Testing
 import Weights

@@ -100,6 +100,9 @@ struct RandomNetwork {
         let weight = weights.add(name(), [width, 3, 3, width], format)
         let y = g.silu(g.convolution(picture, weight))
         values.append(g.reshape(g.add(y, picture), [batch, tokens, width]))
+      case 10 where Bool.random(using: &random):
+        let folded = g.fold(g.reshape(x, [batch, 4, 4, width]), patch: 2, overlap: 1)
+        values.append(g.reshape(folded, [batch, tokens, width]))
       case 10 where width == 32: values.append(g.slice(x, 8..<24))
       default:
         let picture = g.spaceToDepth(g.reshape(x, [batch, 4, 4, width]), factor: 2)

@@ -1,4 +1,5 @@
 import Graph
+import Reference
 import TensorTypes
 import Testing
 import Weights

@@ -9,12 +9,14 @@ import Testing
   /// Who may import whom, of our own modules. Nothing else is allowed.
   static let allowed: [String: Set<String>] = [
     "TensorTypes": [], "CKernels": [], "CCrypto": [], "CISAL": [], "CPNG": [], "CSystemd": [],
+    "COpenBLAS": [],
     "Text": [], "BananaAPI": [],
     "Imaging": ["CISAL", "CPNG"],
     "Graph": ["TensorTypes"],
     "Weights": ["CCrypto", "TensorTypes"],
     "Models": ["Graph", "TensorTypes"],
     "Execution": ["Graph", "Weights", "TensorTypes"],
+    "Reference": ["COpenBLAS", "Execution", "Graph", "Weights", "TensorTypes"],
     "CPUBackend": ["Execution", "CKernels", "Graph", "Weights", "TensorTypes"],
     "Diffusion": [
       "Models", "Execution", "Weights", "Text", "Imaging", "Graph", "TensorTypes",
@@ -32,7 +34,8 @@ import Testing
     "banana": ["BananaCommands"],
     // The commands: heat is measured on a bananad of its own, which LocalDaemon starts.
     "banana-bench": [
-      "BananaServer", "BananaAPI", "BananaSDK", "BananaCommands", "CPUBackend", "CKernels",
+      "BananaServer", "BananaAPI", "BananaSDK", "BananaCommands", "CPUBackend",
+      "CKernels",
       "Diffusion", "Models", "Execution", "Weights", "Graph", "Imaging", "TensorTypes",
     ],
   ]
@@ -60,6 +63,31 @@ import Testing
         }
       }
     }
+  }
+
+  /// What each of our own targets depends on, as Package.swift says.
+  private func targetDependencies() throws -> [String: Set<String>] {
+    let text = try String(contentsOf: Self.root.appending(path: "Package.swift"), encoding: .utf8)
+    let targets = text.matches(
+      of: /(?:library|program)\(\s*"([^"]+)",\s*\[([^\]]*)\]/)
+    return Dictionary(
+      uniqueKeysWithValues: targets.map { target in
+        (String(target.1), Set(target.2.matches(of: /"([^"]+)"/).map { String($0.1) }))
+      })
+  }
+
+  /// OpenBLAS is for tests and measurements.
+  @Test func whatPeopleRunDoesNotLinkTheOracle() throws {
+    let dependencies = try targetDependencies()
+    func closure(_ name: String) -> Set<String> {
+      dependencies[name, default: []].reduce([name]) { $0.union(closure($1)) }
+    }
+    for program in ["bananad", "banana", "banana-bench"] {
+      #expect(closure(program).isDisjoint(with: ["COpenBLAS", "Reference"]), "\(program)")
+      #expect(closure(program).contains("BananaAPI"))
+    }
+    #expect(closure("bananad").isSuperset(of: ["CPUBackend", "Execution", "Weights"]))
+    #expect(closure("Reference").contains("COpenBLAS"))
   }
 
   private func importedModule(_ line: Substring) -> String? {

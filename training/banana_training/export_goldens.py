@@ -2,6 +2,7 @@
 
     python -m banana_training.export_goldens tiny --out Tests/Fixtures/goldens/tiny
     python -m banana_training.export_goldens quantization --out Tests/Fixtures/goldens/quantization
+    python -m banana_training.export_goldens folding --out Tests/Fixtures/goldens/folding
     python -m banana_training.export_goldens sticker --package models/sticker \
         --out Tests/Fixtures/goldens/sticker
 
@@ -25,6 +26,7 @@ from .export import (configuration, manifest_of, plain_storage, stored_module, t
 from .formats import save_safetensors
 from .matting import matted
 from .package import load_package
+from .folding import fold, unfold
 from .quantization import QuantizedLinear, quantized_tokens
 from .sampling import consistency_sample, noise_for, sample
 from .text_encoder import TextEncoder, TextEncoderConfiguration
@@ -191,15 +193,26 @@ def write_quantization_goldens(folder):
     return {name: tensor.contiguous().numpy() for name, tensor in found.items()}
 
 
+def write_folding_goldens():
+    """Pictures and what `folding` makes of them, channels last."""
+    torch.manual_seed(5)
+    x = torch.randn(2, 4, 16, 24)
+    found = {"x": x, "folded": fold(x, 8, 4), "narrow": fold(x, 8, 3), "unfolded": unfold(x, 8, 4)}
+    return {name: tensor.permute(0, 2, 3, 1).contiguous().numpy()
+            for name, tensor in found.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=["tiny", "sticker", "quantization"])
+    parser.add_argument("kind", choices=["tiny", "sticker", "quantization", "folding"])
     parser.add_argument("--package")
     parser.add_argument("--out", required=True)
     k = parser.parse_args()
     torch.set_num_threads(1)
     out = Path(k.out)
     out.mkdir(parents=True, exist_ok=True)
+    if k.kind == "folding":
+        return save_safetensors(write_folding_goldens(), out / "goldens.safetensors")
     if k.kind == "quantization":
         return save_safetensors(write_quantization_goldens(out), out / "goldens.safetensors")
     tiny = k.kind == "tiny"

@@ -37,11 +37,14 @@ package actor DiffusionEngine: PictureEngine {
 
   /// Compiles the plans of the model's usual request, so that the first picture takes no longer
   /// than the next.
+  /// - Parameter sessionBytes: How much memory the networks' sessions may hold together.
   /// - Throws: `ExecutionError` if a weight is missing or malformed.
   package init(
-    _ loaded: LoadedModel, backend: any Backend, activations: ActivationFormat
+    _ loaded: LoadedModel, backend: any Backend, activations: ActivationFormat,
+    sessionBytes: Int = MemoryGovernor.sessionBytes
   ) throws(ExecutionError) {
-    let pipeline = Pipeline(loaded, backend: backend, activations: activations)
+    let pipeline = Pipeline(
+      loaded, backend: backend, activations: activations, sessionBytes: sessionBytes)
     try pipeline.prepare()
     resident.withLock { $0 = pipeline.residency }
     model = ModelDescription(loaded, plans: pipeline.plans, backend: backend.name)

@@ -12,6 +12,10 @@ import Synchronization
 /// when it stays short or when nobody has asked for a picture for a while. Weights are only mapped,
 /// and the kernel drops their pages by itself.
 package final class MemoryGovernor: Service, Sendable {
+  /// What the sessions of one engine may hold together: the texts and the factors of peels that
+  /// its networks read. What they run in is shared and counts apart.
+  package static let sessionBytes = 512 << 20
+
   package struct Settings: Sendable {
     /// After so long without a job everything is released; nil for never.
     package var idleUnload: Duration?

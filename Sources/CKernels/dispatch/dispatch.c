@@ -31,7 +31,6 @@
   void banana_activation_##set(const float *, size_t, int32_t, float *);                   \
   void banana_add_##set(const float *, const float *, size_t, float *);                    \
   void banana_multiply_##set(const float *, const float *, size_t, float *);               \
-  void banana_scale_##set(const float *, size_t, float, float, float *);                   \
   double banana_peak_f32_##set(int64_t, float *);
 
 // A table from the sets that give its three parts; clang-format would make it a wall.
@@ -45,7 +44,7 @@
    .int4_group_sums = banana_int4_group_sums_##f32, .norm = banana_norm_##f32,               \
    .head_norm = banana_head_norm_##f32, .attention = banana_attention_##f32,                           \
    .activation = banana_activation_##f32, .add = banana_add_##f32,                           \
-   .multiply = banana_multiply_##f32, .scale = banana_scale_##f32}
+   .multiply = banana_multiply_##f32}
 
 DECLARE_INT(portable)
 DECLARE_INT4(portable)

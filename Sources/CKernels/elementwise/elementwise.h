@@ -17,7 +17,3 @@ void BANANA_NAME(add)(const float *a, const float *b, size_t count, float *y) {
 void BANANA_NAME(multiply)(const float *a, const float *b, size_t count, float *y) {
   ELEMENTWISE(load_partial(a + i, left) * load_partial(b + i, left))
 }
-
-void BANANA_NAME(scale)(const float *a, size_t count, float factor, float addend, float *y) {
-  ELEMENTWISE(load_partial(a + i, left) * factor + addend)
-}

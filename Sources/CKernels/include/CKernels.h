@@ -231,9 +231,6 @@ typedef struct {
                        float *y);
   void (*multiply)(const float *a, const float *b, size_t count,
                             float *y);
-  // y = a * factor + addend
-  void (*scale)(const float *a, size_t count, float factor, float addend,
-                         float *y);
 } banana_kernels;
 
 // Whether this processor can run a level.
@@ -297,12 +294,12 @@ void banana_pack_int4(const uint8_t *w, int32_t group, int32_t n, int32_t k,
 // Widens `count` plain numbers to f32.
 void banana_widen(const void *x, banana_storage storage, size_t count, float *y);
 // Row `index` of an embedding table [rows, width].
-void banana_gather_plain(const void *table, banana_storage storage, int32_t width,
-                         int32_t index, float *y);
-void banana_gather_int8(const int8_t *table, const float *scale, int32_t width,
-                        int32_t index, float *y);
-void banana_gather_int4(const uint8_t *table, int32_t group, int32_t width, int32_t index,
-                        float *y);
+void banana_embedding_plain(const void *table, banana_storage storage, int32_t width,
+                            int32_t index, float *y);
+void banana_embedding_int8(const int8_t *table, const float *scale, int32_t width,
+                           int32_t index, float *y);
+void banana_embedding_int4(const uint8_t *table, int32_t group, int32_t width, int32_t index,
+                           float *y);
 
 // [h, w, factor*factor*c] -> [h*factor, w*factor, c], source lines [line0, line1); the source
 // channel is (dy*factor + dx)*c + channel. An item a call.
@@ -311,6 +308,9 @@ void banana_depth_to_space(const float *x, int32_t w, int32_t c, int32_t factor,
 // The inverse, [h*factor, w*factor, c] -> [h, w, factor*factor*c], target lines [line0, line1).
 void banana_space_to_depth(const float *x, int32_t w, int32_t c, int32_t factor, int32_t line0,
                            int32_t line1, float *y);
+
+// (left, right) = (cosine left + sine right, cosine right - sine left); the two do not overlap.
+void banana_fold(float *left, float *right, size_t count, float cosine, float sine);
 
 // A picture whose patches around each pixel are the left matrix of a convolution of stride 1.
 typedef struct {
@@ -324,8 +324,8 @@ typedef struct {
   ptrdiff_t row_stride;  // bytes of a patch in the panel
 } banana_patches;
 // Gathers the patches of pixels [row0, row1) into a panel.
-void banana_gather_patches(const banana_patches *patches, int32_t row0, int32_t row1,
-                           uint8_t *panel);
+void banana_convolution_patches(const banana_patches *patches, int32_t row0, int32_t row1,
+                                uint8_t *panel);
 
 // sum(mask * x) / sum(mask) over the tokens (the plain mean if mask is NULL):
 // [tokens, width] -> [width]; zeros if the mask is all zeros.

@@ -181,7 +181,7 @@ private struct PatchPanel {
     patches.kernel_w = Int32(kernelWidth)
     patches.padding = padding
     patches.row_stride = stride
-    banana_gather_patches(&patches, Int32(range.lowerBound), Int32(range.upperBound), panel)
+    banana_convolution_patches(&patches, Int32(range.lowerBound), Int32(range.upperBound), panel)
     return item * area + range.lowerBound..<item * area + range.upperBound
   }
 }

@@ -41,10 +41,11 @@ private final class EmbeddingStep: Step {
       precondition(id >= 0 && id < rowCount, "id \(id) is not a row of a table of \(rowCount)")
       let row = y + token * width
       switch table {
-      case .plain(let data, let storage): banana_gather_plain(data, storage, Int32(width), id, row)
-      case .int8(let data, let scales): banana_gather_int8(data, scales, Int32(width), id, row)
+      case .plain(let data, let storage):
+        banana_embedding_plain(data, storage, Int32(width), id, row)
+      case .int8(let data, let scales): banana_embedding_int8(data, scales, Int32(width), id, row)
       case .int4(let data, let group):
-        banana_gather_int4(data, Int32(group), Int32(width), id, row)
+        banana_embedding_int4(data, Int32(group), Int32(width), id, row)
       }
     }
   }

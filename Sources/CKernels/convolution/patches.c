@@ -3,7 +3,7 @@
 
 #include "CKernels.h"
 
-void banana_gather_patches(const banana_patches *p, int32_t row0, int32_t row1, uint8_t *panel) {
+void banana_convolution_patches(const banana_patches *p, int32_t row0, int32_t row1, uint8_t *panel) {
   const ptrdiff_t line_bytes = (ptrdiff_t)p->kernel_w * p->pixel_bytes;
   for (int32_t row = row0; row < row1; row++, panel += p->row_stride) {
     const int32_t y0 = row / p->w - p->kernel_h / 2, x0 = row % p->w - p->kernel_w / 2;

@@ -17,13 +17,10 @@ extension ReferenceContext {
     let weight = self.weight(op.weight)
     let bias = op.bias.map(self.weight)
     let (inputs, outputs) = (op.weight.shape[1], op.weight.shape[0])
-    let x = operands[0].elements
+    let sums = OpenBLAS.product(
+      operands[0].elements.map(Double.init), weight.map(Double.init), inner: inputs)
     each { index in
-      let (row, output) = index.quotientAndRemainder(dividingBy: outputs)
-      var sum = Double(bias?[output] ?? 0)
-      for i in 0..<inputs {
-        sum += Double(x[row * inputs + i]) * Double(weight[output * inputs + i])
-      }
+      let sum = sums[index] + Double(bias?[index % outputs] ?? 0)
       return finished(Float(sum), at: index, op.epilogue)
     }
   }
@@ -42,28 +39,49 @@ extension ReferenceContext {
   }
 
   func convolution(_ op: Convolution) {
-    let weight = self.weight(op.weight)
+    let weight = self.weight(op.weight).map(Double.init)
     let bias = op.bias.map(self.weight)
+    let outputs = result.shape.last
+    let patchSize = weight.count / outputs
+    let picture = operands[0].elements.map(Double.init)
+    let lines = result.shape[0] * result.shape[1]
+    // As many lines at a time as take some tens of megabytes.
+    let band = max(1, (4 << 20) / (result.shape[2] * patchSize))
+    for first in stride(from: 0, to: lines, by: band) {
+      let pixels = (first..<min(first + band, lines)).flatMap {
+        patches(of: picture, line: $0, op)
+      }
+      let sums = OpenBLAS.product(pixels, weight, inner: patchSize)
+      let start = first * result.shape[2] * outputs
+      for (offset, sum) in sums.enumerated() {
+        let index = start + offset
+        result.floats[index] = finished(
+          Float(sum + Double(bias?[index % outputs] ?? 0)), at: index, op.epilogue)
+      }
+    }
+  }
+
+  /// What the pixels of a line, counted over all items, are sums of: `[x, ky, kx, channel]`.
+  private func patches(of picture: [Double], line: Int, _ op: Convolution) -> [Double] {
     let (kernelHeight, kernelWidth) = (op.weight.shape[1], op.weight.shape[2])
     let (height, width, inputs) = (result.shape[1], result.shape[2], op.weight.shape[3])
-    let picture = operands[0].elements
-    each { index in
-      let (pixel, output) = index.quotientAndRemainder(dividingBy: result.shape[3])
-      let (x, y, item) = (pixel % width, pixel / width % height, pixel / width / height)
-      var sum = Double(bias?[output] ?? 0)
-      for ky in 0..<kernelHeight {
-        for kx in 0..<kernelWidth {
-          let (sy, sx) = (y + ky - kernelHeight / 2, x + kx - kernelWidth / 2)
-          guard (0..<height).contains(sy), (0..<width).contains(sx) else { continue }
-          let source = ((item * height + sy) * width + sx) * inputs
-          let tap = ((output * kernelHeight + ky) * kernelWidth + kx) * inputs
-          for i in 0..<inputs {
-            sum += Double(picture[source + i]) * Double(weight[tap + i])
-          }
-        }
+    let (item, y) = line.quotientAndRemainder(dividingBy: height)
+    let patchSize = kernelHeight * kernelWidth * inputs
+    var patches = Array(repeating: 0.0, count: width * patchSize)
+    for ky in 0..<kernelHeight where (0..<height).contains(y + ky - kernelHeight / 2) {
+      let source = (item * height + y + ky - kernelHeight / 2) * width
+      for x in 0..<width {
+        // The pixels of the kernel's line that are within the picture.
+        let left = max(0, x - kernelWidth / 2)
+        let right = min(width, x - kernelWidth / 2 + kernelWidth)
+        let skipped = left - (x - kernelWidth / 2)
+        let at = x * patchSize + (ky * kernelWidth + skipped) * inputs
+        patches.replaceSubrange(
+          at..<at + (right - left) * inputs,
+          with: picture[(source + left) * inputs..<(source + right) * inputs])
       }
-      return finished(Float(sum), at: index, op.epilogue)
     }
+    return patches
   }
 
   func slice(_ op: Slice) {

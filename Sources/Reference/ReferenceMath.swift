@@ -86,52 +86,71 @@ extension ReferenceContext {
     }
   }
 
+  func fold(_ op: Fold) {
+    let shape = result.shape
+    var pixels = operands[0].elements.map(Double.init)
+    // The elements of an axis are `stride` apart, and there are `count` of them.
+    for (stride, count) in [(shape[3], shape[2]), (shape[3] * shape[2], shape[1])] {
+      for start in pixels.indices where start / stride % count == 0 {
+        for border in Swift.stride(from: op.patch, to: count, by: op.patch) {
+          for i in 0..<op.overlap {
+            let (left, right) = (start + (border - 1 - i) * stride, start + (border + i) * stride)
+            let (l, r) = (pixels[left], pixels[right])
+            pixels[left] = cos(op.angle(i)) * l + sin(op.angle(i)) * r
+            pixels[right] = cos(op.angle(i)) * r - sin(op.angle(i)) * l
+          }
+        }
+      }
+    }
+    each { Float(pixels[$0]) }
+  }
+
   func attention(_ op: Attention) {
     let (tokens, width) = (result.shape[1], result.shape[2] / op.heads)
-    let scale = 1 / Double(width).squareRoot()
     for item in 0..<result.shape[0] {
-      for token in 0..<tokens {
-        for head in 0..<op.heads {
-          let start = (item * tokens + token) * result.shape[2] + head * width
-          let sharedHead = head / (op.heads / op.keyValueHeads)
-          let keys = keyRows(op, item: item, head: sharedHead, width: width)
-          let scores = keys.map { key in
-            let dot = (0..<width).reduce(0.0) {
-              $0 + Double(operands[0].floats[start + $1]) * Double(key.keys[key.offset + $1])
-            }
-            return dot * scale + Double(key.bias)
+      for head in 0..<op.heads {
+        let queries = rows(of: operands[0], item: item, head: head, width: width)
+        let shared = head / (op.heads / op.keyValueHeads)
+        let segments = op.segmentOperands
+        let keys = segments.flatMap {
+          rows(of: operands[$0.keys], item: item, head: shared, width: width)
+        }
+        let values = segments.flatMap {
+          rows(of: operands[$0.values], item: item, head: shared, width: width)
+        }
+        let bias = segments.flatMap { segment in
+          let count = operands[segment.keys].shape[1]
+          return (0..<count).map { key in
+            segment.bias.map { Double(operands[$0].floats[item * count + key]) } ?? 0
           }
-          let top = scores.max() ?? 0
-          let weights = scores.map { exp($0 - top) }
-          let total = weights.reduce(0, +)
-          for i in 0..<width {
-            let sum = zip(keys, weights).reduce(0.0) {
-              $0 + Double($1.0.values[$1.0.offset + i]) * $1.1
-            }
-            result.floats[start + i] = Float(sum / total)
-          }
+        }
+        var scores = OpenBLAS.product(queries, keys, inner: width)
+        for token in 0..<tokens {
+          Self.softmax(&scores[token * bias.count..<(token + 1) * bias.count], bias, width: width)
+        }
+        for (index, sum) in OpenBLAS.product(scores, values, columns: width).enumerated() {
+          let (token, channel) = index.quotientAndRemainder(dividingBy: width)
+          result.floats[(item * tokens + token) * result.shape[2] + head * width + channel] =
+            Float(sum)
         }
       }
     }
   }
 
-  /// The keys that one query head of one batch item sees, over all segments.
-  private func keyRows(
-    _ op: Attention, item: Int, head: Int, width: Int
-  ) -> [(
-    keys: UnsafeMutableBufferPointer<Float>, values: UnsafeMutableBufferPointer<Float>,
-    offset: Int, bias: Float
-  )] {
-    op.segmentOperands.flatMap { segment in
-      let count = operands[segment.keys].shape[1]
-      return (0..<count).map { key in
-        let row = item * count + key
-        return (
-          operands[segment.keys].floats, operands[segment.values].floats,
-          row * operands[segment.keys].shape[2] + head * width,
-          segment.bias.map { operands[$0].floats[row] } ?? 0
-        )
-      }
+  private static func softmax(_ scores: inout ArraySlice<Double>, _ bias: [Double], width: Int) {
+    let scale = 1 / Double(width).squareRoot()
+    for (index, bias) in zip(scores.indices, bias) { scores[index] = scores[index] * scale + bias }
+    let top = scores.max() ?? 0
+    for index in scores.indices { scores[index] = exp(scores[index] - top) }
+    let total = scores.reduce(0, +)
+    for index in scores.indices { scores[index] /= total }
+  }
+
+  /// The channels of one head of one batch item, `[token, width]`.
+  private func rows(of x: ReferenceTensor, item: Int, head: Int, width: Int) -> [Double] {
+    (0..<x.shape[1]).flatMap { token in
+      let start = (item * x.shape[1] + token) * x.shape[2] + head * width
+      return (start..<start + width).map { Double(x.floats[$0]) }
     }
   }
 }

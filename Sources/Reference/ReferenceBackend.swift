@@ -1,9 +1,10 @@
+package import Execution
 package import Graph
 package import TensorTypes
 package import Weights
 
-/// The naive f32 interpreter: one thread, plain loops, dequantized weights. It is slow, and what
-/// every kernel is compared with.
+/// The naive interpreter: one thread, dequantized weights, plain loops but for the large products,
+/// which OpenBLAS sums in f64. It is what every kernel is compared with, and no program links it.
 package struct ReferenceBackend: Backend {
   package init() {}
 
@@ -150,6 +151,7 @@ struct ReferenceContext {
       shuffle(coarse: result, fine: operands[0], op.factor) { fine, coarse in
         result.floats[coarse] = operands[0].floats[fine]
       }
+    case .fold(let op): fold(op)
     case .reshape: break  // The planner gave both the same place.
     case .quantize(let op): quantize(op)
     }
