@@ -24,25 +24,14 @@ struct MatmulBench: ParsableCommand {
     commandName: "matmul",
     abstract: "Measure the f32 matrix product beside OpenBLAS, at the shapes of a model.")
 
-  @Option(help: "The folder that holds the model packages.")
-  var models = "models"
-
-  @Option(help: "Worker threads, of both; as many as there are processors if not given.")
-  var threads: Int?
-
-  @Option(help: "Counted runs of each shape.")
-  var runs = 31
-
-  func validate() throws {
-    if runs < 1 { throw ValidationError("--runs must be at least 1") }
-    if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
-  }
+  /// Models, threads and runs are its options.
+  @ParentCommand var bench: BananaBench
 
   func run() throws {
-    let threads = threads ?? ProcessInfo.processInfo.activeProcessorCount
+    let threads = bench.threads ?? ProcessInfo.processInfo.activeProcessorCount
     let backend = CPUBackend(threadCount: threads)
     let blas = try OpenBLAS(threads: threads)
-    let model = try LoadedModel(modelsDirectory: models)
+    let model = try LoadedModel(modelsDirectory: bench.models)
     let graphs = [NetworkRole.denoiser, .decoder].map { role in
       let network = model.family.network(role)
       let batch = role == .denoiser ? 2 : 1
@@ -51,7 +40,7 @@ struct MatmulBench: ParsableCommand {
         Stage.extents(of: model, batch: batch).restricted(to: network.axes))
     }
     let peak = backend.measurePeak().float32
-    print("\(backend.name); OpenBLAS for \(blas.core), \(threads) threads")
+    print("\(backend.name); OpenBLAS for \(blas.core), on as many threads")
     print("measured peak: f32 \(rounded(peak / 1e9)) GFLOP/s\n")
     print("rows x inputs x outputs    ours GFLOP/s  of peak   OpenBLAS  ours / OpenBLAS")
     var ratios: [Double] = []
@@ -112,7 +101,7 @@ struct MatmulBench: ParsableCommand {
     session.write(x, to: "x")
     var y = Array(repeating: Float(0), count: m * n)
     var (ours, theirs): ([Double], [Double]) = ([], [])
-    for run in -3..<runs {
+    for run in -3..<bench.runs {
       var start = ContinuousClock.now
       try session.run()
       let first = (ContinuousClock.now - start) / .seconds(1)
@@ -130,7 +119,8 @@ struct MatmulBench: ParsableCommand {
       throw ValidationError("the two products differ by \(error)")
     }
     return (
-      shape.operations / ours.sorted()[runs / 2], shape.operations / theirs.sorted()[runs / 2]
+      shape.operations / ours.sorted()[bench.runs / 2],
+      shape.operations / theirs.sorted()[bench.runs / 2]
     )
   }
 }

@@ -15,8 +15,8 @@ struct HeatBench: AsyncParsableCommand {
     commandName: "heat",
     abstract: "Govern the heat of a simulated board under the real load of a real bananad.")
 
-  @Option(help: "The folder that holds the model packages.")
-  var models = "models"
+  /// Where the models are is its option.
+  @ParentCommand var bench: BananaBench
 
   @Option(help: "Temperatures of the rooms, °C.")
   var ambients: [Double] = [15, 25, 35, 45]
@@ -123,7 +123,8 @@ struct HeatBench: AsyncParsableCommand {
     _ constant: HeatRun.Constant, seconds: Double, _ ambients: [Double], isGoverned: Bool
   ) async throws -> [HeatRun.Sample] {
     try await HeatRun(
-      models: models, constant: constant, clockRate: rate, seconds: seconds, ambients: ambients,
+      models: bench.models, constant: constant, clockRate: rate, seconds: seconds,
+      ambients: ambients,
       isGoverned: isGoverned, cores: cores
     ).measure()
   }
