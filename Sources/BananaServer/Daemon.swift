@@ -3,9 +3,6 @@ import Hummingbird
 import HummingbirdCore
 package import Logging
 import NIOCore
-import NIOExtras
-import NIOHTTPTypes
-import NIOPosix
 package import ServiceLifecycle
 
 /// The daemon: HTTP/1.1 on a Unix socket in front of the scheduler and the resident model.
@@ -13,8 +10,6 @@ package import ServiceLifecycle
 /// On a graceful shutdown it removes its socket and accepts nothing more, answers jobs that wait
 /// with `shutting_down`, finishes the one that runs, sends its answer and returns.
 package struct Daemon: Service {
-  private typealias Server = NIOAsyncChannel<Front.HTTPChannel?, Never>
-
   private let configuration: DaemonConfiguration
   private let listener: Listener
   private let adminListener: Listener?
@@ -137,18 +132,8 @@ package struct Daemon: Service {
     let front = Front(
       admission: admission, accounts: accounts, sharedUIDs: sharedUIDs, connections: connections,
       complaints: complaints, patience: TimeAmount(configuration.idleTimeout), logger: logger)
-    // Each of them can end one server channel only.
-    let quiescing = ServerQuiescingHelper(group: MultiThreadedEventLoopGroup.singleton)
-    let adminQuiescing = ServerQuiescingHelper(group: MultiThreadedEventLoopGroup.singleton)
-    let server = try await accept(on: listener.descriptor, quiescing: quiescing) {
-      front.accept($0, isAdmin: false)
-    }
-    var adminServer: Server?
-    if let adminListener {
-      adminServer = try await accept(on: adminListener.descriptor, quiescing: adminQuiescing) {
-        front.accept($0, isAdmin: true)
-      }
-    }
+    let acceptor = try Acceptor(listener)
+    let adminAcceptor = try adminListener.map(Acceptor.init)
     if namespace.isPartial {
       logger.warning(
         """
@@ -158,58 +143,36 @@ package struct Daemon: Service {
     }
     logger.notice(
       "serving", metadata: ["socket": "\(listener.path)", "admin": "\(adminListener?.path ?? "")"])
-    try await withGracefulShutdownHandler { [adminServer] in
+    try await withGracefulShutdownHandler {
       try await withThrowingTaskGroup { group in
         group.addTask { await model.open() }
         group.addTask { await peels.prepare() }
-        group.addTask { try await serve(server, http) }
-        if let adminServer { group.addTask { try await serve(adminServer, http) } }
+        for (acceptor, isAdmin) in [(acceptor, false), (adminAcceptor, true)] {
+          guard let acceptor else { continue }
+          group.addTask {
+            try await front.serve(acceptor, isAdmin: isAdmin) {
+              await http.handle(value: $0, logger: logger)
+            }
+          }
+        }
         try await group.waitForAll()
       }
     } onGracefulShutdown: {
-      Task { await stop([quiescing, adminQuiescing]) }
+      acceptor.stop()
+      adminAcceptor?.stop()
+      Task { await stop() }
     }
     logger.notice("stopped")
   }
 
-  /// Handles the connections of one socket until it is closed and the last of them is over.
-  private func serve(_ server: Server, _ http: HTTP1Channel) async throws {
-    try await withThrowingDiscardingTaskGroup { group in
-      try await server.executeThenClose { inbound in
-        for try await connection in inbound {
-          guard let connection else { continue }
-          group.addTask { await http.handle(value: connection, logger: logger) }
-        }
-      }
-    }
-  }
-
-  private func stop(_ quiescing: [ServerQuiescingHelper]) async {
+  private func stop() async {
     logger.notice("stopping")
     listener.removeFile()
     adminListener?.removeFile()
-    for helper in quiescing { helper.initiateShutdown(promise: nil) }
+    connections.stop()
     await scheduler.drain()
     try? await Task.sleep(for: configuration.closingGrace)
     connections.closeAll()
-  }
-
-  private func accept(
-    on descriptor: Int32, quiescing: ServerQuiescingHelper,
-    _ setUp: @escaping @Sendable (any Channel) -> EventLoopFuture<Front.HTTPChannel?>
-  ) async throws -> Server {
-    try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-      .serverChannelInitializer { channel in
-        channel.eventLoop.makeCompletedFuture {
-          let handler = quiescing.makeServerChannelHandler(channel: channel)
-          try channel.pipeline.syncOperations.addHandler(handler)
-        }
-      }
-      // A client that has said all may stop writing and still wants its answer.
-      .childChannelOption(.allowRemoteHalfClosure, value: true)
-      // Whoever sends much does not keep the thread from those who send little.
-      .childChannelOption(.maxMessagesPerRead, value: 1)
-      .bind(descriptor, childChannelInitializer: setUp)
   }
 
   private func makeHTTPChannel(_ complaints: ComplaintLog) -> HTTP1Channel {

@@ -64,6 +64,29 @@ import Testing
     for _ in 0..<20 { try rates.take(.work, for: .user(1), perMinute: 0, now: start) }
   }
 
+  /// Whoever goes on although it was refused often is told later, and alone.
+  @Test func tellsThemLateWhoDoNotListen() throws {
+    var rates = RequestRates()
+    func lateness(_ user: UInt32, _ kind: RequestRates.Kind = .work, after seconds: Double = 0)
+      -> Duration?
+    {
+      do throws(RequestRates.TooMany) {
+        try rates.take(kind, for: .user(user), perMinute: 1, now: start + .seconds(seconds))
+        return nil
+      } catch { return error.lateness }
+    }
+    #expect(lateness(1) == nil && lateness(2) == nil)
+    for _ in 0..<RequestRates.promptRefusals { #expect(lateness(1) == .zero) }
+    for _ in 0..<100 { #expect(lateness(1) == RequestRates.lateness) }
+    #expect(lateness(2) == .zero)
+    // Looking, of which there is a rate of its own, is not refused at all.
+    #expect(lateness(1, .look) == nil)
+    // In a second all of it is forgotten.
+    for _ in 0..<RequestRates.promptRefusals { #expect(lateness(1, after: 1) == .zero) }
+    #expect(lateness(1, after: 1) == RequestRates.lateness)
+    #expect(lateness(1, after: 70) == nil)
+  }
+
   @Test func remembersNoMoreAccountsThanItMust() throws {
     var rates = RequestRates()
     for user in 0..<20_000 as Range<UInt32> {

@@ -222,16 +222,56 @@ import Testing
   @Test func keepsAConnectionAfterARefusal() async throws {
     try await TestDaemon.serving { daemon async throws in
       let client = try RawConnection(daemon.socketPath)
-      let large = String(repeating: "x", count: 2 << 20)
+      let body = String(repeating: "x", count: 200_000)
+      let wrongType = "Content-Type: text/plain\r\n"
       try await client.send(
-        Self.head("POST", Route.imageGenerations, length: large.utf8.count) + large)
+        Self.head("POST", Route.imageGenerations, wrongType, length: body.utf8.count) + body)
       try await client.send(Self.head("GET", Route.models, length: 5) + "hello")
       try await client.send(Self.head("PUT", Route.models, length: 5) + "hello")
       try await client.send(
         Self.head("POST", Route.imageGenerations, "Connection: close\r\n", length: 2) + "{}")
       let answers = try await client.receiveAll()
-      for status in [" 413 ", " 200 ", " 405 ", " 400 "] {
+      for status in [" 415 ", " 200 ", " 405 ", " 400 "] {
         #expect(answers.contains("HTTP/1.1\(status)"), "\(answers)")
+      }
+    }
+  }
+
+  /// A large one is not waited for; whoever goes on sending finds the answer when that fails.
+  @Test func readsLittleOfALargeBodyThatIsRefused() async throws {
+    try await TestDaemon.serving { daemon async throws in
+      let client = try RawConnection(daemon.socketPath)
+      let length = 8 << 20
+      try await client.send(Self.head("POST", Route.imageGenerations, length: length))
+      var sent = 0
+      while sent < length, (try? await client.send(String(repeating: "x", count: 1 << 14))) != nil {
+        sent += 1 << 14
+      }
+      // What was read and thrown away, and what lay in the socket.
+      #expect(sent < 2 << 20)
+      let answer = try await client.answer()
+      #expect(answer.status == 413 && answer.headers["connection"] == "close", "\(answer)")
+    }
+  }
+
+  /// What waits behind a request is in memory, so that it may not be any number.
+  @Test func takesSoManyRequestsInARow() async throws {
+    let engine = FakeEngine(isHeld: true)
+    try await TestDaemon.serving(engine) { daemon async throws in
+      let first =
+        Self.head("POST", Route.imageGenerations, length: Self.json.utf8.count) + Self.json
+      for (count, answered) in [(30, 32), (200, 1)] {
+        engine.hold()
+        let client = try RawConnection(daemon.socketPath)
+        try await client.send(
+          first + String(repeating: Self.head("GET", Route.health), count: count)
+            + Self.head("GET", Route.health, "Connection: close\r\n"))
+        try await Task.sleep(for: .milliseconds(50))
+        engine.release()
+        let answers = try await client.receiveAll()
+        #expect(answers.ranges(of: "HTTP/1.1 200 OK").count == answered, "\(answers)")
+        #expect(answers.ranges(of: "connection: close").count == 1)
+        #expect(try await daemon.isAlive)
       }
     }
   }

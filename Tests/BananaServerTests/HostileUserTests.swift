@@ -156,7 +156,8 @@ struct HostileUserTests {
       let chunk = "80000\r\n" + String(repeating: "x", count: 0x80000) + "\r\n"
       for _ in 0..<6 {
         let client = try RawConnection(daemon.socketPath, uid: Self.ann)
-        try await client.send(
+        // Of what is refused little is read.
+        try? await client.send(
           "POST \(Route.imageEdits) HTTP/1.1\r\nHost: x\r\nContent-Type: \(Self.form)\r\n"
             + "Transfer-Encoding: chunked\r\n\r\n" + chunk)
         clients.append(client)
@@ -249,6 +250,46 @@ struct HostileUserTests {
     // Two if the minute was over in between.
     #expect((1...2).contains(hers.count), "\(hers)")
     #expect(!log.lines.contains { $0.level >= .warning })
+  }
+
+  /// Whoever goes on although it is refused gets each answer late, whatever she sends meanwhile;
+  /// nobody else does, and nothing waits for her.
+  @Test func requestsAfterManyRefusals() async throws {
+    let quotas = Quotas(requestsPerMinute: 1)
+    let configuration = DaemonConfiguration(closingGrace: .zero, quotas: quotas)
+    try await Self.serving(configuration) { daemon async throws in
+      // A row that is taken whole.
+      func ask(_ count: Int = 30) async throws -> RawConnection {
+        let client = try RawConnection(daemon.socketPath, uid: Self.ann)
+        let request = "POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"
+        try await client.send(String(repeating: request, count: count))
+        return client
+      }
+      let began = ContinuousClock.now
+      let crowd = [try await ask(), try await ask(), try await ask(), try await ask()]
+      try await Self.expectOthersServed(by: daemon)
+      // She may still look.
+      #expect(try await daemon.get(Route.jobs, uid: Self.ann).status == 200)
+      for client in crowd {
+        var text = ""
+        while text.ranges(of: "HTTP/1.1 4").count < 30 {
+          let bytes = try await client.receive()
+          try #require(!bytes.isEmpty)
+          text += String(decoding: bytes, as: UTF8.self)
+        }
+      }
+      // What is told at once in a second, and one in half a second on each connection.
+      #expect(ContinuousClock.now - began >= RequestRates.lateness * 2)
+
+      // What is late is forgotten with its connection, and told at once when the daemon stops.
+      let left = [try await ask(), try await ask()]
+      left[0].hangUp()
+      let last = try await ask(1)
+      #expect(try await Self.connections(7, of: daemon))
+      await daemon.beginStopping()
+      #expect(try await last.answer().status == 429)
+      withExtendedLifetime((crowd, left)) {}
+    }
   }
 
   @Test func answersThatAreNotRead() async throws {

@@ -178,6 +178,11 @@ import Testing
       }
       let refused = try await daemon.begin("a", uid: Self.ann).answer()
       #expect(refused.code == "quota_exceeded" && refused.body.contains("2 places of the queue"))
+      // Before an image is looked at, which here is none.
+      var form = TestForm()
+      form.addFile("image", Array("x".utf8))
+      form.add("prompt", "p")
+      #expect(try await form.post(to: daemon, uid: Self.ann).code == "quota_exceeded")
       for index in 1...2 {
         clients.append(try await daemon.begin("b", uid: Self.ben))
         _ = try await daemon.jobs(index, .waiting, uid: Self.ben)

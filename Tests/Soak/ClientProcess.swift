@@ -26,6 +26,7 @@ struct ClientProcess {
   }
 
   var isRunning: Bool { process.isRunning }
+  var pid: Int32 { process.processIdentifier }
 
   /// Waits for its end; a client that is long overdue is killed.
   /// - Returns: What it saw, with a failure if it did not end well.

@@ -40,6 +40,8 @@ final class DaemonProcess {
   private let group: UInt32?
   /// The file that a process joins a control group by; nil joins none.
   private let controlGroup: ControlGroup?
+  /// Descriptors that it may have; nil is as many as this process.
+  var descriptorLimit: Int?
   private var process: Process?
   private var lifeline: Pipe?
   /// When it was down: from the signal until it was ready again.
@@ -76,6 +78,10 @@ final class DaemonProcess {
     if let controlGroup {
       // The shell joins the group and becomes the daemon, which thus is in it from the first page.
       command = ["/bin/sh", "-c", #"echo $$ > "$0" && exec "$@""#, controlGroup.members] + command
+    }
+    if let descriptorLimit {
+      command =
+        ["/bin/sh", "-c", #"ulimit -n "$0" && exec "$@""#, "\(descriptorLimit)"] + command
     }
     process.executableURL = URL(filePath: command[0])
     process.arguments = Array(command.dropFirst())
@@ -154,7 +160,6 @@ final class DaemonProcess {
   var facts: Facts? {
     let proc = "/proc/\(pid)"
     guard let status = FileManager.default.contents(atPath: proc + "/status"),
-      let stat = FileManager.default.contents(atPath: proc + "/stat"),
       let descriptors = try? FileManager.default.contentsOfDirectory(atPath: proc + "/fd")
     else { return nil }
     func figure(_ name: String) -> Int {
@@ -163,15 +168,10 @@ final class DaemonProcess {
       return line?.split(whereSeparator: { $0 == "\t" || $0 == " " }).dropFirst().first
         .flatMap { Int($0) } ?? 0
     }
-    // utime and stime are the 14th and 15th, the 12th and 13th after the name in brackets.
-    let fields =
-      String(decoding: stat, as: UTF8.self).split(separator: ")").last?
-      .split(separator: " ") ?? []
-    let ticks = fields.dropFirst(11).prefix(2).reduce(0) { $0 + (Int($1) ?? 0) }
     return Facts(
       residentBytes: figure("VmRSS:") * 1024, peakBytes: figure("VmHWM:") * 1024,
       descriptors: descriptors.count, threads: figure("Threads:"),
-      processorSeconds: Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK))))
+      processorSeconds: ProcessorTime.seconds(of: pid))
   }
 
   /// Makes the kernel measure the peak of memory anew, where it lets this process.

@@ -17,10 +17,22 @@ struct SiegeSlice: Sendable {
   /// The daemon's.
   var peakBytes: Int
   var peakDescriptors: Int
+  /// Of the processors' time in the window, each second: what was left to the daemon and to those
+  /// who mean no harm, and what they used of it.
+  var leftSeconds = 0.0
+  var usedSeconds = 0.0
   /// How the hostile requests ended.
   var outcomes: [String: Int] = [:]
   /// With what the daemon ended in it, which it must not.
   var exit: String?
+}
+
+extension SiegeSlice {
+  mutating func note(from before: ProcessorTime, to after: ProcessorTime) {
+    let seconds = max(after.time - before.time, 1e-9)
+    usedSeconds = (after.used - before.used) / seconds
+    leftSeconds = usedSeconds + (after.idle - before.idle) / seconds
+  }
 }
 
 /// Two users who draw as much as they get, and a third who means harm: one kind after another, and
@@ -37,6 +49,9 @@ final class Siege {
     "closing_grace_seconds": 1,
   ]
 
+  /// As the unit has it.
+  static let descriptorLimit = 16_384
+
   private let daemon: DaemonProcess
   private let others: [ClientPlan.User]
   private let hostile: ClientPlan.User
@@ -46,6 +61,8 @@ final class Siege {
   private var slices: [SiegeSlice] = []
   private var report = ClientReport()
   private var started = 0
+  /// The processes of those who mean no harm.
+  private var orderly: [Int32] = []
 
   /// - Parameter seconds: Of all slices together; longer when each would be too short.
   init(
@@ -68,6 +85,7 @@ final class Siege {
     let before = try await restAfterDrawing()
     let stop = "\(daemon.space.folder)/stop"
     let clients = try startOthers(until: stop)
+    orderly = clients.map(\.pid)
     try await pass(nil, seconds: sliceSeconds * Self.calmShare * 2)
     for kind in kinds {
       say("under siege: \(kind.rawValue)")
@@ -116,10 +134,13 @@ final class Siege {
     let clients = try kind.map { try startHostile($0, end: end) } ?? []
     var slice = SiegeSlice(
       kind: kind, window: start + min(seconds / 3, 2)...end, peakBytes: 0, peakDescriptors: 0)
+    var before: ProcessorTime?
     while Clock.now < end, daemon.isRunning {
+      if before == nil, Clock.now >= slice.window.lowerBound { before = processorTime }
       slice.peakDescriptors = max(slice.peakDescriptors, daemon.facts?.descriptors ?? 0)
       try await Task.sleep(for: .milliseconds(100))
     }
+    if let before { slice.note(from: before, to: processorTime) }
     slice.peakBytes = daemon.facts?.peakBytes ?? 0
     for client in clients {
       let seen = await client.finish(overdue: end + 5)
@@ -133,6 +154,11 @@ final class Siege {
     guard kind != nil else { return }
     let sweep = try self.start(.sweep, as: hostile, end: end)
     _ = await sweep.finish(overdue: Clock.now + 30)
+  }
+
+  /// Of all that shall not suffer, and of this process.
+  private var processorTime: ProcessorTime {
+    .now(of: orderly + [daemon.pid, getpid()])
   }
 
   private func start(

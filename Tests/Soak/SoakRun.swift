@@ -124,6 +124,7 @@ final class SoakRun {
   private func siege(_ kinds: [HostileKind]) async throws -> SiegeChecks? {
     guard isRoot else { return nil }
     say("a siege by one user: \(kinds.count) kinds of harm")
+    daemon.descriptorLimit = Siege.descriptorLimit
     try await daemon.configure(Siege.settings)
     try await daemon.start()
     let drawn = RequestKind.all(seed: seed).prefix(RequestKind.several + 1)

@@ -63,11 +63,15 @@ package final class AccountBook: Sendable {
 
   /// What is known of a uid. Waits for the user database only when the uid was not seen before.
   package func answer(for uid: UInt32) async -> Answer {
-    if uid == 0 { return Answer(account: .user(0)) }
-    if let known = known(uid) { return known }
+    if let known = answerIfKnown(for: uid) { return known }
     return await withCheckedContinuation { continuation in
       queue.async { continuation.resume(returning: self.known(uid) ?? self.find(uid)) }
     }
+  }
+
+  /// What is remembered of a uid; never waits.
+  package func answerIfKnown(for uid: UInt32) -> Answer? {
+    uid == 0 ? Answer(account: .user(0)) : known(uid)
   }
 
   /// What is remembered, if the file is still the one that it follows from.

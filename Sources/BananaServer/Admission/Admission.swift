@@ -11,6 +11,8 @@ final class Admission: Sendable {
     var requestsPerMinute = 0
     var editBodyBytes = 0
     /// Connections of which it is not known yet whose they are.
+    var unknownArrivals = 0
+    /// Those of which it is, and that are not served yet.
     var arrivals = 0
     var connections: Shares
     var bytes: Shares
@@ -43,39 +45,66 @@ final class Admission: Sendable {
   /// The largest body of an edit.
   var editBodyBytes: Int { state.withLock(\.editBodyBytes) }
 
-  /// False when so many connections wait to be known that one more could do harm: the user database
-  /// does not answer.
-  func beginArrival() -> Bool {
+  /// So many accepted connections may wait to be served; more wait in the kernel, for nothing.
+  private static let maximumArrivals = 128
+
+  /// Whether another connection may be accepted, or those that were come first.
+  var hasRoomForArrivals: Bool { state.withLock { $0.arrivals < Self.maximumArrivals } }
+
+  /// Counts a connection until it is served.
+  /// - Parameter isKnown: Whether it is known whose it is.
+  /// - Returns: False when so many wait to be known that one more could do harm: the user database
+  ///   does not answer.
+  func beginArrival(isKnown: Bool) -> Bool {
     state.withLock { state in
-      guard state.arrivals < max(state.connections.capacity / 8, 1) else { return false }
-      state.arrivals += 1
+      if isKnown {
+        state.arrivals += 1
+      } else {
+        guard state.unknownArrivals < max(state.connections.capacity / 8, 1) else { return false }
+        state.unknownArrivals += 1
+      }
       return true
     }
   }
 
-  func endArrival() {
-    state.withLock { $0.arrivals -= 1 }
+  func endArrival(isKnown: Bool) {
+    state.withLock { state in
+      if isKnown { state.arrivals -= 1 } else { state.unknownArrivals -= 1 }
+    }
   }
 
   /// Takes a connection in.
-  /// - Throws: `APIError` with code `quotaExceeded` or `busy`.
-  func connect(_ peer: Peer) throws(APIError) {
-    try begin(.look, by: peer)
+  /// - Returns: What it is to be told, and late, before it is closed; nil lets it in.
+  /// - Throws: A refusal with code `quotaExceeded` or `busy`, marked late for whoever is told often.
+  func connect(_ peer: Peer) throws(RequestRules.Refusal) -> RequestRules.Refusal? {
+    var refusal: RequestRules.Refusal?
+    do throws(RequestRules.Refusal) { try begin(.look, by: peer) } catch {
+      if error.lateness == .zero { throw error }
+      refusal = error
+    }
+    try takeConnection(for: peer)
+    return refusal
+  }
+
+  private func takeConnection(for peer: Peer) throws(RequestRules.Refusal) {
     do throws(Shares.Refusal) {
       try take(1, of: \.connections, for: peer)
     } catch {
-      switch error {
-      case .limit(let limit):
-        throw APIError(
-          .quotaExceeded,
-          "\(peer.account) has \(limit) connections open, which is its limit. Close one.",
-          retryAfterSeconds: 1)
-      case .share:
-        throw APIError(
-          .busy,
-          "\(peer.account) has as many connections open as are left for everybody else. Close one.",
-          retryAfterSeconds: 1)
-      }
+      let lateness = state.withLock { $0.rates.lateness(of: peer.account, now: .now) }
+      let refusal =
+        switch error {
+        case .limit(let limit):
+          APIError(
+            .quotaExceeded,
+            "\(peer.account) has \(limit) connections open, which is its limit. Close one.",
+            retryAfterSeconds: 1)
+        case .share:
+          APIError(
+            .busy,
+            "\(peer.account) has as many connections open as are left for everybody else. "
+              + "Close one.", retryAfterSeconds: 1)
+        }
+      throw RequestRules.Refusal(error: refusal, lateness: lateness)
     }
   }
 
@@ -84,10 +113,10 @@ final class Admission: Sendable {
   }
 
   /// Takes a token of the account's rate, when a request's head is there.
-  /// - Throws: `APIError` with code `quotaExceeded`.
+  /// - Throws: A refusal with code `quotaExceeded`, to be told late to whoever is told often.
   func begin(
     _ kind: RequestRates.Kind, by peer: Peer, now: ContinuousClock.Instant = .now
-  ) throws(APIError) {
+  ) throws(RequestRules.Refusal) {
     if peer.isExemptFromQuotas { return }
     let tooMany = state.withLock { state -> RequestRates.TooMany? in
       do throws(RequestRates.TooMany) {
@@ -97,11 +126,11 @@ final class Admission: Sendable {
       } catch { return error }
     }
     guard let tooMany else { return }
-    throw APIError(
-      JobError.quotaExceeded(
-        QuotaRefusal(
-          quota: .requestsPerMinute(tooMany.perMinute), account: peer.account,
-          retryAfterSeconds: Int(min(max(tooMany.seconds.rounded(.up), 1), 60)))))
+    let refusal = QuotaRefusal(
+      quota: .requestsPerMinute(tooMany.perMinute), account: peer.account,
+      retryAfterSeconds: Int(min(max(tooMany.seconds.rounded(.up), 1), 60)))
+    throw RequestRules.Refusal(
+      error: APIError(JobError.quotaExceeded(refusal)), lateness: tooMany.lateness)
   }
 
   /// Takes room for bytes of a body or an answer.

@@ -1,5 +1,6 @@
 /// How often each account may ask: a bucket that fills up within a minute for requests that make
-/// work, and a larger one for looking.
+/// work, and a larger one for looking. A third one says how many refusals an account is told at
+/// once: whoever does not heed them waits for each, on the connection that it asked with.
 package struct RequestRates {
   package enum Kind: Sendable {
     /// Every POST.
@@ -15,11 +16,16 @@ package struct RequestRates {
 
   private struct Key: Hashable {
     var account: Account
-    var kind: Kind
+    /// Nil for refusals that are told at once.
+    var kind: Kind?
   }
 
   /// Looking is not what a low quota is for.
   private static let looksPerMinute = 6000
+  /// In a second. Clients that heed `Retry-After` need a few.
+  package static let promptRefusals = 32
+  /// How late every further one is told.
+  package static let lateness = Duration.milliseconds(500)
   private static let maximumBuckets = 8192
   private var buckets: [Key: Bucket] = [:]
 
@@ -36,10 +42,31 @@ package struct RequestRates {
   ) throws(TooMany) {
     guard perMinute > 0 else { return }
     let limit = kind == .work ? perMinute : max(10 * perMinute, Self.looksPerMinute)
+    guard let wait = take(kind, of: account, limit: limit, fillSeconds: 60, now: now) else {
+      return
+    }
+    throw TooMany(
+      perMinute: limit, seconds: wait, lateness: lateness(of: account, now: now))
+  }
+
+  /// How late an account is to be told of a refusal.
+  package mutating func lateness(
+    of account: Account, now: ContinuousClock.Instant
+  ) -> Duration {
+    let wait = take(nil, of: account, limit: Self.promptRefusals, fillSeconds: 1, now: now)
+    return wait == nil ? .zero : Self.lateness
+  }
+
+  /// - Returns: The seconds until there is a token again; nil when there was one.
+  private mutating func take(
+    _ kind: Kind?, of account: Account, limit: Int, fillSeconds: Double,
+    now: ContinuousClock.Instant
+  ) -> Double? {
     let full = Double(limit)
+    let perSecond = full / fillSeconds
     let key = Key(account: account, kind: kind)
     var bucket = buckets[key] ?? Bucket(level: full, filled: now)
-    bucket.level = min(bucket.level + (now - bucket.filled).seconds * full / 60, full)
+    bucket.level = min(bucket.level + (now - bucket.filled).seconds * perSecond, full)
     bucket.filled = now
     let isEmpty = bucket.level < 1
     if !isEmpty { bucket.level -= 1 }
@@ -48,16 +75,19 @@ package struct RequestRates {
       buckets = buckets.filter { now - $0.value.filled < .seconds(60) }
     }
     buckets[key] = bucket
-    if isEmpty { throw TooMany(perMinute: limit, seconds: (1 - bucket.level) * 60 / full) }
+    return isEmpty ? (1 - bucket.level) / perSecond : nil
   }
 
   package struct TooMany: Error, Sendable, Equatable {
     package var perMinute: Int
     package var seconds: Double
+    /// How long to wait before the account is told.
+    package var lateness: Duration
 
-    package init(perMinute: Int, seconds: Double) {
+    package init(perMinute: Int, seconds: Double, lateness: Duration = .zero) {
       self.perMinute = perMinute
       self.seconds = seconds
+      self.lateness = lateness
     }
   }
 }

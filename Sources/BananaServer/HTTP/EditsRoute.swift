@@ -1,7 +1,6 @@
 import BananaAPI
 import HTTPTypes
 import Hummingbird
-import NIOPosix
 
 /// `POST /v1/images/edits`.
 extension DaemonRoutes {
@@ -10,7 +9,7 @@ extension DaemonRoutes {
     let parts = try await parts(of: request)
     let maximumPixels = await scheduler.configuration.editPixels
     let form = try await turns.run(for: context.peer.account) {
-      try await NIOThreadPool.singleton.runIfActive { try EditForm(parts) }
+      try await BackgroundThreads.run { try EditForm(parts) }
     }
     return try await draw(form.request, arrival: arrival, context) {
       try form.edit(maximumPixels: maximumPixels)

@@ -4,7 +4,6 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
-import NIOPosix
 
 /// `POST /v1/images/generations`, and what it shares with edits.
 extension DaemonRoutes {
@@ -17,7 +16,7 @@ extension DaemonRoutes {
       wire = try WireJSON.decode(ImageGenerationRequest.self, from: body)
     } else {
       wire = try await turns.run(for: context.peer.account) {
-        try await NIOThreadPool.singleton.runIfActive {
+        try await BackgroundThreads.run {
           try WireJSON.decode(ImageGenerationRequest.self, from: body)
         }
       }
@@ -45,6 +44,7 @@ extension DaemonRoutes {
       wire, model: engine.model, aliases: await scheduler.configuration.modelAliases,
       // Short enough to survive readers that keep numbers as doubles.
       randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)))
+    do { try await scheduler.checkRoom(for: context.peer) } catch { throw APIError(error) }
     // Files are opened, and images read, last: everything else of the request holds by now.
     request.peels = try await peels.uses(of: wire.peels ?? [], for: context.peer.peelUID)
     if let edit {
@@ -52,7 +52,7 @@ extension DaemonRoutes {
         // Whoever has gone meanwhile needs none of it.
         guard context.channel.isActive else { throw APIError(EngineError.cancelled) }
         let size = engine.model.size(width: request.width, height: request.height)
-        return try await NIOThreadPool.singleton.runIfActive {
+        return try await BackgroundThreads.run {
           // Fitted before it waits, so that what waits is small.
           try edit().fitted(to: (size ?? engine.model.nativeSize).offered)
         }

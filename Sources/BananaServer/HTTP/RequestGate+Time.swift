@@ -5,8 +5,9 @@ import NIOHTTP1
 /// What a connection does between requests, when something is wrong with it, and when its time is
 /// over.
 extension RequestGate {
-  /// More than this of what nobody reads is not waited for.
-  static let discardedBytes = 64 << 20
+  /// More than this of what nobody reads is not waited for: about what a socket holds. The answer
+  /// of whoever sends more lies in its socket already, and its next write fails.
+  static let discardedBytes = 256 << 10
   /// A body may come in so many pieces however small they are.
   static let smallParts = 512
   /// And then its pieces must be of so many bytes, each costs about as much as a kilobyte.
@@ -39,7 +40,28 @@ extension RequestGate {
   /// The routes ask for what they want to read; of what is thrown away they know nothing.
   func channelReadComplete(context: ChannelHandlerContext) {
     context.fireChannelReadComplete()
-    if let exchange, !exchange.isRequestOver, !exchange.isForwarded { context.read() }
+    if late == nil, let exchange, !exchange.isRequestOver, !exchange.isForwarded {
+      context.read()
+    }
+  }
+
+  func read(context: ChannelHandlerContext) {
+    if late == nil { context.read() }
+  }
+
+  /// Answers later, and reads nothing until then.
+  func answer(_ error: APIError, in time: TimeAmount, _ context: ChannelHandlerContext) {
+    late = (error, schedule(time, context) { gate, context in gate.answerNow(context) })
+  }
+
+  /// Gives the answer that waits for its time.
+  private func answerNow(_ context: ChannelHandlerContext) {
+    guard let late else { return }
+    late.timer.cancel()
+    self.late = nil
+    answer(late.error, context)
+    // Unless the next request, which may be here already, is refused as late.
+    if self.late == nil { context.read() }
   }
 
   func startTimer(_ context: ChannelHandlerContext, longerBy more: TimeAmount = .zero) {
@@ -91,6 +113,7 @@ extension RequestGate {
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if event is NoMoreRequests {
       if exchange == nil { isEnding = true } else { exchange!.keepsAlive = false }
+      answerNow(context)
       return rest(context)
     }
     if event as? ChannelEvent == .inputClosed {

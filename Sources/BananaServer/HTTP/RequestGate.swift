@@ -36,6 +36,8 @@ final class RequestGate: ChannelDuplexHandler {
     var isAnswerOver = false
     /// What the routes say is thrown away.
     var isAnsweredHere = false
+    /// Bytes of it that were thrown away.
+    var discardedBytes = 0
   }
 
   let connection: Connection
@@ -53,6 +55,9 @@ final class RequestGate: ChannelDuplexHandler {
   var timer: Scheduled<Void>?
   var flushTimer: Scheduled<Void>?
   var slowReader = SlowReader()
+  /// An answer that waits for its time. Until then nothing is read: what the client sends meanwhile
+  /// lies in its socket, and all that it costs is the connection.
+  var late: (error: APIError, timer: Scheduled<Void>)?
 
   init(connection: Connection, complaints: ComplaintLog, patience: TimeAmount) {
     self.connection = connection
@@ -61,13 +66,14 @@ final class RequestGate: ChannelDuplexHandler {
   }
 
   func channelActive(context: ChannelHandlerContext) {
-    startTimer(context)
     context.fireChannelActive()
+    rest(context)
   }
 
   func channelInactive(context: ChannelHandlerContext) {
     timer?.cancel()
     flushTimer?.cancel()
+    late?.timer.cancel()
     slowReader.stop()
     connection.releaseBody()
     context.fireChannelInactive()
@@ -113,9 +119,7 @@ final class RequestGate: ChannelDuplexHandler {
 
   /// Takes what the request needs from its user's share: the cheapest first.
   private func admit(_ head: HTTPRequestHead) throws(RequestRules.Refusal) {
-    do throws(APIError) {
-      try connection.begin(head.method == .POST ? .work : .look)
-    } catch { throw .init(error: error) }
+    try connection.begin(head.method == .POST ? .work : .look)
     let rules = try RequestRules(head, editBodyBytes: connection.editBodyBytes)
     exchange!.rules = rules
     do throws(APIError) {
@@ -139,7 +143,11 @@ final class RequestGate: ChannelDuplexHandler {
     if head.headers.contains(name: "expect") || length > Self.discardedBytes {
       exchange!.keepsAlive = false
     }
-    answer(refusal.error, allow: refusal.allow, context)
+    if refusal.lateness == .zero {
+      answer(refusal.error, allow: refusal.allow, context)
+    } else {
+      answer(refusal.error, in: TimeAmount(refusal.lateness), context)
+    }
   }
 
   private func receive(_ bytes: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -148,7 +156,8 @@ final class RequestGate: ChannelDuplexHandler {
     current.parts += 1
     exchange = current
     guard current.isForwarded, let rules = current.rules, let limit = rules.bodyLimit else {
-      if current.receivedBytes > Self.discardedBytes { context.close(promise: nil) }
+      exchange!.discardedBytes += bytes.readableBytes
+      if exchange!.discardedBytes > Self.discardedBytes { context.close(promise: nil) }
       return
     }
     if current.receivedBytes > limit, let error = rules.tooLarge { return fail(error, context) }
@@ -180,6 +189,8 @@ final class RequestGate: ChannelDuplexHandler {
     guard let current = exchange, !isEnding else { return }
     complain(error)
     isEnding = true
+    late?.timer.cancel()
+    late = nil
     exchange!.keepsAlive = false
     exchange!.isForwarded = false
     if current.isAnswerBegun {

@@ -8,6 +8,8 @@ package struct RequestRules: Sendable, Equatable {
     package var error: APIError
     /// The methods of the path, when it is the method that is wrong.
     package var allow: [String] = []
+    /// How long to wait before it is told.
+    package var lateness = Duration.zero
   }
 
   /// The body may have so many bytes; nil when none is read and what comes is thrown away.

@@ -87,21 +87,34 @@ package actor JobScheduler {
   }
 
   private func admit(_ job: QueuedJob) throws(JobError) {
-    guard !isDraining else { throw .shuttingDown }
-    let waiting = queue.count(of: job.account)
-    // A queue that others have filled leaves a place for everybody who has none.
-    let capacity = configuration.waitingJobs * (waiting == 0 ? 2 : 1)
-    guard queue.count < capacity else { throw busy }
+    try checkRoom(for: job.submission.peer)
     if job.heldBytes > 0 { try admitImages(of: job) }
     guard !job.submission.peer.isExemptFromQuotas else { return }
-    let holding = QuotaBook.Holding(
-      waitingJobs: waiting, unfinishedJobs: waiting + running.count { $0.account == job.account },
-      queueCapacity: configuration.waitingJobs, secondsUntilRoom: pace.secondsPerJob)
     do throws(QuotaRefusal) {
       try quotas.charge(
-        job.account, pixels: job.pixels, holding: holding, configuration.quotas,
+        job.account, pixels: job.pixels, holding: holding(of: job.account), configuration.quotas,
         now: job.submitted)
     } catch { throw .quotaExceeded(error) }
+  }
+
+  /// Whether there is a place for a job, whatever it draws; to be asked before anything is read for
+  /// it that takes time.
+  package func checkRoom(for peer: Peer) throws(JobError) {
+    guard !isDraining else { throw .shuttingDown }
+    // A queue that others have filled leaves a place for everybody who has none.
+    let capacity = configuration.waitingJobs * (queue.count(of: peer.account) == 0 ? 2 : 1)
+    guard queue.count < capacity else { throw busy }
+    guard !peer.isExemptFromQuotas else { return }
+    do throws(QuotaRefusal) {
+      try QuotaBook.check(peer.account, holding: holding(of: peer.account), configuration.quotas)
+    } catch { throw .quotaExceeded(error) }
+  }
+
+  private func holding(of account: Account) -> QuotaBook.Holding {
+    let waiting = queue.count(of: account)
+    return QuotaBook.Holding(
+      waitingJobs: waiting, unfinishedJobs: waiting + running.count { $0.account == account },
+      queueCapacity: configuration.waitingJobs, secondsUntilRoom: pace.secondsPerJob)
   }
 
   /// Whether the images of an edit may wait in memory: within the account's share, and beside those

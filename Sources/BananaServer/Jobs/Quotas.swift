@@ -45,6 +45,14 @@ package struct QuotaRefusal: Error, Sendable, Equatable {
   }
 }
 
+extension QuotaRefusal {
+  fileprivate init(quota: Quota, account: Account, seconds: Double) {
+    self.init(
+      quota: quota, account: account,
+      retryAfterSeconds: Int(min(max(seconds.rounded(.up), 1), 86_400)))
+  }
+}
+
 /// What accounts have used of their quotas.
 package struct QuotaBook {
   /// What a user has at the moment beside what is written here.
@@ -83,24 +91,30 @@ package struct QuotaBook {
     _ account: Account, pixels: Int, holding: Holding, _ quotas: Quotas,
     now: ContinuousClock.Instant
   ) throws(QuotaRefusal) {
-    func refuse(_ quota: QuotaRefusal.Quota, _ seconds: Double) throws(QuotaRefusal) {
-      throw QuotaRefusal(
-        quota: quota, account: account,
-        retryAfterSeconds: Int(min(max(seconds.rounded(.up), 1), 86_400)))
-    }
-    let share = max(Int(Double(holding.queueCapacity) * quotas.queueShare), 1)
-    if quotas.queueShare > 0, holding.waitingJobs >= share {
-      try refuse(.queueShare(share), Double(holding.secondsUntilRoom))
-    }
-    if quotas.concurrentJobs > 0, holding.unfinishedJobs >= quotas.concurrentJobs {
-      try refuse(.concurrentJobs(quotas.concurrentJobs), Double(holding.secondsUntilRoom))
-    }
+    try Self.check(account, holding: holding, quotas)
     var usage = usage(of: account, now: now)
     if quotas.pixelsPerDay > 0, usage.pixels + pixels > quotas.pixelsPerDay {
-      try refuse(.pixelsPerDay(quotas.pixelsPerDay), (Self.day - (now - usage.dayBegan)).seconds)
+      throw QuotaRefusal(
+        quota: .pixelsPerDay(quotas.pixelsPerDay), account: account,
+        seconds: (Self.day - (now - usage.dayBegan)).seconds)
     }
     usage.pixels += pixels
     usages[account] = usage
+  }
+
+  /// Whether an account may have another job at all.
+  package static func check(
+    _ account: Account, holding: Holding, _ quotas: Quotas
+  ) throws(QuotaRefusal) {
+    let seconds = Double(holding.secondsUntilRoom)
+    let share = max(Int(Double(holding.queueCapacity) * quotas.queueShare), 1)
+    if quotas.queueShare > 0, holding.waitingJobs >= share {
+      throw QuotaRefusal(quota: .queueShare(share), account: account, seconds: seconds)
+    }
+    if quotas.concurrentJobs > 0, holding.unfinishedJobs >= quotas.concurrentJobs {
+      throw QuotaRefusal(
+        quota: .concurrentJobs(quotas.concurrentJobs), account: account, seconds: seconds)
+    }
   }
 
   /// Gives pixels back that were not drawn.

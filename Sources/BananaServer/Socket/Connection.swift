@@ -20,7 +20,7 @@ final class Connection: Sendable {
   /// The largest body of an edit.
   var editBodyBytes: Int { admission.editBodyBytes }
 
-  func begin(_ kind: RequestRates.Kind) throws(APIError) {
+  func begin(_ kind: RequestRates.Kind) throws(RequestRules.Refusal) {
     try admission.begin(kind, by: peer)
   }
 

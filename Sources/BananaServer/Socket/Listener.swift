@@ -15,8 +15,8 @@ package struct Listener: Sendable {
   package static let groupMode: UInt32 = 0o660
   /// Only the owner may connect.
   package static let ownerMode: UInt32 = 0o600
-  /// The kernel lowers it to net.core.somaxconn.
-  static let backlog: Int32 = 4096
+  /// Clients that wait to be accepted: few, so that nobody waits long behind many others'.
+  static let backlog: Int32 = 128
 
   /// Owned by whoever serves on it.
   package let descriptor: Int32

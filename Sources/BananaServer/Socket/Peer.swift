@@ -1,5 +1,3 @@
-import NIOCore
-
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -38,28 +36,4 @@ package struct Peer: Sendable, Hashable {
 
   /// Quotas are for apps, not for whoever runs the machine.
   package var isExemptFromQuotas: Bool { isAdmin || uid == 0 }
-
-  /// The credentials with which the other end of `channel` connected (`SO_PEERCRED`, unix(7)).
-  /// - Throws: What the kernel says when the channel is no connected Unix socket.
-  static func read(
-    from channel: any Channel, isAdmin: Bool, accounts: AccountBook, sharedUIDs: Set<UInt32>
-  ) async throws -> Peer {
-    guard let socket = channel as? any SocketOptionProvider else {
-      throw ChannelError.operationUnsupported
-    }
-    // As the kernel lays out struct ucred; glibc hides its own behind a feature macro.
-    let credentials: Credentials = try await socket.unsafeGetSocketOption(
-      level: .socket, name: .init(rawValue: SO_PEERCRED)
-    ).get()
-    let known = await accounts.answer(for: credentials.uid)
-    return Peer(
-      uid: credentials.uid, isAdmin: isAdmin, account: known.account,
-      isShared: known.isForwarder || sharedUIDs.contains(credentials.uid))
-  }
-
-  private struct Credentials: Sendable {
-    var pid: Int32
-    var uid: UInt32
-    var gid: UInt32
-  }
 }
