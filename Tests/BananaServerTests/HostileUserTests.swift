@@ -216,6 +216,31 @@ struct HostileUserTests {
     }
   }
 
+  /// Connections that come and go, as many as there is time for, keep nobody else out.
+  @Test func connectionsWithoutEnd() async throws {
+    try await Self.serving(.init(connectionsPerUser: 4)) { daemon async throws in
+      let flood = Task.detached {
+        var held: [RawConnection] = []
+        var count = 0
+        while !Task.isCancelled {
+          // In a full queue it waits, as everybody does.
+          held.append(try RawConnection(daemon.socketPath, uid: Self.ann))
+          if held.count > 64 { held.removeFirst(32) }
+          count += 1
+        }
+        return count
+      }
+      for _ in 0..<3 { try await Self.expectOthersServed(by: daemon) }
+      flood.cancel()
+      #expect(try await flood.value > 0)
+      #expect(try await Self.connections(1, of: daemon))
+      #expect(
+        try await eventually {
+          try await daemon.get(Route.health, uid: Self.ann).status == 200
+        })
+    }
+  }
+
   @Test func requestsWithoutEnd() async throws {
     let log = RecordedLog()
     let quotas = Quotas(requestsPerMinute: 5)

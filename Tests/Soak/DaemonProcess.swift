@@ -79,10 +79,6 @@ final class DaemonProcess {
       // The shell joins the group and becomes the daemon, which thus is in it from the first page.
       command = ["/bin/sh", "-c", #"echo $$ > "$0" && exec "$@""#, controlGroup.members] + command
     }
-    if let descriptorLimit {
-      command =
-        ["/bin/sh", "-c", #"ulimit -n "$0" && exec "$@""#, "\(descriptorLimit)"] + command
-    }
     process.executableURL = URL(filePath: command[0])
     process.arguments = Array(command.dropFirst())
     // However this process ends, the daemon does not stay behind.
@@ -99,6 +95,10 @@ final class DaemonProcess {
     let own = getegid()
     if let group, setegid(group) != 0 { throw SoakError("cannot take group \(group)") }
     defer { if group != nil { setegid(own) } }
+    // Inherited, as both have to be: a shell between would take the group away.
+    let limit = DescriptorLimit.now
+    if let descriptorLimit { DescriptorLimit(descriptorLimit).set() }
+    defer { limit.set() }
     try process.run()
     self.process = process
     self.lifeline = lifeline
@@ -197,5 +197,30 @@ final class DaemonProcess {
     try await Task.sleep(for: .seconds(4))
     guard isRunning, let facts else { throw SoakError("bananad ended by itself") }
     return Rest(facts: facts, connections: connections, jobs: jobs, files: space.stateFiles)
+  }
+}
+
+/// How many descriptors a process may have.
+private struct DescriptorLimit {
+  private static let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+  private var limit = rlimit()
+
+  private init() {}
+
+  init(_ count: Int) {
+    limit = rlimit(rlim_cur: rlim_t(count), rlim_max: rlim_t(count))
+  }
+
+  /// This process's.
+  static var now: DescriptorLimit {
+    var now = DescriptorLimit()
+    getrlimit(resource, &now.limit)
+    return now
+  }
+
+  /// Only root can raise it again.
+  func set() {
+    var limit = limit
+    setrlimit(Self.resource, &limit)
   }
 }

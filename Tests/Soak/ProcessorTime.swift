@@ -23,7 +23,8 @@ struct ProcessorTime: Sendable {
     // Idle, and waiting for disks.
     let idle = all.dropFirst(3).prefix(2).reduce(0, +)
     return ProcessorTime(
-      time: Clock.now, idle: Double(idle) * tick, used: processes.reduce(0) { $0 + seconds(of: $1) })
+      time: Clock.now, idle: Double(idle) * tick,
+      used: processes.reduce(0) { $0 + seconds(of: $1) })
   }
 
   /// Of all threads of a process, in user and kernel mode; 0 when it is gone.

@@ -10,12 +10,11 @@ struct SiegeChecks {
 
   /// Of three users who want all that they can get, two have so much of the daemon together.
   ///
-  /// The daemon cannot give what the kernel has given to others. What hostile processes, and whatever
-  /// else runs on the machine, take from the processors for themselves is none of the daemon's: a
-  /// loop that never talked to it would have it too. So the fair share is of what two thirds of the
-  /// calm rate would be with the processors that were left, counted by the kernel, as far as that
-  /// was less than what the calm rate took. What the daemon spends on hostile requests counts as
-  /// its own.
+  /// The daemon cannot give what the kernel has given to others. What hostile processes, and
+  /// whatever else runs on the machine, take from the processors for themselves is none of its
+  /// doing: a loop that never talked to it would have that too. So the calm rate is counted for the
+  /// processors that were left, by the kernel's figures, where that was less than what it took.
+  /// What the daemon spends on hostile requests is the daemon's.
   static let fairShare = 2.0 / 3
   /// They must have at least so much of it.
   static let keptShare = 0.9
@@ -103,6 +102,8 @@ struct SiegeChecks {
   /// Whether a rate over some time is enough, as far as the calm rates allow to tell.
   private func verdict(_ rate: Double, over seconds: Double, left: Double) -> Check.Verdict {
     let calm = calmRate
+    // Who gets nothing in peace can lose nothing.
+    guard calm.rate > 0 else { return .broken }
     let share = share(rate, of: calm.rate, left: left)
     if share >= Self.keptShare { return .kept }
     if calm.rate * Self.fairShare * seconds < Self.tellingPictures { return .leftOut }
@@ -281,7 +282,8 @@ struct SiegeChecks {
   /// A line for each kind, as Markdown.
   var table: String {
     let columns = [
-      "harm", "others' pictures/s", "processors left", "of their fair share", "p99 of /healthz, ms: app", "admin",
+      "harm", "others' pictures/s", "processors left", "of their fair share",
+      "p99 of /healthz, ms: app", "admin",
       "idle server", "others' longest wait, s", "others cut off", "peak resident", "descriptors",
       "how its requests ended",
     ]

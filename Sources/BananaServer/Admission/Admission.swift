@@ -75,7 +75,7 @@ final class Admission: Sendable {
 
   /// Takes a connection in.
   /// - Returns: What it is to be told, and late, before it is closed; nil lets it in.
-  /// - Throws: A refusal with code `quotaExceeded` or `busy`, marked late for whoever is told often.
+  /// - Throws: A refusal with code `quotaExceeded` or `busy`, late for whoever is told often.
   func connect(_ peer: Peer) throws(RequestRules.Refusal) -> RequestRules.Refusal? {
     var refusal: RequestRules.Refusal?
     do throws(RequestRules.Refusal) { try begin(.look, by: peer) } catch {
