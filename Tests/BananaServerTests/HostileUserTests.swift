@@ -311,6 +311,8 @@ struct HostileUserTests {
       left[0].hangUp()
       let last = try await ask(1)
       #expect(try await Self.connections(7, of: daemon))
+      // By then it is read, too.
+      try await Task.sleep(for: .milliseconds(200))
       await daemon.beginStopping()
       #expect(try await last.answer().status == 429)
       withExtendedLifetime((crowd, left)) {}

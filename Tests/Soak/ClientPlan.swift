@@ -93,6 +93,8 @@ struct ClientReport: Codable, Sendable {
   var interruptions: [Interruption] = []
   var comparedPictures = 0
   var wrongPictures = 0
+  /// When they came.
+  var wrongTimes: [Double] = []
   /// Lists, jobs and peels that were looked at for other users' things, and such things found.
   var looks = 0
   var strangersSeen = 0
@@ -116,6 +118,7 @@ struct ClientReport: Codable, Sendable {
     for (action, counts) in other.outcomes {
       outcomes[action, default: [:]].merge(counts, uniquingKeysWith: +)
     }
+    wrongTimes += other.wrongTimes
     failures += other.failures
     failureCount += other.failureCount
     interruptions += other.interruptions

@@ -170,15 +170,30 @@ struct HostileClient: Sendable {
     return code.map { "\(status) \($0)" } ?? String(status)
   }
 
-  /// Removes every peel of this user.
+  /// Ends every job of this user, so that the calm after it is one, and removes its peels.
   func sweep() async -> ClientReport {
     let client = BananaClient(socketPath: plan.space.socket)
     var report = ClientReport()
-    guard let peels = try? await within(60, { try await client.peels() }) else { return report }
-    for peel in peels where peel.scope == .private {
-      let isRemoved = (try? await within(60) { try await client.removePeel(peel.name) }) != nil
+    for job in await insisting({ try await client.jobs() }) ?? []
+    where job.state == .waiting || job.state == .running {
+      let isEnded = await insisting { try await client.cancelJob(job.id) } != nil
+      report.count("hostile sweep", isEnded ? "ok" : "failed")
+    }
+    for peel in await insisting({ try await client.peels() }) ?? [] where peel.scope == .private {
+      let isRemoved = await insisting { try await client.removePeel(peel.name) } != nil
       report.count("hostile sweep", isRemoved ? "ok" : "failed")
     }
     return report
+  }
+
+  /// What `ask` returns, though this user may have used up its rate; nil when it never does.
+  private func insisting<Value: Sendable>(
+    _ ask: @escaping @Sendable () async throws -> Value
+  ) async -> Value? {
+    for _ in 0..<10 {
+      if let value = try? await within(10, ask) { return value }
+      try? await Task.sleep(for: .milliseconds(200))
+    }
+    return nil
   }
 }

@@ -120,6 +120,7 @@ final class OrderlyClient {
     report.comparedPictures += pictures.count
     if kind.isDrawn(by: pictures, space) { return }
     report.wrongPictures += 1
+    report.wrongTimes.append(Clock.now)
     fail("\(action): the \(pictures.count) pictures are not those of request kind \(kind.id)")
   }
 

@@ -197,11 +197,14 @@ struct SiegeChecks {
 
   private var answers: Check {
     let cut = report.interruptions.count
+    let wrong = slices.filter { slice in report.wrongTimes.contains(where: slice.window.contains) }
+      .map { $0.kind?.rawValue ?? "calm" }
     return Check(
       "every request of the others gets its answer, their pictures byte for byte",
       report.failureCount == 0 && cut == 0 && report.comparedPictures > 0,
       "\(report.comparedPictures) pictures, \(report.wrongPictures) wrong, "
-        + "\(report.failureCount) failures, \(cut) cut off")
+        + "\(report.failureCount) failures, \(cut) cut off"
+        + (wrong.isEmpty ? "" : "; wrong under \(wrong.joined(separator: ", "))"))
   }
 
   // MARK: Memory

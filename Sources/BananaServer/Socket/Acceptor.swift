@@ -14,7 +14,7 @@ import Dispatch
 /// they cost nothing. The queue is short: who is behind them in it hardly notices.
 final class Acceptor: Sendable {
   /// How long clients wait for each connection that is turned away before theirs.
-  private static let microsecondsPerRefusal: UInt32 = 150
+  private static let microsecondsPerRefusal: UInt32 = 100
   /// Connections between two rests, so that resting is worth while.
   private static let row = 16
   /// Until it is looked again whether there is room for another, or a descriptor.

@@ -16,7 +16,7 @@ package struct Listener: Sendable {
   /// Only the owner may connect.
   package static let ownerMode: UInt32 = 0o600
   /// Clients that wait to be accepted: few, so that nobody waits long behind many others'.
-  static let backlog: Int32 = 128
+  static let backlog: Int32 = 64
 
   /// Owned by whoever serves on it.
   package let descriptor: Int32
