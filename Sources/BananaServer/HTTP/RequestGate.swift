@@ -156,7 +156,7 @@ final class RequestGate: ChannelDuplexHandler {
     current.parts += 1
     exchange = current
     guard current.isForwarded, let rules = current.rules, let limit = rules.bodyLimit else {
-      exchange!.discardedBytes += bytes.readableBytes
+      exchange!.discardedBytes += max(bytes.readableBytes, Self.partBytes)
       if exchange!.discardedBytes > Self.discardedBytes { context.close(promise: nil) }
       return
     }

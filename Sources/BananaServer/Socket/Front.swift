@@ -134,6 +134,10 @@ struct Front: Sendable {
       .channelOption(.allowRemoteHalfClosure, value: true)
       // Whoever sends much does not keep the thread from those who send little.
       .channelOption(.maxMessagesPerRead, value: 1)
+      // Nor does what is small and many in one read: chunks of a byte, requests without a header.
+      .channelOption(
+        .recvAllocator,
+        value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: 16 << 10))
       .withConnectedSocket(arrival.descriptor) { [peer = peer!] channel in
         channel.eventLoop.makeCompletedFuture { try setUp(channel, peer) }
       }
