@@ -93,6 +93,8 @@ struct ClientReport: Codable, Sendable {
   var interruptions: [Interruption] = []
   var comparedPictures = 0
   var wrongPictures = 0
+  /// Those of them whose pixels are others, not only the bytes of the file.
+  var wrongPixels = 0
   /// When they came.
   var wrongTimes: [Double] = []
   /// Lists, jobs and peels that were looked at for other users' things, and such things found.
@@ -111,7 +113,16 @@ struct ClientReport: Codable, Sendable {
 
   mutating func fail(_ what: String) {
     failureCount += 1
-    if failures.count < 20 { failures.append(what) }
+    if failures.count < Self.keptFailures { failures.append(what) }
+  }
+
+  /// More say nothing new.
+  static let keptFailures = 20
+
+  /// How many pictures were looked at, and what was wrong with them.
+  var pictures: String {
+    "\(comparedPictures) compared, \(wrongPictures) wrong"
+      + (wrongPictures > 0 ? ", \(wrongPixels) of them in pixels" : "")
   }
 
   mutating func merge(_ other: ClientReport) {
@@ -124,6 +135,7 @@ struct ClientReport: Codable, Sendable {
     interruptions += other.interruptions
     comparedPictures += other.comparedPictures
     wrongPictures += other.wrongPictures
+    wrongPixels += other.wrongPixels
     looks += other.looks
     strangersSeen += other.strangersSeen
     peelsSeen += other.peelsSeen

@@ -61,7 +61,11 @@ extension OrderlyClient {
       let seen = Set(
         RequestKind.withPrivatePeel.map { kinds[$0] }
           .filter { $0.isDrawn(by: response.data, space) }.map(\.privatePeel))
-      if seen.isEmpty { report.wrongPictures += 1 }
+      if seen.isEmpty {
+        report.wrongPictures += 1
+        report.wrongPixels += 1
+        keep(response.data[0].png, of: kinds[RequestKind.withPrivatePeel[0]], 0)
+      }
       take(
         possiblePeels.intersection(seen),
         or: "a picture with an own peel is not one of those that it can be")

@@ -119,9 +119,28 @@ final class OrderlyClient {
   func compare(_ kind: RequestKind, _ pictures: [GeneratedImage], _ action: String) {
     report.comparedPictures += pictures.count
     if kind.isDrawn(by: pictures, space) { return }
-    report.wrongPictures += 1
+    let differences = kind.differences(of: pictures, space)
+    report.wrongPictures += max(differences.count, 1)
+    report.wrongPixels += differences.count(where: \.isInPixels)
     report.wrongTimes.append(Clock.now)
-    fail("\(action): the \(pictures.count) pictures are not those of request kind \(kind.id)")
+    let time = Date.now.formatted(.iso8601)
+    if pictures.count != kind.pictures {
+      fail("\(action), \(time): \(pictures.count) pictures instead of \(kind.pictures)")
+    }
+    for difference in differences {
+      fail(
+        "\(action), \(time): picture \(difference.index) of request kind \(kind.id): "
+          + difference.description)
+      keep(pictures[difference.index].png, of: kind, difference.index)
+    }
+  }
+
+  /// Keeps a wrong picture, for who looks for the cause; not all of them when there are many.
+  func keep(_ png: Data, of kind: RequestKind, _ index: Int) {
+    let client = "u\(uid)-c\(plan.index)"
+    let name = "\(kind.id)-\(index)-\(client)-\(report.failureCount).png"
+    if report.failureCount > ClientReport.keptFailures { return }
+    try? png.write(to: URL(filePath: "\(space.wrongPictures)/\(name)"))
   }
 
   private func look(

@@ -202,8 +202,7 @@ struct SiegeChecks {
     return Check(
       "every request of the others gets its answer, their pictures byte for byte",
       report.failureCount == 0 && cut == 0 && report.comparedPictures > 0,
-      "\(report.comparedPictures) pictures, \(report.wrongPictures) wrong, "
-        + "\(report.failureCount) failures, \(cut) cut off"
+      "pictures: \(report.pictures); \(report.failureCount) failures, \(cut) cut off"
         + (wrong.isEmpty ? "" : "; wrong under \(wrong.joined(separator: ", "))"))
   }
 

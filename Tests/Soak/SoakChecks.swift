@@ -29,7 +29,7 @@ struct SoakChecks {
     Check(
       "every picture is the calm daemon's, byte for byte",
       report.wrongPictures == 0 && report.comparedPictures > 0,
-      "\(report.comparedPictures) compared, \(report.wrongPictures) wrong")
+      report.pictures)
   }
 
   private var answers: Check {

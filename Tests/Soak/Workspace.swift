@@ -21,6 +21,8 @@ struct Workspace: Codable, Sendable {
   /// Ids of stored jobs, `UID-CLIENT` each, for others to try.
   var ids: String { folder + "/ids" }
   var reports: String { folder + "/reports" }
+  /// Pictures that are not what they had to be, as clients got them.
+  var wrongPictures: String { folder + "/wrong" }
 
   func picture(_ kind: Int, _ index: Int) -> String { "\(folder)/pictures/\(kind)-\(index).png" }
   var editImage: String { folder + "/pictures/image.png" }
@@ -37,12 +39,14 @@ struct Workspace: Codable, Sendable {
     let space = Workspace(
       folder: String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self))
     let files = FileManager.default
-    for path in [space.folder + "/pictures", space.peels, space.ids, space.reports] {
+    for path in [
+      space.folder + "/pictures", space.peels, space.ids, space.reports, space.wrongPictures,
+    ] {
       try files.createDirectory(atPath: path, withIntermediateDirectories: true)
     }
-    // Clients of other users read here, and write into two of the folders.
+    // Clients of other users read here, and write into three of the folders.
     for path in [space.folder, space.folder + "/pictures", space.peels] { chmod(path, 0o755) }
-    for path in [space.ids, space.reports] { chmod(path, 0o1777) }
+    for path in [space.ids, space.reports, space.wrongPictures] { chmod(path, 0o1777) }
     for name in try files.contentsOfDirectory(atPath: peelsDirectory)
     where name.hasSuffix(".safetensors") {
       try files.copyItem(atPath: "\(peelsDirectory)/\(name)", toPath: "\(space.peels)/\(name)")
@@ -51,8 +55,16 @@ struct Workspace: Codable, Sendable {
     return space
   }
 
+  /// Removes it, unless there are wrong pictures to look at.
   func remove() {
-    try? FileManager.default.removeItem(atPath: folder)
+    let wrong = (try? FileManager.default.contentsOfDirectory(atPath: wrongPictures)) ?? []
+    if wrong.isEmpty {
+      try? FileManager.default.removeItem(atPath: folder)
+    } else {
+      print(
+        "\nWrong pictures are in \(wrongPictures), those of the calm daemon in "
+          + "\(folder)/pictures.")
+    }
   }
 
   /// Every file below the daemon's state, relative to it.
