@@ -163,7 +163,7 @@ let package = Package(
       [
         "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting", "Imaging",
         // The programs, which are run as people do.
-        "banana", "bananad", argumentParser,
+        "banana", "banana-bench", "bananad", argumentParser,
       ]),
     // Hours of load on a real daemon: make soak, make memory-test.
     .executableTarget(

@@ -10,11 +10,6 @@ struct EncodedSource {
   let kept: (image: PremultipliedImage, mask: PremultipliedImage)?
 
   func isKept(_ token: Int) -> Bool { !keptTokens.isEmpty && keptTokens[token] }
-
-  /// `picture` with what the mask keeps exactly as it was.
-  func completing(_ picture: PremultipliedImage) -> PremultipliedImage {
-    kept.map { picture.replaced(by: $0.image, where: $0.mask) } ?? picture
-  }
 }
 
 extension SourcePicture {

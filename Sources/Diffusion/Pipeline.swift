@@ -1,5 +1,5 @@
 package import Execution
-package import Imaging
+import Imaging
 package import Models
 package import TensorTypes
 import Weights
@@ -103,39 +103,29 @@ package final class Pipeline {
   /// Whether the picture that was decoded last had NaN or infinity, which are shown as nothing.
   package private(set) var hasOverflowed = false
 
-  /// Pixels of latents in the denoiser's scale, with what a source keeps.
+  /// The picture of latents in the denoiser's scale, with what a source keeps; the decoder has run,
+  /// what comes behind it does as rows are read.
   package func decode(
     _ latents: [Float], of conditioning: Conditioning, _ settings: PassSettings
-  ) throws(GenerationError) -> PremultipliedImage {
-    let (space, size) = (model.facts.latents, try offered(settings.size))
-    let session = try execution { () throws(ExecutionError) in
-      let session = try networks.session(
-        model.family.network(.decoder).name, model.facts.extents(of: size))
-      let scaled = latents.indices.map { index in
-        let channel = index % space.channels
-        return latents[index] * space.standardDeviation[channel] + space.mean[channel]
+  ) throws(GenerationError) -> any RowSource {
+    let (facts, size) = (model.facts, try offered(settings.size))
+    return try execution { () throws(ExecutionError) in
+      let extents = facts.extents(of: size)
+      let decoder = Decoder(
+        try networks.session(model.family.network(.decoder).name, extents), facts.latents,
+        facts.pixels)
+      let decoded = StagedRows(
+        try StoredRows(
+          width: extents.width, height: extents.height, format: decoder.input, values: latents),
+        decoder)
+      try decoded.makeReady()
+      hasOverflowed = decoder.hasOverflowed
+      var picture: any RowSource = decoded
+      if size.shrinking > 1 { picture = picture.through(BoxAverage(by: size.shrinking, .rgba)) }
+      if let kept = conditioning.source?.kept {
+        return picture.through(Completion(kept: kept.image, mask: kept.mask))
       }
-      session.write(scaled, to: "latents")
-      try session.run()
-      return session
-    }
-    let picture = session.withOutput("pixels") { pixels in
-      pixels.withUnsafeBufferPointer { pixels in
-        hasOverflowed = pixels.contains { !$0.isFinite }
-        return image(pixels, of: size.drawn)
-      }
-    }.boxAveraged(by: size.shrinking)
-    return conditioning.source?.completing(picture) ?? picture
-  }
-
-  private func image(
-    _ output: UnsafeBufferPointer<Float>, of size: PictureSize
-  ) -> PremultipliedImage {
-    switch model.facts.pixels {
-    case .premultipliedRGBA(let clear, let opaque):
-      PremultipliedImage(
-        width: size.width, height: size.height, output: output, alphaRange: clear...opaque)
-    case .rgb: PremultipliedImage(width: size.width, height: size.height, rgbOutput: output)
+      return facts.pixels == .rgb ? picture.through(Background(.white)) : picture
     }
   }
 

@@ -55,7 +55,7 @@ package enum PNG {
   package static func encode(
     _ pixels: Pixels, texts: [Text] = []
   ) throws(PNGError) -> [UInt8] {
-    let format: PixelFormat = pixels.isOpaque ? .rgb : .rgba
+    let format: ColorChannels = pixels.isOpaque ? .rgb : .rgba
     var writer = try PNGWriter(
       width: pixels.width, height: pixels.height, format: format, texts: texts)
     let stride = pixels.width * 4

@@ -22,7 +22,7 @@ package struct PNGWriter: ~Copyable {
   /// Begins a file of 8 bits a channel, sRGB, with `texts` before the picture.
   /// - Throws: `PNGError.invalidText`.
   package init(
-    width: Int, height: Int, format: PixelFormat, texts: [PNG.Text] = []
+    width: Int, height: Int, format: ColorChannels, texts: [PNG.Text] = []
   ) throws(PNGError) {
     precondition(width > 0 && height > 0, "a picture of \(width)x\(height)")
     rowBytes = width * format.channels

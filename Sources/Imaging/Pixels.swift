@@ -1,5 +1,5 @@
 /// The channels of a picture's pixels.
-package enum PixelFormat: Int, Sendable {
+package enum ColorChannels: Int, Sendable {
   /// Red, green, blue: opaque.
   case rgb = 3
   /// Red, green, blue, alpha.

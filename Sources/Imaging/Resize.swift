@@ -44,21 +44,6 @@ extension PremultipliedImage {
       return pixel.limited(to: min(pixel.w, 1))
     }
   }
-
-  /// The picture with every pixel blended towards `other`'s by the alpha of `mask`; where that is
-  /// 1, exactly the other's. All are of one size.
-  package func replaced(
-    by other: PremultipliedImage, where mask: PremultipliedImage
-  ) -> PremultipliedImage {
-    precondition(
-      [other.width, mask.width] == [width, width]
-        && [other.height, mask.height] == [height, height])
-    return PremultipliedImage(width: width, height: height) { index in
-      let alpha = mask.rgba[index].w
-      let pixel = other.rgba[index]
-      return alpha == 1 ? pixel : alpha * pixel + (1 - alpha) * rgba[index]
-    }
-  }
 }
 
 /// The source pixels that make one target pixel along an axis.

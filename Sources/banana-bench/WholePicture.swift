@@ -33,8 +33,12 @@ struct WholePicture {
     let picture = try timed("decoder and alpha") {
       try pipeline.decode(latents, of: conditioning, settings)
     }
-    let pixels = timed("8-bit pixels") { picture.pixels() }
-    _ = try timed("PNG") { try PNG.encode(pixels) }
+    try timed("PNG") {
+      var writer = try PNGWriter(
+        width: picture.width, height: picture.height, format: picture.colorChannels)
+      while try picture.writeNext(to: &writer) {}
+      _ = writer.finish()
+    }
     return parts
   }
 }

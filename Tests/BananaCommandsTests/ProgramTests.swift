@@ -1,6 +1,7 @@
 import BananaTesting
 import Foundation
 import Glibc
+import Imaging
 import Testing
 
 /// The programs themselves, on systems that lack something: one line says what to do, and the exit
@@ -194,5 +195,23 @@ import Testing
     let outcome = try await run(Self.draw + " -o /tmp/$'caf\\xe9'.png")
     #expect(outcome.status == 64 && outcome.lines == 1, "\(outcome.errors)")
     #expect(outcome.errors.contains("is not valid UTF-8"))
+  }
+
+  /// Of 50 MB of f32, and more on the way, no more than bands are ever in memory; debug builds are
+  /// too slow for the 8192x8192 pixels that `banana-bench rows` makes by itself.
+  @Test func aLargePictureIsNeverWhole() async throws {
+    let file = FileManager.default.temporaryDirectory.appending(path: "\(UUID().uuidString).png")
+    defer { try? FileManager.default.removeItem(at: file) }
+    let outcome = try await run(
+      "banana-bench rows --width 512 --height 8192 --output \(file.path)")
+    let text = String(decoding: outcome.output, as: UTF8.self)
+    #expect(outcome.status == 0, "\(outcome.errors)")
+    let words = text.split(whereSeparator: \.isWhitespace)
+    let growth = try #require(
+      words.firstIndex(of: "by").flatMap { Int(words[$0 + 1]) }, "\(text)")
+    #expect(0..<20_000 ~= growth, "\(text)")
+    let pixels = try PNG.decode([UInt8](Data(contentsOf: file)))
+    #expect(pixels.width == 512 && pixels.height == 8192 && pixels.isOpaque)
+    #expect(pixels[0, 8191] == pixels[3, 8188] && pixels[0, 0] != pixels[511, 8191])
   }
 }

@@ -60,7 +60,8 @@ import Weights
     while !denoising.isDone { try denoising.advance() }
     for index in 0..<count {
       let picture = try pipeline.decode(
-        pictures[index].latents, of: conditionings[index], settings)
+        pictures[index].latents, of: conditionings[index], settings
+      ).whole()
       #expect(picture == alone[index], "picture \(index)")
     }
     if count > 1 { #expect(alone[0] != alone[1]) }

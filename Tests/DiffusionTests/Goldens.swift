@@ -97,7 +97,28 @@ extension Pipeline {
     let denoising = try begin(settings)
     let pictures = try seeds.map { try denoising.begin(conditioning, seed: $0) }
     while !denoising.isDone { try denoising.advance() }
-    return try pictures.map { try decode($0.latents, of: conditioning, settings) }
+    return try pictures.map { try decode($0.latents, of: conditioning, settings).whole() }
+  }
+}
+
+extension RowSource {
+  /// All rows, one behind the other.
+  func values() throws -> [Float] {
+    var values: [Float] = []
+    while true {
+      let rows = try next(atMost: 7)
+      if rows.isEmpty { return values }
+      values += rows
+    }
+  }
+
+  /// The whole picture, of RGBA.
+  func whole() throws -> PremultipliedImage {
+    let values = try values()
+    let rgba = stride(from: 0, to: values.count, by: 4).map {
+      SIMD4(values[$0], values[$0 + 1], values[$0 + 2], values[$0 + 3])
+    }
+    return PremultipliedImage(width: width, height: height, rgba: rgba)
   }
 }
 
@@ -131,10 +152,16 @@ extension Goldens {
     guard let picture = floats("sample.picture") else {
       return bytes("sample.picture256").map { Float($0) / 255 }
     }
-    let side = model.facts.nativeSize.width
     // PyTorch's decoder does not know that no colour exceeds alpha.
-    return picture.withUnsafeBufferPointer {
-      PremultipliedImage(width: side, height: side, output: $0).values
+    return [Float](unsafeUninitializedCapacity: picture.count) { target, count in
+      picture.withUnsafeBytes { source in
+        PixelRows.clamp(
+          source.assumingMemoryBound(to: SIMD4<Float>.self).baseAddress!,
+          count: picture.count / 4,
+          into: UnsafeMutableRawPointer(target.baseAddress!).assumingMemoryBound(
+            to: SIMD4<Float>.self))
+      }
+      count = picture.count
     }
   }
 }

@@ -25,12 +25,26 @@ func randomPixels(width: Int, height: Int, using random: inout SplitMix64) -> Pi
   return Pixels(width: width, height: height, bytes: bytes)
 }
 
+/// A picture as a decoder puts it out.
 func premultiplied(
   width: Int, _ values: [Float], alphaRange: ClosedRange<Float> = 0...1
 ) -> PremultipliedImage {
-  values.withUnsafeBufferPointer {
-    PremultipliedImage(
-      width: width, height: values.count / 4 / width, output: $0, alphaRange: alphaRange)
+  let pixels = stride(from: 0, to: values.count, by: 4).map {
+    SIMD4(values[$0], values[$0 + 1], values[$0 + 2], values[$0 + 3])
+  }
+  let clamped = mapped(pixels) {
+    PixelRows.clamp($0, count: pixels.count, alphaRange: alphaRange, into: $1)
+  }
+  return PremultipliedImage(width: width, height: pixels.count / width, rgba: clamped)
+}
+
+/// What a function makes of a row, in as many pixels.
+func mapped(
+  _ row: [SIMD4<Float>], _ function: (PixelRows.Row, PixelRows.MutableRow) -> Void
+) -> [SIMD4<Float>] {
+  [SIMD4<Float>](unsafeUninitializedCapacity: row.count) { target, count in
+    row.withUnsafeBufferPointer { function($0.baseAddress!, target.baseAddress!) }
+    count = row.count
   }
 }
 
@@ -103,10 +117,17 @@ func premultiplied(
   }
 
   @Test func compositingOnWhite() {
-    let image = premultiplied(width: 3, [0, 0, 0, 0, 0.5, 0, 0, 0.5, 0, 0, 1, 1])
-    let flat = image.composited(on: .white).pixels()
-    #expect(flat[0, 0] == .white)
-    #expect(flat[1, 0] == Color(red: 255, green: 128, blue: 128))
-    #expect(flat[2, 0] == Color(red: 0, green: 0, blue: 255))
+    let row = premultiplied(width: 3, [0, 0, 0, 0, 0.5, 0, 0, 0.5, 0, 0, 1, 1]).rgba
+    var flat = [Float](repeating: .nan, count: 9)
+    row.withUnsafeBufferPointer { row in
+      flat.withUnsafeMutableBufferPointer {
+        PixelRows.composite(row.baseAddress!, on: .white, count: 3, into: $0.baseAddress!)
+      }
+    }
+    var bytes = [UInt8](repeating: 7, count: 9)
+    flat.withUnsafeBufferPointer { flat in
+      bytes.withUnsafeMutableBufferPointer { PixelRows.quantize(flat, .rgb, into: $0) }
+    }
+    #expect(bytes == [255, 255, 255, 255, 128, 128, 0, 0, 255])
   }
 }

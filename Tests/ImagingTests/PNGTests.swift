@@ -28,8 +28,8 @@ import Testing
 
   /// Rows from a few bytes to more than a strip, pictures from one row to many strips.
   @Test(
-    arguments: [(1, 1), (7, 300), (100, 700), (16_384, 9), (40_000, 3)], [PixelFormat.rgb, .rgba])
-  func rowsMakeAFile(size: (width: Int, height: Int), format: PixelFormat) throws {
+    arguments: [(1, 1), (7, 300), (100, 700), (16_384, 9), (40_000, 3)], [ColorChannels.rgb, .rgba])
+  func rowsMakeAFile(size: (width: Int, height: Int), format: ColorChannels) throws {
     var random = SplitMix64(state: 9)
     let bytes = (0..<size.width * size.height * format.channels).map { index in
       // Half of it smooth, half of it noise.
@@ -56,7 +56,7 @@ import Testing
 
   /// A file in one piece, and taken piece by piece while it is written.
   private func streamed(
-    _ bytes: [UInt8], _ width: Int, _ height: Int, _ format: PixelFormat
+    _ bytes: [UInt8], _ width: Int, _ height: Int, _ format: ColorChannels
   ) throws -> (whole: [UInt8], pieces: [UInt8]) {
     var writer = try PNGWriter(width: width, height: height, format: format)
     var taking = try PNGWriter(width: width, height: height, format: format)

@@ -73,7 +73,14 @@ import Testing
     let (a, b) = (picture(4, 2, seed: 2), picture(4, 2, seed: 3))
     var mask = Pixels(width: 4, height: 2, filledWith: .white)
     mask.bytes[3] = 0
-    let mixed = a.replaced(by: b, where: PremultipliedImage(mask))
-    #expect(mixed.values[..<4] == a.values[..<4] && mixed.values[4...] == b.values[4...])
+    let alphas = PremultipliedImage(mask).rgba
+    let mixed = b.rgba.withUnsafeBufferPointer { b in
+      alphas.withUnsafeBufferPointer { mask in
+        mapped(a.rgba) {
+          PixelRows.blend($0, towards: b.baseAddress!, by: mask.baseAddress!, count: 8, into: $1)
+        }
+      }
+    }
+    #expect(mixed[0] == a.rgba[0] && mixed[1...] == b.rgba[1...])
   }
 }

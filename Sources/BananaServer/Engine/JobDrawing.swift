@@ -1,4 +1,5 @@
 import Diffusion
+import Execution
 import Imaging
 import Models
 
@@ -130,9 +131,10 @@ final class JobDrawing {
   }
 
   /// Sends a preview, at half the size where that is even.
-  func show(_ picture: PremultipliedImage, as number: Int, of index: Int) {
-    let factor = picture.width % 2 == 0 && picture.height % 2 == 0 ? 2 : 1
-    guard isWanted, let png = encoded(picture.boxAveraged(by: factor), seed: nil) else { return }
+  func show(_ picture: any RowSource, as number: Int, of index: Int) {
+    let isEven = picture.width % 2 == 0 && picture.height % 2 == 0
+    let shown = isEven ? picture.through(BoxAverage(by: 2, picture.colorChannels)) : picture
+    guard isWanted, let png = encoded(shown, seed: nil) else { return }
     job.preview(PicturePreview(png: png, index: number, picture: index))
   }
 
@@ -140,7 +142,7 @@ final class JobDrawing {
   func noteOverflow(_ index: Int) { overflowed.append(index) }
 
   /// Takes a picture that is done.
-  func take(_ picture: PremultipliedImage, of index: Int) {
+  func take(_ picture: any RowSource, of index: Int) {
     let seed = seed(of: index)
     guard isWanted, let png = encoded(picture, seed: seed) else { return }
     pictures[index] = PictureResult.Picture(png: png, seed: seed)
@@ -158,11 +160,18 @@ final class JobDrawing {
   }
 
   /// A PNG file; nil, and the job ended, if it cannot be made.
-  private func encoded(_ picture: PremultipliedImage, seed: UInt64?) -> [UInt8]? {
-    let shown = request.background == .opaque ? picture.composited(on: .white) : picture
+  private func encoded(_ picture: any RowSource, seed: UInt64?) -> [UInt8]? {
+    let hasGround = request.background == .opaque && picture.colorChannels == .rgba
+    let shown = hasGround ? picture.through(Background(.white)) : picture
     do throws(PNGError) {
-      return try PNG.encode(
-        shown.pixels(), texts: Provenance.texts(of: request, seed: seed, model: model))
+      var writer = try PNGWriter(
+        width: shown.width, height: shown.height, format: shown.colorChannels,
+        texts: Provenance.texts(of: request, seed: seed, model: model))
+      do throws(ExecutionError) { while try shown.writeNext(to: &writer) {} } catch {
+        end(.failure(EngineError(.execution(error))))
+        return nil
+      }
+      return writer.finish()
     } catch {
       end(.failure(.failed(message: "\(error)")))
       return nil
