@@ -98,8 +98,6 @@ package struct FairQueue<Element> {
   /// How far accounts may get ahead of each other by priority or by riding along, seconds.
   private var turnSeconds: Double { max(shortestTurn, recentTurn) }
 
-  package var isEmpty: Bool { count == 0 }
-
   /// Jobs that this account waits for.
   package func count(of account: Account) -> Int { lanes[account]?.items.count ?? 0 }
 
@@ -115,7 +113,9 @@ package struct FairQueue<Element> {
   /// Takes in a job, or takes one back that is not done.
   package mutating func append(_ item: Item) {
     if lanes.count > 256 {
-      lanes = lanes.filter { $0.value.isActive || $0.value.virtualTime > virtualTime }
+      // Those that would start where everybody does who comes back.
+      let start = virtualTime - 4 * turnSeconds
+      lanes = lanes.filter { $0.value.isActive || $0.value.virtualTime > start }
     }
     advance()
     var item = item
@@ -284,13 +284,17 @@ package struct FairQueue<Element> {
   ) -> Place? {
     var best: Place?
     for (account, lane) in lanes {
+      // An account's first stands for it: all places of all accounts have no order, as what an
+      // account has after a job that has aged may be before one of another, and that before the job.
+      var first: Place?
       for (index, item) in lane.items.enumerated() {
         let place = Place(
           account: account, index: index, rank: Self.rank(of: item.priority),
           level: level(item, now: now), start: lane.start, sequence: item.sequence)
-        if let best, !isBefore(place, best) { continue }
-        if isEligible(item, place.level, lane.start) { best = place }
+        if let first, !isBefore(place, first) { continue }
+        if isEligible(item, place.level, lane.start) { first = place }
       }
+      if let first, best.map({ isBefore(first, $0) }) ?? true { best = first }
     }
     return best
   }
