@@ -17,7 +17,8 @@ ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test clients-test-newest fuzz arm64-test \
   systemd-test deb deb-test docs thermal-plot heat-bench soak siege memory-test train \
-  train-denoiser eval lint bench ci clean
+  train-denoiser eval lint bench sanitize sanitize-thread \
+  sanitize-address ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -174,6 +175,23 @@ siege: build
 memory-test: build
 	$(SWIFT) build -c release $(FLAGS) --product banana-soak
 	$(SOAK) memory $(SOAK_FLAGS)
+
+# The thread sanitizer over what threads share, the address sanitizer over kernels and parsers. Each
+# builds the tree anew in a folder of its own, which takes longer than its tests: not a part of `ci`.
+THREAD_SUITES := WorkerPool|RunTests|ThreadRation|PeelRegistry|PeelBounds|PeelRoute|PeelCrash|Job \
+  |Turn|Batch|FairShare|FairQueue|SchedulerModel|DiffusionEngine|BananaSDKTests
+ADDRESS_SUITES := CKernelsTests|OpTests|QuantizationTests|WeightsTests|TextTests|ImagingTests \
+  |FuzzTests|JSONTests|MultipartTests
+
+sanitize: sanitize-thread sanitize-address
+
+sanitize-thread: deps
+	$(SWIFT) test --scratch-path $(BUILD_PATH)/thread --sanitize=thread \
+	  --filter "$(subst $() ,,$(THREAD_SUITES))"
+
+sanitize-address: deps
+	$(SWIFT) test --scratch-path $(BUILD_PATH)/address --sanitize=address \
+	  --filter "$(subst $() ,,$(ADDRESS_SUITES))"
 
 lint:
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
