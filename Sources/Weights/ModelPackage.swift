@@ -154,6 +154,7 @@ package struct ModelPackage: Sendable {
     return isPlain && 1...255 ~= name.utf8.count && name.utf8.first != 0x2E
   }
 
+  /// sha256 of a file's bytes, 64 hexadecimal digits in lower case.
   package static func checksum(of bytes: UnsafeRawBufferPointer) -> String {
     var hash = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
     SHA256(bytes.baseAddress, bytes.count, &hash)

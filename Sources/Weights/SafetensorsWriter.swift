@@ -19,11 +19,61 @@ package enum SafetensorsWriter {
     }
   }
 
+  /// What a header says of a tensor.
+  package struct Entry: Sendable {
+    package let name: String
+    package let type: SafetensorsType
+    package let shape: [Int]
+
+    var byteCount: Int { shape.reduce(type.byteCount, *) }
+
+    package init(name: String, type: SafetensorsType, shape: [Int]) {
+      self.name = name
+      self.type = type
+      self.shape = shape
+    }
+  }
+
   /// The bytes of a file of `tensors`. Those whose length is a multiple of 64 come first, so that
   /// each of them begins at one.
   package static func bytes(_ tensors: [Tensor], metadata: [String: String] = [:]) -> [UInt8] {
-    let ordered =
-      tensors.filter { $0.bytes.count % 64 == 0 } + tensors.filter { $0.bytes.count % 64 != 0 }
+    let ordered = ordered(tensors, by: \.bytes.count)
+    let entries = ordered.map { Entry(name: $0.name, type: $0.type, shape: $0.shape) }
+    return ordered.reduce(into: header(entries, metadata)) { $0 += $1.bytes }
+  }
+
+  /// Writes a file of `tensors` beside `path` and renames it, so that `path` is always whole.
+  package static func write(
+    _ tensors: [Tensor], metadata: [String: String] = [:], to path: String
+  ) throws(FileError) {
+    try replace(path) { (file) throws(FileError) in
+      try file.append(bytes(tensors, metadata: metadata))
+    }
+  }
+
+  /// Likewise a file of tensors that are never in memory at once.
+  /// - Parameter content: Appends a tensor's bytes, piece by piece.
+  package static func write(
+    _ entries: [Entry], to path: String,
+    _ content: (Entry, _ file: UnfinishedFile) throws(FileError) -> Void
+  ) throws(FileError) {
+    let ordered = ordered(entries, by: \.byteCount)
+    try replace(path) { (file) throws(FileError) in
+      try file.append(header(ordered, [:]))
+      for entry in ordered {
+        let end = file.byteCount + entry.byteCount
+        try content(entry, file)
+        precondition(file.byteCount == end, "\(entry.name) has another length")
+      }
+    }
+  }
+
+  private static func ordered<Part>(_ parts: [Part], by byteCount: (Part) -> Int) -> [Part] {
+    parts.filter { byteCount($0) % 64 == 0 } + parts.filter { byteCount($0) % 64 != 0 }
+  }
+
+  /// The file's beginning, up to the numbers of `entries` in this order.
+  private static func header(_ entries: [Entry], _ metadata: [String: String]) -> [UInt8] {
     var members: [String] = []
     if !metadata.isEmpty {
       let pairs = metadata.sorted { $0.key < $1.key }.map {
@@ -32,49 +82,42 @@ package enum SafetensorsWriter {
       members.append("\"__metadata__\":{\(pairs.joined(separator: ","))}")
     }
     var offset = 0
-    for tensor in ordered {
-      let shape = tensor.shape.map(String.init).joined(separator: ",")
-      let end = offset + tensor.bytes.count
+    for entry in entries {
+      let shape = entry.shape.map(String.init).joined(separator: ",")
+      let end = offset + entry.byteCount
       members.append(
-        "\(quoted(tensor.name)):{\"dtype\":\"\(tensor.type.rawValue)\",\"shape\":[\(shape)],"
+        "\(quoted(entry.name)):{\"dtype\":\"\(entry.type.rawValue)\",\"shape\":[\(shape)],"
           + "\"data_offsets\":[\(offset),\(end)]}")
       offset = end
     }
     var header = Array("{\(members.joined(separator: ","))}".utf8)
     while (header.count + 8) % 64 != 0 { header.append(0x20) }
-    var file = withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) }
-    file += header
-    for tensor in ordered { file += tensor.bytes }
-    return file
+    return withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) } + header
   }
 
-  /// Writes a file of `tensors` beside `path` and renames it, so that `path` is always whole.
-  package static func write(
-    _ tensors: [Tensor], metadata: [String: String] = [:], to path: String
+  /// Writes what `content` gives beside `path`, and renames it.
+  private static func replace(
+    _ path: String, _ content: (UnfinishedFile) throws(FileError) -> Void
   ) throws(FileError) {
-    try write(bytes(tensors, metadata: metadata), to: path)
-  }
-
-  static func write(_ bytes: [UInt8], to path: String) throws(FileError) {
     let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
       throw FileError(path: temporary, operation: "create", code: errno)
     }
-    var written = 0
-    var code: Int32 = 0
-    while code == 0, written < bytes.count {
-      let count = bytes.withUnsafeBytes {
-        Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written)
-      }
-      if count > 0 { written += count } else if errno != EINTR { code = errno }
+    var isOpen = true
+    func check(_ result: Int32) throws(FileError) {
+      if result != 0 { throw FileError(path: path, operation: "write", code: errno) }
     }
-    if code == 0, fsync(descriptor) != 0 { code = errno }
-    if close(descriptor) != 0, code == 0 { code = errno }
-    if code == 0, rename(temporary, path) != 0 { code = errno }
-    if code != 0 {
+    do throws(FileError) {
+      try content(UnfinishedFile(descriptor: descriptor, path: path))
+      try check(fsync(descriptor))
+      isOpen = false
+      try check(close(descriptor))
+      try check(rename(temporary, path))
+    } catch {
+      if isOpen { close(descriptor) }
       unlink(temporary)
-      throw FileError(path: path, operation: "write", code: code)
+      throw error
     }
   }
 
@@ -90,5 +133,32 @@ package enum SafetensorsWriter {
       }
     }
     return quoted + "\""
+  }
+}
+
+/// A file that is being written.
+package final class UnfinishedFile {
+  private let descriptor: Int32
+  private let path: String
+  fileprivate var byteCount = 0
+
+  fileprivate init(descriptor: Int32, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  package func append(_ bytes: [UInt8]) throws(FileError) {
+    var written = 0
+    while written < bytes.count {
+      let count = bytes.withUnsafeBytes {
+        Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written)
+      }
+      if count > 0 {
+        written += count
+      } else if errno != EINTR {
+        throw FileError(path: path, operation: "write", code: errno)
+      }
+    }
+    byteCount += bytes.count
   }
 }

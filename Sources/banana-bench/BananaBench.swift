@@ -19,7 +19,7 @@ struct BananaBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "banana-bench",
     abstract: "Measure each stage of a model as a fraction of this machine's own peak.",
-    subcommands: [HeatBench.self, MatmulBench.self, RowsBench.self])
+    subcommands: [HeatBench.self, MakeModel.self, MatmulBench.self, RowsBench.self])
 
   @Option(help: "The folder that holds the model packages.")
   var models = "models"
