@@ -26,8 +26,6 @@ package final class Pipeline {
   package var plans: NetworkPlans { networks.plans }
   /// What is held beside the mapped weights.
   package var residency: Residency { networks.residency }
-  /// How often a network was compiled.
-  package var compilationCount: Int { networks.compilationCount }
 
   /// Compiles the plans of the usual request, so that the first picture takes no longer than the
   /// next.

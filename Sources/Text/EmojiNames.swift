@@ -6,7 +6,6 @@ package enum EmojiNames {
   private static let emojiSelector: UInt32 = 0xFE0F
   private static let textSelector: UInt32 = 0xFE0E
   private static let joiner: UInt32 = 0x200D
-  private static let keycap: UInt32 = 0x20E3
   private static let tones: ClosedRange<UInt32> = 0x1F3FB...0x1F3FF
   /// What subdivisions' flags end in.
   private static let tags: ClosedRange<UInt32> = 0xE0020...0xE007F

@@ -41,31 +41,6 @@ package struct WeightStore: Sendable {
     try self.init(files: [file])
   }
 
-  /// The bytes of all tensors.
-  package var byteCount: Int { locations.values.reduce(0) { $0 + $1.tensor.bytes.count } }
-
-  /// The numbers in all tensors, the padding of blocks included, scales not.
-  package var parameterCount: Int {
-    locations.reduce(0) { sum, entry in
-      let (name, tensor) = (entry.key, entry.value.tensor)
-      if name.hasSuffix(".scale"), quantizedName(name) != nil { return sum }
-      switch Self.forms.first(where: { name.hasSuffix($0.suffix) })?.format {
-      case .int4(let group): return sum + tensor.shape.rows * group * BlockLayout.outputs
-      case .int4Rows(let group): return sum + tensor.shape.rows * group
-      default: return sum + tensor.shape.count
-      }
-    }
-  }
-
-  /// The int8 tensor that `scaleName` belongs to.
-  private func quantizedName(_ scaleName: String) -> String? {
-    let name = scaleName.dropLast(".scale".count)
-    return [".int8", ".int8rows"].map { name + $0 }.first { locations[$0] != nil }
-  }
-
-  /// The names of all tensors, sorted.
-  package var tensorNames: [String] { locations.keys.sorted() }
-
   /// The weight that the network calls `name`, its numbers checked.
   /// - Parameter logicalShape: The shape that the network expects; a plain weight may also be
   ///   stored as the matrix `[out, everything else]`.

@@ -15,7 +15,7 @@ import Testing
     metrics.set(heat, to: 61.5)
     for seconds in [0.25, 0.5, 0.75, 7] { metrics.observe(wait, value: seconds) }
     #expect(
-      metrics.exposition == #"""
+      metrics.exposition { _ in true } == #"""
         # HELP heat_celsius Heat.
         # TYPE heat_celsius gauge
         heat_celsius 61.5

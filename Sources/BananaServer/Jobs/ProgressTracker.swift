@@ -3,14 +3,9 @@ import Synchronization
 
 /// The latest progress of one job, with an estimate of the seconds that are left.
 package final class ProgressTracker: Sendable {
-  private struct State {
-    var progress: GenerationProgress?
-    var fraction = 0.0
-  }
-
   private let started: ContinuousClock.Instant
   private let job: Job.ID?
-  private let current = Mutex(State())
+  private let current = Mutex<GenerationProgress?>(nil)
 
   package init(started: ContinuousClock.Instant, job: Job.ID? = nil) {
     self.started = started
@@ -18,12 +13,7 @@ package final class ProgressTracker: Sendable {
   }
 
   package var latest: GenerationProgress? {
-    current.withLock { $0.progress }
-  }
-
-  /// The share of the work that is done, 0...1.
-  var fraction: Double {
-    current.withLock { $0.fraction }
+    current.withLock { $0 }
   }
 
   /// Notes what the engine says; called on the engine's thread.
@@ -34,7 +24,7 @@ package final class ProgressTracker: Sendable {
     let update = GenerationProgress(
       stage: .init(progress.stage), step: progress.step, of: progress.steps,
       picture: progress.picture, pictures: progress.pictures, secondsLeft: estimate, job: job)
-    current.withLock { $0 = State(progress: update, fraction: fraction) }
+    current.withLock { $0 = update }
     return update
   }
 

@@ -66,10 +66,7 @@ package final class MetricsRegistry: Sendable {
     }
   }
 
-  /// Everything, as `/metrics` answers it.
-  package var exposition: String { exposition { _ in true } }
-
-  /// Likewise, but only some figures.
+  /// Some figures, as `/metrics` answers them.
   package func exposition(where isShown: (Metric) -> Bool) -> String {
     let shown = samples.withLock { $0 }.filter { isShown($0.key) }
     var text = ""
