@@ -186,7 +186,8 @@ ADDRESS_SUITES := CKernelsTests|OpTests|QuantizationTests|WeightsTests|TextTests
 sanitize: sanitize-thread sanitize-address
 
 sanitize-thread: deps
-	$(SWIFT) test --scratch-path $(BUILD_PATH)/thread --sanitize=thread \
+	TSAN_OPTIONS="suppressions=$(CURDIR)/Tests/thread-sanitizer.supp" \
+	  $(SWIFT) test --scratch-path $(BUILD_PATH)/thread --sanitize=thread \
 	  --filter "$(subst $() ,,$(THREAD_SUITES))"
 
 sanitize-address: deps

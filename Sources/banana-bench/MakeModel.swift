@@ -80,8 +80,8 @@ struct MakeModel: ParsableCommand {
     files["denoiser.safetensors"] = [
       "sha256": ModelPackage.checksum(of: file.bytes), "bytes": file.bytes.count,
     ]
-    manifest["name"] = "sticker-\(size.rawValue)"
-    manifest["description"] = "Random numbers at full size, to measure with; its pictures are noise."
+    manifest["name"] = "\(manifest["name"] as? String ?? "")-\(size.rawValue)"
+    manifest["description"] = "Random numbers at full size, to measure with. It draws noise."
     manifest["configuration"] = configuration
     manifest["files"] = files
     manifest["quality"] = nil

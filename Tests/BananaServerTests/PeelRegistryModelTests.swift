@@ -4,6 +4,7 @@ import BananaTesting
 import Diffusion
 import FoundationEssentials
 import Testing
+import Weights
 
 /// `PeelRegistry` against a table of who has which peel, over random histories that a seed repeats:
 /// installs, refusals, removals, jobs that hold what they began with, and restarts among what a crash

@@ -6,7 +6,16 @@
 
 #include "CKernelsChecks.h"
 
-#if defined(__GLIBC__)
+// A sanitizer brings an allocator of its own.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+#if defined(__GLIBC__) && !defined(SANITIZED)
+bool banana_counts_allocations(void) { return true; }
+
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
@@ -42,5 +51,6 @@ int posix_memalign(void **result, size_t alignment, size_t size) {
   return *result ? 0 : ENOMEM;
 }
 #else
+bool banana_counts_allocations(void) { return false; }
 uint64_t banana_allocation_count(void) { return 0; }
 #endif

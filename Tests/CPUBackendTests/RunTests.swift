@@ -100,7 +100,8 @@ private func smallNetwork(_ format: StorageFormat) throws -> (Graph, WeightStore
   }
 
   #if canImport(Glibc)
-    @Test(arguments: [true, false]) func nothingIsAllocatedByARun(isQuantized: Bool) async {
+    @Test(.enabled(if: banana_counts_allocations()), arguments: [true, false])
+    func nothingIsAllocatedByARun(isQuantized: Bool) async {
       // Alone in a process, so that every allocation is the run's.
       await #expect(processExitsWith: .success) { [isQuantized] in
         let (graph, weights) = try smallNetwork(.int8)

@@ -29,5 +29,7 @@ double banana_check_patches(int h, int w, int c, int kernel_h, int kernel_w);
 
 // Heap allocations of this process so far (0 where they cannot be counted).
 uint64_t banana_allocation_count(void);
+// Whether it does: not beside a sanitizer.
+bool banana_counts_allocations(void);
 
 #endif
