@@ -104,7 +104,8 @@ private struct RandomWeights {
   /// Writes the denoiser's file, tensor by tensor.
   /// - Returns: How many numbers it has.
   consuming func write(_ family: Sticker, to path: String) throws(FileError) -> Int {
-    let graphs = [family.context(batch: 1, tokens: 1), family.denoiser(batch: 1, tokens: 1)]
+    let networks: [NetworkName] = ["context", "denoiser"]
+    let graphs = networks.map { family.graph(of: $0, Extents(tokens: 1)) }
     let weights = Set(graphs.flatMap(\.weights)).sorted { $0.name < $1.name }
     let entries = weights.map(entry)
     let shapes = Dictionary(uniqueKeysWithValues: zip(entries.map(\.name), weights.map(\.shape)))

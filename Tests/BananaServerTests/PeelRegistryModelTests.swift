@@ -7,8 +7,8 @@ import Testing
 import Weights
 
 /// `PeelRegistry` against a table of who has which peel, over random histories that a seed repeats:
-/// installs, refusals, removals, jobs that hold what they began with, and restarts among what a crash
-/// may leave.
+/// installs, refusals, removals, jobs that hold what they began with, and restarts among what a
+/// crash may leave.
 @Suite(.timeLimit(.minutes(5))) struct PeelRegistryModelTests {
   private static let maximumPeels = 3
   private static let owners: [PeelOwner] = [.user(7), .user(8), .everyone]

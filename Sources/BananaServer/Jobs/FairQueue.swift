@@ -284,8 +284,8 @@ package struct FairQueue<Element> {
   ) -> Place? {
     var best: Place?
     for (account, lane) in lanes {
-      // An account's first stands for it: all places of all accounts have no order, as what an
-      // account has after a job that has aged may be before one of another, and that before the job.
+      // An account's first stands for it. Places of all accounts together have no order: what an
+      // account has behind a job that has aged may be before another's, and that before the job.
       var first: Place?
       for (index, item) in lane.items.enumerated() {
         let place = Place(
