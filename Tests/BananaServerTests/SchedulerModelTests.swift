@@ -33,6 +33,8 @@ private final class History {
     let seed: UInt64
     let isStored: Bool
     let mayBeLate: Bool
+    /// Whether its first client went away, and another waits for its result.
+    var hasLeft = false
     /// Reads the events until the client leaves; returns the ends.
     let client: Task<[JobEvent], Never>
     var pixels: Int { pictures * 256 * 256 }
@@ -182,6 +184,7 @@ private final class History {
     guard let id = known.keys.sorted().randomElement(using: &random), let job = known[id] else {
       return
     }
+    if job.hasLeft { return }
     job.client.cancel()
     _ = await job.client.value
     if job.isStored { return await expectKept(id) }
@@ -196,7 +199,7 @@ private final class History {
     let scheduler = scheduler
     known[id] = Known(
       peer: job.peer, priority: job.priority, pictures: job.pictures, seed: job.seed,
-      isStored: true, mayBeLate: job.mayBeLate,
+      isStored: true, mayBeLate: job.mayBeLate, hasLeft: true,
       client: Task {
         switch await scheduler.result(of: id, for: job.peer) {
         case .success(let response)?: [.finished(response)]
