@@ -6,7 +6,10 @@ package import Weights
 /// The naive interpreter: one thread, dequantized weights, plain loops but for the large products,
 /// which OpenBLAS sums in f64. It is what every kernel is compared with, and no program links it.
 package struct ReferenceBackend: Backend {
-  package init() {}
+  private let arithmetic: ReferenceArithmetic
+
+  /// - Parameter arithmetic: What sums and functions are computed in; results are f32 either way.
+  package init(_ arithmetic: ReferenceArithmetic = .float64) { self.arithmetic = arithmetic }
 
   package var name: String { "reference" }
 
@@ -34,7 +37,7 @@ package struct ReferenceBackend: Backend {
   package func bind(
     _ weights: WeightStore, activations: ActivationFormat
   ) -> any BoundWeights {
-    ReferenceWeights(weights)
+    ReferenceWeights(weights, arithmetic)
   }
 
   /// It has only one.
@@ -43,9 +46,13 @@ package struct ReferenceBackend: Backend {
 
 private final class ReferenceWeights: BoundWeights {
   private let store: WeightStore
+  private let arithmetic: ReferenceArithmetic
   private var tensors: [WeightReference: [Float]] = [:]
 
-  init(_ store: WeightStore) { self.store = store }
+  init(_ store: WeightStore, _ arithmetic: ReferenceArithmetic) {
+    self.store = store
+    self.arithmetic = arithmetic
+  }
 
   var residentBytes: Int { tensors.values.reduce(0) { $0 + 4 * $1.count } }
 
@@ -59,7 +66,8 @@ private final class ReferenceWeights: BoundWeights {
         tensors[reference] = stored.dequantized()
       } catch { throw .weight(error) }
     }
-    return try ReferenceExecutable(plan: plan, tensors: tensors, arena: arena)
+    return try ReferenceExecutable(
+      plan: plan, tensors: tensors, arena: arena, arithmetic: arithmetic)
   }
 }
 
@@ -68,12 +76,15 @@ private final class ReferenceExecutable: HostExecutable {
   let inputs: HostBuffer
   let hostArena: HostArena
   private let tensors: [WeightReference: [Float]]
+  private let arithmetic: ReferenceArithmetic
 
   init(
-    plan: Plan, tensors: [WeightReference: [Float]], arena: HostArena
+    plan: Plan, tensors: [WeightReference: [Float]], arena: HostArena,
+    arithmetic: ReferenceArithmetic
   ) throws(ExecutionError) {
     self.plan = plan
     self.tensors = tensors
+    self.arithmetic = arithmetic
     inputs = try HostBuffer(planned: plan.inputBytes)
     hostArena = arena
   }
@@ -85,7 +96,8 @@ private final class ReferenceExecutable: HostExecutable {
     for node in plan.graph.nodes {
       let operands = node.operands.map { tensor($0, arena) }
       let context = ReferenceContext(
-        tensors: tensors, operands: operands, result: tensor(node.result, arena))
+        tensors: tensors, operands: operands, result: tensor(node.result, arena),
+        rounded: arithmetic)
       context.evaluate(node.op)
     }
   }
@@ -114,11 +126,44 @@ struct ReferenceTensor {
   var indices: UnsafeMutableBufferPointer<Int32> { bytes.bindMemory(to: Int32.self) }
 }
 
+/// What the interpreter computes in.
+package enum ReferenceArithmetic: Sendable {
+  /// The exact result, rounded once.
+  case float64
+  /// Every sum, product and function is rounded to f32: what plain code of that precision gives.
+  case float32
+
+  func callAsFunction(_ x: Double) -> Double { self == .float64 ? x : Double(Float(x)) }
+
+  /// `a b^T` of a matrix `[rows, inner]` and one `[columns, inner]`, `[rows, columns]`.
+  func product(_ a: [Double], _ b: [Double], inner: Int) -> [Double] {
+    if self == .float64 { return OpenBLAS.product(a, b, inner: inner) }
+    return (0..<a.count / inner).flatMap { row in
+      (0..<b.count / inner).map { column in
+        (0..<inner).reduce(0) { self($0 + self(a[row * inner + $1] * b[column * inner + $1])) }
+      }
+    }
+  }
+
+  /// `a b` of a matrix `[rows, inner]` and one `[inner, columns]`, `[rows, columns]`.
+  func product(_ a: [Double], _ b: [Double], columns: Int) -> [Double] {
+    if self == .float64 { return OpenBLAS.product(a, b, columns: columns) }
+    let inner = b.count / columns
+    return (0..<a.count / inner).flatMap { row in
+      (0..<columns).map { column in
+        (0..<inner).reduce(0) { self($0 + self(a[row * inner + $1] * b[$1 * columns + column])) }
+      }
+    }
+  }
+}
+
 /// What one node reads and writes.
 struct ReferenceContext {
   let tensors: [WeightReference: [Float]]
   let operands: [ReferenceTensor]
   let result: ReferenceTensor
+  /// What every sum, product and function is put through.
+  let rounded: ReferenceArithmetic
 
   func weight(_ reference: WeightReference) -> [Float] {
     guard let elements = tensors[reference] else {
@@ -138,7 +183,7 @@ struct ReferenceContext {
     case .norm(let op): norm(op)
     case .headNorm(let op): headNorm(op)
     case .attention(let op): attention(op)
-    case .activation(let function): each { function.value(operands[0].floats[$0]) }
+    case .activation(let function): each { function.value(operands[0].floats[$0], rounded) }
     case .binary(.add): each { operands[0].floats[$0] + broadcast(operands[1], at: $0) }
     case .binary(.multiply): each { operands[0].floats[$0] * broadcast(operands[1], at: $0) }
     case .slice(let op): slice(op)
@@ -176,7 +221,7 @@ struct ReferenceContext {
   /// What linears and convolutions make of a sum.
   func finished(_ sum: Float, at index: Int, _ epilogue: Epilogue) -> Float {
     let update = epilogue.hasUpdate ? product(operands[1], operands[2], at: index) : 0
-    var y = epilogue.activation.value(sum + update)
+    var y = epilogue.activation.value(sum + update, rounded)
     if epilogue.hasGate { y *= broadcast(operands[epilogue.gateIndex], at: index) }
     if epilogue.hasResidual { y += operands[operands.count - 1].floats[index] }
     return y

@@ -1,4 +1,4 @@
-package import Graph
+import Graph
 import TensorTypes
 
 #if canImport(Glibc)
@@ -8,13 +8,14 @@ import TensorTypes
 #endif
 
 extension Activation {
-  /// The function of one element, computed in f64.
-  package func value(_ x: Float) -> Float {
+  /// The function of one element.
+  func value(_ x: Float, _ rounded: ReferenceArithmetic) -> Float {
     let x64 = Double(x)
     return switch self {
     case .none: x
-    case .silu: Float(x64 / (1 + exp(-x64)))
-    case .gelu: Float(0.5 * x64 * (1 + erf(x64 / 2.0.squareRoot())))
+    case .silu: Float(x64 / rounded(1 + rounded(exp(-x64))))
+    case .gelu:
+      Float(0.5 * x64 * rounded(1 + rounded(erf(rounded(x64 / 2.0.squareRoot())))))
     }
   }
 }
@@ -25,8 +26,9 @@ extension ReferenceContext {
     each { index in
       let (row, column) = index.quotientAndRemainder(dividingBy: op.width)
       let i = column % half
-      let frequency = exp(-log(Double(op.maximumPeriod)) * Double(i) / Double(half))
-      let angle = Double(op.scale * operands[0].floats[row]) * frequency
+      let exponent = -log(Double(op.maximumPeriod)) * Double(i) / Double(half)
+      let frequency = rounded(exp(rounded(exponent)))
+      let angle = rounded(Double(op.scale * operands[0].floats[row]) * frequency)
       return Float(column < half ? cos(angle) : sin(angle))
     }
   }
@@ -38,9 +40,14 @@ extension ReferenceContext {
     let rowsPerItem = result.shape.rows / result.shape[0]
     for row in 0..<result.shape.rows {
       let x = (0..<width).map { Double(operands[0].floats[row * width + $0]) }
-      let mean = op.kind == .layer ? x.reduce(0, +) / Double(width) : 0
-      let variance = x.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(width)
-      let reciprocal = 1 / (variance + Double(op.epsilon)).squareRoot()
+      let mean =
+        op.kind == .layer ? rounded(x.reduce(0) { rounded($0 + $1) } / Double(width)) : 0
+      let sum = x.reduce(0) { sum, x in
+        let difference = rounded(x - mean)
+        return rounded(sum + rounded(difference * difference))
+      }
+      let variance = rounded(sum / Double(width))
+      let reciprocal = rounded(1 / rounded((variance + Double(op.epsilon)).squareRoot()))
       for channel in 0..<width {
         var y = Float((x[channel] - mean) * reciprocal)
         if let weight { y *= weight[channel] }
@@ -49,7 +56,7 @@ extension ReferenceContext {
           let at = row / rowsPerItem * width + channel
           y = y * (1 + operands[1].floats[at]) + operands[2].floats[at]
         }
-        result.floats[row * width + channel] = op.activation.value(y)
+        result.floats[row * width + channel] = op.activation.value(y, rounded)
       }
     }
   }
@@ -62,7 +69,8 @@ extension ReferenceContext {
         let start = row * result.shape[2] + head * width
         var x = (0..<width).map { operands[0].floats[start + $0] }
         if let weight {
-          let meanSquare = x.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(width)
+          let sum = x.reduce(0.0) { rounded($0 + rounded(Double($1) * Double($1))) }
+          let meanSquare = rounded(sum / Double(width))
           let reciprocal = Float(1 / (meanSquare + Double(op.epsilon)).squareRoot())
           for i in 0..<width { x[i] *= reciprocal * weight[i] }
         }
@@ -77,7 +85,8 @@ extension ReferenceContext {
     let pairs = axisWidth / 2
     for (axis, position) in [token / grid.width, token % grid.width].enumerated() {
       for i in 0..<pairs {
-        let angle = Double(position) * pow(Double(grid.base), -Double(i) / Double(pairs))
+        let frequency = rounded(pow(Double(grid.base), -Double(i) / Double(pairs)))
+        let angle = rounded(Double(position) * frequency)
         let (a, b) = (axis * axisWidth + i, axis * axisWidth + i + pairs)
         let (xa, xb) = (x[a], x[b])
         x[a] = xa * Float(cos(angle)) - xb * Float(sin(angle))
@@ -124,11 +133,11 @@ extension ReferenceContext {
             segment.bias.map { Double(operands[$0].floats[item * count + key]) } ?? 0
           }
         }
-        var scores = OpenBLAS.product(queries, keys, inner: width)
+        var scores = rounded.product(queries, keys, inner: width)
         for token in 0..<tokens {
-          Self.softmax(&scores[token * bias.count..<(token + 1) * bias.count], bias, width: width)
+          softmax(&scores[token * bias.count..<(token + 1) * bias.count], bias, width: width)
         }
-        for (index, sum) in OpenBLAS.product(scores, values, columns: width).enumerated() {
+        for (index, sum) in rounded.product(scores, values, columns: width).enumerated() {
           let (token, channel) = index.quotientAndRemainder(dividingBy: width)
           result.floats[(item * tokens + token) * result.shape[2] + head * width + channel] =
             Float(sum)
@@ -137,13 +146,17 @@ extension ReferenceContext {
     }
   }
 
-  private static func softmax(_ scores: inout ArraySlice<Double>, _ bias: [Double], width: Int) {
+  private func softmax(_ scores: inout ArraySlice<Double>, _ bias: [Double], width: Int) {
     let scale = 1 / Double(width).squareRoot()
-    for (index, bias) in zip(scores.indices, bias) { scores[index] = scores[index] * scale + bias }
+    for (index, bias) in zip(scores.indices, bias) {
+      scores[index] = rounded(rounded(scores[index] * scale) + bias)
+    }
     let top = scores.max() ?? 0
-    for index in scores.indices { scores[index] = exp(scores[index] - top) }
-    let total = scores.reduce(0, +)
-    for index in scores.indices { scores[index] /= total }
+    for index in scores.indices {
+      scores[index] = rounded(exp(rounded(scores[index] - top)))
+    }
+    let total = scores.reduce(0) { rounded($0 + $1) }
+    for index in scores.indices { scores[index] = rounded(scores[index] / total) }
   }
 
   /// The channels of one head of one batch item, `[token, width]`.

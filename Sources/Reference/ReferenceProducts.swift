@@ -17,7 +17,7 @@ extension ReferenceContext {
     let weight = self.weight(op.weight)
     let bias = op.bias.map(self.weight)
     let (inputs, outputs) = (op.weight.shape[1], op.weight.shape[0])
-    let sums = OpenBLAS.product(
+    let sums = rounded.product(
       operands[0].elements.map(Double.init), weight.map(Double.init), inner: inputs)
     each { index in
       let sum = sums[index] + Double(bias?[index % outputs] ?? 0)
@@ -33,7 +33,8 @@ extension ReferenceContext {
     var sum = 0.0
     for i in 0..<inputs {
       let at = (output / lanes * inputs + i) * lanes + output % lanes
-      sum += Double(x.floats[row * inputs + i]) * Double(matrix.floats[at])
+      sum = rounded(
+        sum + rounded(Double(x.floats[row * inputs + i]) * Double(matrix.floats[at])))
     }
     return Float(sum)
   }
@@ -51,7 +52,7 @@ extension ReferenceContext {
       let pixels = (first..<min(first + band, lines)).flatMap {
         patches(of: picture, line: $0, op)
       }
-      let sums = OpenBLAS.product(pixels, weight, inner: patchSize)
+      let sums = rounded.product(pixels, weight, inner: patchSize)
       let start = first * result.shape[2] * outputs
       for (offset, sum) in sums.enumerated() {
         let index = start + offset
@@ -97,7 +98,8 @@ extension ReferenceContext {
       var (sum, count) = (0.0, 0.0)
       for token in 0..<tokens {
         let weight = Double(mask.floats[item * tokens + token])
-        sum += weight * Double(x.floats[(item * tokens + token) * width + channel])
+        let x = Double(x.floats[(item * tokens + token) * width + channel])
+        sum = rounded(sum + rounded(weight * x))
         count += weight
       }
       return Float(sum / max(count, 1e-9))
