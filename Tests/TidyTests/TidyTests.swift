@@ -42,7 +42,7 @@ import Testing
   /// Modules of others, beside the system's. Whoever is not here gets along without.
   static let foreign: [String: Set<String>] = [
     "BananaServer": [
-      "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOExtras", "NIOHTTP1",
+      "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1",
       "NIOHTTPTypes", "NIOHTTPTypesHTTP1", "NIOPosix", "ServiceLifecycle",
     ],
     "BananaSDK": ["NIOCore", "NIOHTTP1", "NIOPosix"],
