@@ -1,3 +1,5 @@
+import Synchronization
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -20,24 +22,45 @@ package final class RawConnection: Sendable {
   }
 
   private let descriptor: Int32
+  private let path: String
+  private let uid: UInt32?
+  private let isConnected = Mutex(false)
 
+  /// Connects, at once or, where the socket's queue is full, before the first byte is sent or
+  /// received: a thread that waited could be one that the daemon needs, when it is in this process.
   /// - Parameter uid: As whom to connect, which only root can choose; nil is this process' user.
   package init(_ path: String, uid: UInt32? = nil) throws {
-    let impersonation = try uid.map { try Impersonation($0) }
-    defer { impersonation?.end() }
-    descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    self.path = path
+    self.uid = uid
+    let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+    descriptor = socket(AF_UNIX, type, 0)
     guard descriptor >= 0 else { throw Failed(call: "socket", errno: errno) }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-    let result = withUnsafePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
     // The end of this object closes the descriptor; closed twice it could be another's.
-    guard result == 0 else { throw Failed(call: "connect", errno: errno) }
-    _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+    _ = try connectIfPossible()
+  }
+
+  /// - Returns: Whether it is connected; false while the socket's queue is full.
+  private func connectIfPossible() throws -> Bool {
+    try isConnected.withLock { isConnected in
+      if isConnected { return true }
+      let impersonation = try uid.map { try Impersonation($0) }
+      defer { impersonation?.end() }
+      var address = sockaddr_un()
+      address.sun_family = sa_family_t(AF_UNIX)
+      withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+      let result = withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+      }
+      guard result == 0 || errno == EAGAIN else { throw Failed(call: "connect", errno: errno) }
+      isConnected = result == 0
+      return isConnected
+    }
+  }
+
+  private func connected() async throws {
+    while try !connectIfPossible() { try await Task.sleep(for: .milliseconds(2)) }
   }
 
   deinit {
@@ -59,6 +82,7 @@ package final class RawConnection: Sendable {
   }
 
   package func send(_ bytes: [UInt8]) async throws {
+    try await connected()
     var rest = bytes[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes {
@@ -77,12 +101,14 @@ package final class RawConnection: Sendable {
   /// Sends what the socket takes at the moment.
   /// - Returns: How many bytes that was.
   package func sendWithoutWaiting(_ text: String) -> Int {
+    guard (try? connectIfPossible()) == true else { return 0 }
     let bytes = Array(text.utf8)
     return Glibc.send(descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL))
   }
 
   /// What has come so far, at most 64 KiB; empty at the end, nil while nothing is there.
   package func receiveWithoutWaiting() -> [UInt8]? {
+    guard (try? connectIfPossible()) == true else { return nil }
     var buffer = [UInt8](repeating: 0, count: 65536)
     let count = recv(descriptor, &buffer, buffer.count, 0)
     return count >= 0 ? Array(buffer.prefix(count)) : nil
@@ -90,6 +116,7 @@ package final class RawConnection: Sendable {
 
   /// The next bytes; empty at the end of the stream.
   package func receive(atMost limit: Int = 65536) async throws -> [UInt8] {
+    try await connected()
     var buffer = [UInt8](repeating: 0, count: limit)
     while true {
       let count = recv(descriptor, &buffer, buffer.count, 0)
