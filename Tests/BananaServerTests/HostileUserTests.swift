@@ -224,7 +224,9 @@ struct HostileUserTests {
         var count = 0
         while !Task.isCancelled {
           // In a full queue it waits, as everybody does.
-          held.append(try RawConnection(daemon.socketPath, uid: Self.ann))
+          let client = try RawConnection(daemon.socketPath, uid: Self.ann)
+          try? await client.connected()
+          held.append(client)
           if held.count > 64 { held.removeFirst(32) }
           count += 1
         }

@@ -59,7 +59,8 @@ package final class RawConnection: Sendable {
     }
   }
 
-  private func connected() async throws {
+  /// Waits until it is connected.
+  package func connected() async throws {
     while try !connectIfPossible() { try await Task.sleep(for: .milliseconds(2)) }
   }
 
@@ -142,7 +143,10 @@ package final class RawConnection: Sendable {
   package func exchange(_ method: String, _ path: String, body: [UInt8]? = nil) async throws
     -> Answer
   {
-    try await send(Self.request(method, path, body: body))
+    do { try await send(Self.request(method, path, body: body)) } catch let failed as Failed {
+      // A daemon that has refused reads no more, but has answered.
+      guard failed.errno == EPIPE else { throw failed }
+    }
     return Self.parse(try await receiveAll())
   }
 
