@@ -16,7 +16,7 @@ SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test clients-test-newest fuzz arm64-test \
-  systemd-test deb deb-test docs thermal-plot heat-bench soak siege memory-test train \
+  opening-test systemd-test deb deb-test docs thermal-plot heat-bench soak siege memory-test train \
   train-denoiser eval lint bench sanitize sanitize-thread \
   sanitize-address ci clean
 
@@ -116,6 +116,11 @@ eval: .venv-training build
 	  $(TRAINING_PYTHON) -m banana_training.evaluate_peel --base ../models/sticker \
 	    --pictures "$$pictures" --peel ../peels/$$peel.safetensors \
 	    --sheet ../docs/peels/$$peel.png || exit 1; done
+
+# Opens a package of 2 GiB, and asks the daemon what goes on all the while.
+opening-test:
+	BANANA_OPENING_BYTES=2147483648 BANANA_OPENING_MILLISECONDS=20 $(SWIFT) test $(FLAGS) \
+	  --filter OpeningTests
 
 # A package with everything: programs, models, peels, units, completions, manual pages.
 deb: deps

@@ -101,7 +101,8 @@ let package = Package(
       "bananad",
       [
         "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "TensorTypes",
-        argumentParser, logging, lifecycle, unixSignals, product("NIOPosix", "swift-nio"),
+        "Weights", argumentParser, logging, lifecycle, unixSignals,
+        product("NIOPosix", "swift-nio"),
       ]),
     program("banana", ["BananaCommands", argumentParser]),
     program(

@@ -1,6 +1,6 @@
 /// The answer to `GET /v1/status`.
 public struct DaemonStatus: Codable, Sendable, Equatable {
-  /// The model that requests are served with.
+  /// The model of requests that name none.
   public struct Model: Codable, Sendable, Equatable {
     /// Nil when no model could be opened.
     public var id: String?
@@ -14,6 +14,44 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
       self.id = id
       self.status = status
       self.reason = reason
+    }
+  }
+
+  /// One of the models that are installed.
+  public struct InstalledModel: Codable, Sendable, Equatable {
+    /// The name that requests give.
+    public var id: String
+    /// Whether pictures can be drawn with it.
+    public var status: ModelStatus
+    /// Whether it is in memory.
+    public var state: ModelState
+    /// What is done of its opening, 0 to 1; nil for what is not being opened.
+    public var progress: Double?
+    /// Why it cannot be used, or was not opened; nil for what can.
+    public var reason: String?
+    /// Whether it draws for requests that name no model.
+    public var isDefault: Bool
+    /// Of its files.
+    public var weightBytes: Int
+
+    /// What is known of a model; every argument is the property of its name.
+    public init(
+      id: String, status: ModelStatus, state: ModelState, progress: Double? = nil,
+      reason: String? = nil, isDefault: Bool, weightBytes: Int
+    ) {
+      self.id = id
+      self.status = status
+      self.state = state
+      self.progress = progress
+      self.reason = reason
+      self.isDefault = isDefault
+      self.weightBytes = weightBytes
+    }
+
+    private enum CodingKeys: String, CodingKey {
+      case id, status, state, progress, reason
+      case isDefault = "is_default"
+      case weightBytes = "weight_bytes"
     }
   }
 
@@ -77,8 +115,10 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   public var uptimeSeconds: Double
   /// The path of the socket for apps.
   public var socket: String
-  /// The one model that is open.
+  /// The model of requests that name none.
   public var model: Model
+  /// All that are installed, by name; nil from a daemon that does not say.
+  public var models: [InstalledModel]?
   /// What computes; nil without a model.
   public var backend: String?
   /// Jobs that wait.
@@ -104,7 +144,8 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   /// Everything that the daemon tells; every argument is the property of its name.
   public init(
     version: String, pid: Int, uptimeSeconds: Double, socket: String, model: Model,
-    backend: String?, queueDepth: Int, queueCapacity: Int, runningJobs: Int,
+    models: [InstalledModel]? = nil, backend: String?, queueDepth: Int, queueCapacity: Int,
+    runningJobs: Int,
     running: RunningJob?, finishedJobs: Int, connections: Int, memory: Memory,
     thermal: ThermalStatus, identity: Identity? = nil
   ) {
@@ -113,6 +154,7 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
     self.uptimeSeconds = uptimeSeconds
     self.socket = socket
     self.model = model
+    self.models = models
     self.backend = backend
     self.queueDepth = queueDepth
     self.queueCapacity = queueCapacity
@@ -126,7 +168,8 @@ public struct DaemonStatus: Codable, Sendable, Equatable {
   }
 
   private enum CodingKeys: String, CodingKey {
-    case version, pid, socket, model, backend, running, connections, memory, thermal, identity
+    case version, pid, socket, model, models, backend, running, connections, memory, thermal,
+      identity
     case uptimeSeconds = "uptime_seconds"
     case queueDepth = "queue_depth"
     case queueCapacity = "queue_capacity"

@@ -6,8 +6,20 @@ public enum ModelStatus: String, Codable, Sendable, CaseIterable {
   case downloadable
   /// It is being fetched.
   case downloading
-  /// It is open and can draw.
+  /// It is here and can draw; what is not open opens for the first request.
   case available
+}
+
+/// Where a model is on its way into memory.
+public enum ModelState: String, Codable, Sendable, CaseIterable {
+  /// Only on the disk.
+  case closed
+  /// On its way: requests for it wait.
+  case opening
+  /// In memory.
+  case open
+  /// It cannot be opened.
+  case failed
 }
 
 /// The answer to `GET /v1/models`.
@@ -48,12 +60,20 @@ public struct ModelInfo: Codable, Sendable, Equatable {
   public var aliasOf: String?
   /// Always `"model"`.
   public var object = "model"
-  /// Seconds since 1970 at which the daemon opened it.
+  /// Seconds since 1970 at which its package was written.
   public var created: Int
   /// Always `banana`: OpenAI's field.
   public var ownedBy = "banana"
   /// Whether pictures can be drawn with it.
   public var status: ModelStatus
+  /// Whether it is in memory; nil from a daemon that does not say.
+  public var state: ModelState?
+  /// What is done of its opening, 0 to 1; nil for what is not being opened.
+  public var progress: Double?
+  /// Why it cannot be used; nil for what can.
+  public var reason: String?
+  /// Whether it draws for requests that name no model; nil from a daemon that does not say.
+  public var isDefault: Bool?
   /// The kind of network that it is.
   public var family: String
   /// Of the model's package.
@@ -62,31 +82,32 @@ public struct ModelInfo: Codable, Sendable, Equatable {
   public var description: String
   /// Of its code, its weights and what it was trained on.
   public var licenses: [License]
-  /// The styles that requests may name.
+  /// The styles that requests may name; none for a model that has not been open yet, and likewise
+  /// for what comes after this.
   public var styles: [String]
   /// What is drawn when a request names no style.
   public var defaultStyle: String?
   /// `"512x512"`, …
   public var sizes: [String]
   /// The size that it draws best, as `WIDTHxHEIGHT`.
-  public var nativeSize: String
+  public var nativeSize: String?
   /// Denoising steps when a request does not say.
-  public var defaultSteps: Int
+  public var defaultSteps: Int?
   /// Guidance when a request does not say.
-  public var defaultGuidance: Double
+  public var defaultGuidance: Double?
   /// Numbers that were trained.
-  public var parameterCount: Int
-  /// Of the files that are mapped into memory.
+  public var parameterCount: Int?
+  /// Of its files.
   public var weightBytes: Int
   /// Bytes beside the weights that one picture of the native size needs.
-  public var peakBytes: Int
+  public var peakBytes: Int?
 
   /// A model; every argument is the property of its name.
   public init(
     id: String, created: Int, status: ModelStatus, family: String, version: String,
     description: String, licenses: [License], styles: [String], defaultStyle: String?,
-    sizes: [String], nativeSize: String, defaultSteps: Int, defaultGuidance: Double,
-    parameterCount: Int, weightBytes: Int, peakBytes: Int
+    sizes: [String], nativeSize: String?, defaultSteps: Int?, defaultGuidance: Double?,
+    parameterCount: Int?, weightBytes: Int, peakBytes: Int?
   ) {
     self.id = id
     self.created = created
@@ -108,6 +129,8 @@ public struct ModelInfo: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case id, object, created, status, family, version, description, licenses, styles, sizes
+    case state, progress, reason
+    case isDefault = "is_default"
     case aliasOf = "alias_of"
     case ownedBy = "owned_by"
     case defaultStyle = "default_style"

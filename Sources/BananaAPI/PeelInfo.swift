@@ -55,6 +55,8 @@ public struct PeelInfo: Codable, Sendable, Equatable {
   public var license: String?
   /// The model that it was made for, as its file names it.
   public var baseModel: String?
+  /// The installed models that it can be used with; nil from a daemon that does not say.
+  public var models: [String]?
   /// What the file says of itself; only in the answer to `GET /v1/peels/{name}`.
   public var metadata: [String: String]?
   /// What is to be known before drawing with it, in sentences: what of its texts was cut, numbers
@@ -85,7 +87,7 @@ public struct PeelInfo: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case name, object, scope, bytes, sha256, rank, targets, title, license, metadata
-    case warnings
+    case warnings, models
     case installedAt = "installed_at"
     case triggerWords = "trigger_words"
     case baseModel = "base_model"

@@ -36,15 +36,27 @@ struct ModelListCommand: AsyncParsableCommand {
   /// A few lines on one model.
   static func text(_ model: ModelInfo) -> String {
     if let name = model.aliasOf { return "\(model.id)  another name for \(name)" }
-    let millions = Double(model.parameterCount / 100_000) / 10
+    let progress = model.progress.map { " \(Int($0 * 100)) %" } ?? ""
+    let words =
+      [model.status.rawValue, model.state.map { $0.rawValue + progress }]
+      + [model.isDefault == true ? "the default" : nil]
     var lines = [
-      "\(model.id) \(model.version)  \(model.status.rawValue)",
-      "  \(model.description)",
-      "  \(millions) M parameters, \(model.weightBytes >> 20) MiB of weights, "
-        + "\(model.peakBytes >> 20) MiB more while drawing",
-      "  sizes \(model.sizes.joined(separator: ", ")); \(model.defaultSteps) steps, "
-        + "guidance \(model.defaultGuidance)",
+      [model.id, model.version].filter { !$0.isEmpty }.joined(separator: " ") + "  "
+        + words.compactMap(\.self).joined(separator: ", ")
     ]
+    if !model.description.isEmpty { lines.append("  " + model.description) }
+    if let reason = model.reason { lines.append("  " + reason) }
+    var facts: [String] = []
+    if let count = model.parameterCount {
+      facts.append("\(Double(count / 100_000) / 10) M parameters")
+    }
+    if model.weightBytes > 0 { facts.append("\(model.weightBytes >> 20) MiB of weights") }
+    if let bytes = model.peakBytes { facts.append("\(bytes >> 20) MiB more while drawing") }
+    if !facts.isEmpty { lines.append("  " + facts.joined(separator: ", ")) }
+    if let steps = model.defaultSteps, let guidance = model.defaultGuidance {
+      lines.append(
+        "  sizes \(model.sizes.joined(separator: ", ")); \(steps) steps, guidance \(guidance)")
+    }
     if !model.styles.isEmpty {
       let styles = model.styles.map { $0 == model.defaultStyle ? "\($0) (default)" : $0 }
       lines.append("  styles \(styles.joined(separator: ", "))")

@@ -25,9 +25,7 @@ struct StatusCommand: AsyncParsableCommand {
       ("bananad", "\(status.version), pid \(status.pid), up \(duration(status.uptimeSeconds))"),
       ("socket", status.socket),
     ]
-    let name = status.model.id.map { "\($0), " } ?? ""
-    rows.append(("model", name + status.model.status.rawValue))
-    if let reason = status.model.reason { rows.append(("", reason)) }
+    rows += rowsOf("model", models(status))
     if let backend = status.backend { rows.append(("backend", backend)) }
     rows.append(("queue", "\(status.queueDepth) of \(status.queueCapacity)"))
     if let job = status.running {
@@ -46,6 +44,28 @@ struct StatusCommand: AsyncParsableCommand {
   /// The first line has the name, those after it have none.
   private static func rowsOf(_ name: String, _ lines: [String]) -> [(String, String)] {
     lines.enumerated().map { ($0.offset == 0 ? name : "", $0.element) }
+  }
+
+  /// The default model first, a line each, and one more for why it cannot be used.
+  private static func models(_ status: DaemonStatus) -> [String] {
+    func lines(_ name: String, _ words: [String], _ reason: String?) -> [String] {
+      [([name] + words).filter { !$0.isEmpty }.joined(separator: ", ")]
+        + (reason.map { [$0] } ?? [])
+    }
+    let models = status.models ?? []
+    let standard = models.first { $0.id == status.model.id }
+    func words(_ model: DaemonStatus.InstalledModel) -> [String] {
+      let progress = model.progress.map { " \(percent($0))" } ?? ""
+      return [model.status.rawValue, model.state.rawValue + progress]
+        + (model.isDefault && models.count > 1 ? ["the default"] : [])
+    }
+    var all = lines(
+      status.model.id ?? "", standard.map(words) ?? [status.model.status.rawValue],
+      status.model.reason)
+    for model in models where model.id != status.model.id {
+      all += lines(model.id, words(model), model.reason)
+    }
+    return all
   }
 
   private static func memory(_ memory: DaemonStatus.Memory) -> [String] {

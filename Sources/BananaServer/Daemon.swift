@@ -5,7 +5,7 @@ package import Logging
 import NIOCore
 package import ServiceLifecycle
 
-/// The daemon: HTTP/1.1 on a Unix socket in front of the scheduler and the resident model.
+/// The daemon: HTTP/1.1 on a Unix socket in front of the scheduler and the models.
 ///
 /// On a graceful shutdown it removes its socket and accepts nothing more, answers jobs that wait
 /// with `shutting_down`, finishes the one that runs, sends its answer and returns.
@@ -14,8 +14,7 @@ package struct Daemon: Service {
   private let listener: Listener
   private let adminListener: Listener?
   private let logger: Logger
-  /// The one model that is open.
-  package let model: ResidentModel
+  package let models: ModelLibrary
   package let scheduler: JobScheduler
   private let peels: PeelRegistry
   private let connections = ConnectionRegistry()
@@ -37,13 +36,17 @@ package struct Daemon: Service {
   ///   - namespace: Which uids there are where the daemon runs.
   ///   - environment: Where systemd may say how memory pressure is watched.
   ///   - availableBytes: Memory that is free for new work; by default what the kernel tells.
-  ///   - makeEngine: Called when the daemon runs, and again by later requests while it throws.
+  ///   - list: Looks for models; by default in the configuration's folder.
+  ///   - peelCheck: Makes what checks peels against one of them.
+  ///   - opener: Opens one of them.
   package init(
     configuration: DaemonConfiguration = .init(), listener: Listener,
     adminListener: Listener? = nil, logger: Logger, metrics: MetricsRegistry = MetricsRegistry(),
     accounts: AccountBook = AccountBook(), namespace: UserNamespace = UserNamespace(),
     environment: [String: String] = [:], availableBytes: (@Sendable () -> Int?)? = nil,
-    makeEngine: @escaping EngineFactory
+    list: (@Sendable () -> [InstalledModel])? = nil,
+    peelCheck: @escaping @Sendable (InstalledModel) throws -> ModelLibrary.PeelCheck,
+    opener: @escaping ModelLibrary.Opener
   ) {
     let activity = EngineActivity()
     let watch = EngineWatch(activity: activity)
@@ -62,21 +65,22 @@ package struct Daemon: Service {
       [namespace.overflowUID] + [configuration.forwarderUID].compactMap { $0 }.map { UInt32($0) })
     admission = Admission(
       configuration: configuration, connections: ProcessFacts.connectionLimit)
-    model = ResidentModel(
-      logger: logger, retryInterval: configuration.modelRetryInterval
-    ) {
-      let engine = try await makeEngine()
-      memory.govern(engine)
-      if let actor = engine as? any Actor { watch.watch(actor) }
-      return engine
-    }
     self.watch = watch
     self.memory = memory
     self.metrics = metrics
+    let available = availableBytes ?? { memory.availableBytes }
     let scheduler = JobScheduler(
       configuration: configuration, metrics: metrics, activity: activity,
-      availableBytes: availableBytes ?? { memory.availableBytes })
+      availableBytes: available)
     self.scheduler = scheduler
+    models = ModelLibrary(
+      settings: .init(
+        directory: configuration.modelsDirectory, retryInterval: configuration.modelRetryInterval,
+        defaultModel: configuration.defaultModel), logger: logger, list: list,
+      availableBytes: available, makeWay: { scheduler.makeWay($0) },
+      opened: { engines in watch.watch(engines.last as? any Actor) },
+      peelCheck: peelCheck, opener: opener)
+    memory.govern(models)
     heat = ThermalGovernor(
       sysfsRoot: configuration.sysfsRoot,
       ladder: ThermalLadder(full: configuration.limits),
@@ -84,31 +88,26 @@ package struct Daemon: Service {
     ) { scheduler.apply($0) }
     peels = PeelRegistry(
       stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
-      limits: configuration.peelLimits, accounts: accounts, logger: logger
-    ) { [model] peel in
-      try await model.engine().check(peel)
-    }
+      limits: configuration.peelLimits, accounts: accounts, logger: logger,
+      models: models.peelModels)
   }
 
   /// What keeps board and machine well while the daemon serves.
   package var governors: [any Service] { [heat, memory] }
 
   /// What keeps systemd informed, if it has started the daemon.
-  package var systemd: [any Service] {
-    guard let notifier = ServiceNotifier() else { return [] }
-    return [
-      SystemdService(notifier: notifier, watch: watch, logger: logger) { [model, scheduler, heat] in
-        let jobs = await scheduler.snapshot(for: nil)
-        switch await model.state {
-        case .opening: return "Opening the model."
-        case .unavailable(let reason): return "No model: \(reason)"
-        case .available(let engine, _):
-          let waiting = jobs.waitingJobs.values.reduce(0, +)
-          return "\(engine.model.name): \(jobs.runningJobs) running, \(waiting) waiting"
-            + (heat.isLimiting ? "; slowed down by heat" : "")
-        }
-      }
-    ]
+  package var systemd: [any Service] { ServiceNotifier().map { [informing($0)] } ?? [] }
+
+  /// Tells a service manager what the daemon does, and that it gets ahead.
+  package func informing(_ notifier: ServiceNotifier) -> some Service {
+    SystemdService(notifier: notifier, watch: watch, logger: logger) { [models, scheduler, heat] in
+      let line = models.statusLine
+      guard models.backend != nil else { return line }
+      let jobs = await scheduler.snapshot(for: nil)
+      let waiting = jobs.waitingJobs.values.reduce(0, +)
+      return "\(line): \(jobs.runningJobs) running, \(waiting) waiting"
+        + (heat.isLimiting ? "; slowed down by heat" : "")
+    }
   }
 
   /// Takes on new settings; limits that a client has met already stay met.
@@ -116,6 +115,8 @@ package struct Daemon: Service {
     admission.apply(configuration)
     await scheduler.apply(configuration)
     peels.apply(configuration.peelLimits)
+    models.apply(defaultModel: configuration.defaultModel)
+    await models.rescan()
   }
 
   /// Serves until the service group shuts down gracefully.
@@ -145,7 +146,7 @@ package struct Daemon: Service {
       "serving", metadata: ["socket": "\(listener.path)", "admin": "\(adminListener?.path ?? "")"])
     try await withGracefulShutdownHandler {
       try await withThrowingTaskGroup { group in
-        group.addTask { await model.open() }
+        group.addTask { await models.prepare() }
         group.addTask { await peels.prepare() }
         for (acceptor, isAdmin) in [(acceptor, false), (adminAcceptor, true)] {
           guard let acceptor else { continue }
@@ -170,6 +171,7 @@ package struct Daemon: Service {
     listener.removeFile()
     adminListener?.removeFile()
     connections.stop()
+    models.stop()
     await scheduler.drain()
     try? await Task.sleep(for: configuration.closingGrace)
     connections.closeAll()
@@ -177,7 +179,7 @@ package struct Daemon: Service {
 
   private func makeHTTPChannel(_ complaints: ComplaintLog) -> HTTP1Channel {
     let routes = DaemonRoutes(
-      model: model, scheduler: scheduler, peels: peels, connections: connections,
+      models: models, scheduler: scheduler, peels: peels, connections: connections,
       complaints: complaints, turns: FairTurns(width: ProcessFacts.turnWidth), metrics: metrics,
       heat: heat, memory: memory, socketPath: listener.path, namespace: namespace, started: .now,
       logger: logger)

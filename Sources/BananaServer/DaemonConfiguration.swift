@@ -7,6 +7,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var idleTimeout: Duration
   /// A model that could not be opened is tried again at most this often.
   package var modelRetryInterval: Duration
+  /// Folder with the model packages.
+  package var modelsDirectory: String
   /// Folder for what outlives the daemon: installed peels.
   package var stateDirectory: String
   /// Folder with the peels that came with Banana; nil when there is none.
@@ -38,34 +40,40 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var connectionsPerUser: Int
   /// Bytes of bodies and answers that are on their way, of all users together.
   package var transferBytes: Int
-  /// Bytes of the body of an edit.
-  package var editBodyBytes: Int
   /// Pixels of an image to edit.
   package var editPixels: Int
   package var modelAliases: ModelAliases
+  /// The model of requests that name none; nil is the only one, or the one called sticker.
+  package var defaultModel: String?
 
   /// Bytes that the images of waiting edits may hold, a quarter of them those of one account.
   package var waitingImageBytes: Int
   /// How long a turn of the engine lasts while others wait, beside the step that is under way.
   package var turn: Duration
 
+  /// Bytes of the body of an edit: an image that cannot be compressed, and the rest of the form.
+  package var editBodyBytes: Int { 4 * editPixels + 64 << 10 }
+
   package init(
     waitingJobs: Int = 32, closingGrace: Duration = .seconds(5),
     idleTimeout: Duration = .seconds(120), modelRetryInterval: Duration = .seconds(5),
-    stateDirectory: String = "/var/lib/banana", peelsDirectory: String? = nil,
+    modelsDirectory: String = "models", stateDirectory: String = "/var/lib/banana",
+    peelsDirectory: String? = nil,
     peelLimits: PeelRegistry.Limits = .init(),
     limits: EngineLimits = .init(batch: 1, threads: 1, pace: 1), sysfsRoot: String = "/sys",
     thermalClockRate: Double = 1,
     idleUnload: Duration = .seconds(300), ageing: Duration = .seconds(30),
     quotas: Quotas = .init(), resultSeconds: Int = 600, resultBytes: Int = 64 << 20,
-    connectionsPerUser: Int = 256, transferBytes: Int = 128 << 20, editBodyBytes: Int = 16 << 20,
-    editPixels: Int = 2048 * 2048, modelAliases: ModelAliases = .init(), forwarderUID: Int? = nil,
+    connectionsPerUser: Int = 256, transferBytes: Int = 128 << 20,
+    editPixels: Int = 2048 * 2048, modelAliases: ModelAliases = .init(),
+    defaultModel: String? = nil, forwarderUID: Int? = nil,
     waitingImageBytes: Int = 256 << 20, turn: Duration = .milliseconds(500)
   ) {
     self.waitingJobs = waitingJobs
     self.closingGrace = closingGrace
     self.idleTimeout = idleTimeout
     self.modelRetryInterval = modelRetryInterval
+    self.modelsDirectory = modelsDirectory
     self.stateDirectory = stateDirectory
     self.peelsDirectory = peelsDirectory
     self.peelLimits = peelLimits
@@ -79,9 +87,9 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.resultBytes = resultBytes
     self.connectionsPerUser = connectionsPerUser
     self.transferBytes = transferBytes
-    self.editBodyBytes = editBodyBytes
     self.editPixels = editPixels
     self.modelAliases = modelAliases
+    self.defaultModel = defaultModel
     self.forwarderUID = forwarderUID
     self.waitingImageBytes = waitingImageBytes
     self.turn = turn

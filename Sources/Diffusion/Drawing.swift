@@ -102,7 +102,7 @@ package struct PassSettings: Equatable, Sendable {
 }
 
 /// Why no picture was drawn.
-package enum GenerationError: Error, CustomStringConvertible {
+package enum GenerationError: Error, Equatable, CustomStringConvertible {
   case unknownStyle(String, known: [String])
   case unknownSize(PictureSize, known: [PictureSize])
   /// The model has no network that could read a picture.

@@ -12,8 +12,6 @@ package import Weights
 
 /// Why a folder is no model that can be run.
 package enum ModelLoadingError: Error, CustomStringConvertible {
-  case noModel(directory: String)
-  case severalModels(directory: String, names: [String])
   case package(ModelPackageError)
   case unknownFamily(String, known: [String])
   case configuration(ConfigurationError)
@@ -23,12 +21,6 @@ package enum ModelLoadingError: Error, CustomStringConvertible {
 
   package var description: String {
     switch self {
-    case .noModel(let directory):
-      "There is no model in \(directory): no folder there has a model.json. Install a model, or "
-        + "name the folder that has one with --models."
-    case .severalModels(let directory, let names):
-      "\(directory) has several models (\(names.joined(separator: ", "))). Name one of them with "
-        + "--models \(directory)/\(names[0])."
     case .package(let error): "\(error)"
     case .unknownFamily(let family, let known):
       "The model is of family \"\(family)\", which this version does not know (it knows "
@@ -62,33 +54,59 @@ package final class LoadedModel: Sendable {
   private let inputs: [NetworkName: [String]]
   private let outputs: [NetworkName: [String]]
 
-  /// Opens the package in `path`, or the only one in a folder of `path`.
+  /// Opens the package in `path`.
+  /// - Parameters:
+  ///   - checks: What need not be checked again.
+  ///   - progress: Takes the share that is done, 0...1.
   /// - Throws: `ModelLoadingError`; nothing of a package that is not whole is ever used.
   package init(
-    modelsDirectory path: String, catalog: ModelCatalog = .all
+    path: String, catalog: ModelCatalog = .all, checks: FileChecks? = nil,
+    progress: (Double) -> Void = { _ in }
   ) throws(ModelLoadingError) {
-    let package = try Self.openPackage(in: path)
+    let package: ModelPackage
+    do throws(ModelPackageError) {
+      package = try ModelPackage(path: path, checks: checks, progress: progress)
+    } catch { throw .package(error) }
     let manifest = package.manifest
     self.manifest = manifest
-    guard let type = catalog.families[manifest.family] else {
-      throw .unknownFamily(manifest.family, known: catalog.families.keys.sorted())
-    }
-    let family = try Self.family(type, package)
+    let family = try Self.family(package, catalog)
     self.family = family
     facts = family.facts
     tokenizers = try Self.tokenizers(facts, package)
     stores = try Self.stores(family, package)
-    let graphs = Dictionary(
-      uniqueKeysWithValues: family.networks.map {
-        ($0.name, family.graph(of: $0.name, family.facts.smallestExtents))
-      })
+    let graphs = Self.smallestGraphs(of: family)
     parameterCount = try Self.checkTensors(family.networks, graphs, stores)
     inputs = graphs.mapValues { $0.inputs.map(\.name) }
     outputs = graphs.mapValues { $0.outputs.map(\.name) }
-    let open = family.networks.filter(\.isOpenToPeels)
+    peelSites = Self.peelSites(of: family, graphs, manifest)
+    package.noteChecked(in: checks)
+  }
+
+  /// Where peels may reach in the package in `path`, told from its manifest alone.
+  package static func peelSites(
+    path: String, catalog: ModelCatalog = .all
+  ) throws(ModelLoadingError) -> PeelSites {
+    let package: ModelPackage
+    do throws(ModelPackageError) {
+      package = try ModelPackage(path: path, verification: .manifest)
+    } catch { throw .package(error) }
+    let family = try family(package, catalog)
+    return peelSites(of: family, smallestGraphs(of: family), package.manifest)
+  }
+
+  private static func smallestGraphs(of family: any ModelFamily) -> [NetworkName: Graph] {
+    Dictionary(
+      uniqueKeysWithValues: family.networks.map {
+        ($0.name, family.graph(of: $0.name, family.facts.smallestExtents))
+      })
+  }
+
+  private static func peelSites(
+    of family: any ModelFamily, _ graphs: [NetworkName: Graph], _ manifest: ModelManifest
+  ) -> PeelSites {
     let base = manifest.weights[family.network(.denoiser).weights]?.first
-    peelSites = PeelSites(
-      in: open.map { graphs[$0.name]! }, model: manifest.name,
+    return PeelSites(
+      in: family.networks.filter(\.isOpenToPeels).map { graphs[$0.name]! }, model: manifest.name,
       baseSHA256: base.flatMap { manifest.files[$0]?.sha256 })
   }
 
@@ -146,32 +164,14 @@ package final class LoadedModel: Sendable {
     paddedLength(of: tokenized((try? self.prompt(prompt, style: style)) ?? prompt))
   }
 
-  /// The names of the packages in `path`, or of the one that it is, of those whose `model.json` can
-  /// be read.
-  package static func names(in path: String) -> [String] {
-    folders(in: path).compactMap { ModelPackage.name(in: $0) }
-  }
-
-  /// `path` if it is a package, else the packages in it, sorted.
-  private static func folders(in path: String) -> [String] {
-    let files = FileManager.default
-    if files.fileExists(atPath: path + "/model.json") { return [path] }
-    return ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted()
-      .map { "\(path)/\($0)" }.filter { files.fileExists(atPath: $0 + "/model.json") }
-  }
-
-  private static func openPackage(
-    in path: String
-  ) throws(ModelLoadingError) -> ModelPackage {
-    let folders = folders(in: path)
-    guard let folder = folders.first else { throw .noModel(directory: path) }
-    guard folders.count == 1 else {
-      let names = folders.map { String($0.dropFirst(path.count + 1)) }
-      throw .severalModels(directory: path, names: names)
+  private static func family(
+    _ package: ModelPackage, _ catalog: ModelCatalog
+  ) throws(ModelLoadingError) -> any ModelFamily {
+    let name = package.manifest.family
+    guard let type = catalog.families[name] else {
+      throw .unknownFamily(name, known: catalog.families.keys.sorted())
     }
-    do throws(ModelPackageError) { return try ModelPackage(path: folder) } catch {
-      throw .package(error)
-    }
+    return try family(type, package)
   }
 
   private static func family<Family: ConfigurableFamily>(

@@ -96,7 +96,7 @@ package struct StepTime: Sendable {
 }
 
 /// Why a plan could not be compiled or run.
-package enum ExecutionError: Error, CustomStringConvertible {
+package enum ExecutionError: Error, Equatable, CustomStringConvertible {
   case weight(WeightError)
   case unsupported(op: String, reason: String)
   case outOfMemory(OutOfMemory)

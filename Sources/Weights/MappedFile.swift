@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 import TensorTypes
 
 /// A regular file's bytes, mapped read-only where that is safe; given back when the last owner lets
@@ -10,12 +11,21 @@ import TensorTypes
 package final class MappedFile: @unchecked Sendable {
   package let path: String
   package let bytes: UnsafeRawBufferPointer
+  /// Which content it is; nil where it is only known that it was read, not what is in the file now.
+  package let stamp: FileStamp?
+  /// Whether the numbers in it were checked.
+  private let checked = Atomic(false)
   private let mapping: UnsafeMutableRawPointer?
   /// Holds what is not mapped.
   private let buffer: HostBuffer?
 
   /// Whether the bytes are the file's own pages, which cost no memory.
   package var isMapped: Bool { mapping != nil }
+
+  /// Whether every number in it was found to be one, now or by an earlier process.
+  package var isChecked: Bool { checked.load(ordering: .relaxed) }
+
+  package func noteChecked() { checked.store(true, ordering: .relaxed) }
 
   /// Maps or reads the file at `path`.
   /// - Throws: `FileError`, with `EFBIG` for a file of more than `maximumBytes`.
@@ -30,6 +40,7 @@ package final class MappedFile: @unchecked Sendable {
     guard byteCount > 0, Self.isOurs(status), Self.isInOurFolder(path) else {
       let buffer = try Self.read(descriptor, byteCount, path)
       mapping = nil
+      stamp = nil
       self.buffer = buffer
       bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<byteCount])
       return
@@ -39,6 +50,7 @@ package final class MappedFile: @unchecked Sendable {
       throw FileError(path: path, operation: "map", code: errno)
     }
     mapping = address
+    stamp = FileStamp(status)
     buffer = nil
     bytes = UnsafeRawBufferPointer(start: address, count: byteCount)
   }
@@ -47,10 +59,20 @@ package final class MappedFile: @unchecked Sendable {
   package init(contents: [UInt8], path: String) {
     self.path = path
     mapping = nil
+    stamp = nil
     let buffer = HostBuffer(byteCount: contents.count)
     buffer.bytes.copyBytes(from: contents)
     self.buffer = buffer
     bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[..<contents.count])
+  }
+
+  /// The length of a file that would be mapped and not read; nil for any other.
+  package static func mappableBytes(of path: String) -> Int? {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_size > 0,
+      isOurs(status), isInOurFolder(path)
+    else { return nil }
+    return Int(status.st_size)
   }
 
   deinit {

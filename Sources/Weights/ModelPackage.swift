@@ -11,6 +11,8 @@ package struct ModelPackage: Sendable {
     case checksums
     /// Name and length only.
     case lengths
+    /// Nothing: no file but `model.json` is opened, and none can be asked for.
+    case manifest
   }
 
   package static let maximumManifestBytes = 4 << 20
@@ -23,27 +25,38 @@ package struct ModelPackage: Sendable {
   private let files: [String: MappedFile]
 
   /// Opens the package in the folder `path`.
+  /// - Parameters:
+  ///   - checks: What need not be checked again; nil checks all.
+  ///   - progress: Takes the share of the bytes that is checked, 0...1.
   /// - Throws: `ModelPackageError`.
   package init(
-    path: String, verification: Verification = .checksums
+    path: String, verification: Verification = .checksums, checks: FileChecks? = nil,
+    progress: (Double) -> Void = { _ in }
   ) throws(ModelPackageError) {
     let manifestPath = path + "/model.json"
     let (manifest, configuration) = try Self.manifest(in: Self.map(manifestPath))
     var files: [String: MappedFile] = [:]
-    for (name, record) in manifest.files.sorted(by: { $0.key < $1.key }) {
+    let allBytes = manifest.files.values.reduce(1.0) { $0 + Double($1.bytes) }
+    var doneBytes = 0.0
+    for (name, record) in manifest.files.sorted(by: { $0.key < $1.key })
+    where verification != .manifest {
       if !Self.isPlainName(name) { throw .unsafeFileName(path: manifestPath, name: name) }
       let file = try Self.map(path + "/" + name)
       guard file.bytes.count == record.bytes else {
         throw .wrongLength(
           path: file.path, expectedBytes: record.bytes, actualBytes: file.bytes.count)
       }
-      if verification == .checksums {
-        let actual = Self.checksum(of: file.bytes)
+      if checks?.vouches(for: file, sha256: record.sha256) == true {
+        file.noteChecked()
+      } else if verification == .checksums {
+        let actual = Self.checksum(of: file.bytes) { progress((doneBytes + Double($0)) / allBytes) }
         guard actual == record.sha256 else {
           throw .wrongChecksum(path: file.path, expected: record.sha256, actual: actual)
         }
       }
       files[name] = file
+      doneBytes += Double(record.bytes)
+      progress(doneBytes / allBytes)
     }
     self.path = path
     self.manifest = manifest
@@ -62,6 +75,12 @@ package struct ModelPackage: Sendable {
       throw .invalidManifest(
         path: path + "/model.json", reason: "\"configuration\": \(Self.reason(for: error))")
     }
+  }
+
+  /// Takes note that all files, and every number in them, were checked.
+  package func noteChecked(in checks: FileChecks?) {
+    for file in files.values { file.noteChecked() }
+    checks?.note(files.map { ($1, manifest.files[$0]!.sha256) })
   }
 
   /// A file that `model.json` lists.
@@ -102,9 +121,9 @@ package struct ModelPackage: Sendable {
     }
   }
 
-  /// The name of the package in the folder `path`; nil when its `model.json` cannot be used.
-  package static func name(in path: String) -> String? {
-    (try? manifest(in: map(path + "/model.json")))?.0.name
+  /// What the `model.json` of the package in `path` says; nothing else of it is looked at.
+  package static func manifest(inFolder path: String) throws(ModelPackageError) -> ModelManifest {
+    try manifest(in: map(path + "/model.json")).0
   }
 
   /// Reads and checks a `model.json`; the configuration is JSON.
@@ -155,9 +174,21 @@ package struct ModelPackage: Sendable {
   }
 
   /// sha256 of a file's bytes, 64 hexadecimal digits in lower case.
-  package static func checksum(of bytes: UnsafeRawBufferPointer) -> String {
+  /// - Parameter progress: Takes the bytes that are done, now and then.
+  package static func checksum(
+    of bytes: UnsafeRawBufferPointer, progress: (Int) -> Void = { _ in }
+  ) -> String {
     var hash = [UInt8](repeating: 0, count: Int(SHA256_DIGEST_LENGTH))
-    SHA256(bytes.baseAddress, bytes.count, &hash)
+    let context = EVP_MD_CTX_new()
+    defer { EVP_MD_CTX_free(context) }
+    EVP_DigestInit_ex(context, EVP_sha256(), nil)
+    let step = 8 << 20
+    for start in stride(from: 0, to: bytes.count, by: step) {
+      let end = min(start + step, bytes.count)
+      EVP_DigestUpdate(context, bytes.baseAddress! + start, end - start)
+      progress(end)
+    }
+    EVP_DigestFinal_ex(context, &hash, nil)
     return hash.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
   }
 

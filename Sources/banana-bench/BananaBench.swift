@@ -21,7 +21,7 @@ struct BananaBench: AsyncParsableCommand {
     abstract: "Measure each stage of a model as a fraction of this machine's own peak.",
     subcommands: [HeatBench.self, MakeModel.self, MatmulBench.self, RowsBench.self])
 
-  @Option(help: "The folder that holds the model packages.")
+  @Option(help: "A model package, or the folder that holds the one called sticker.")
   var models = "models"
 
   @Option(help: "Worker threads; as many as there are processors if not given.")
@@ -36,6 +36,12 @@ struct BananaBench: AsyncParsableCommand {
   @Flag(help: "Show what each kind of step takes.")
   var steps = false
 
+  /// The package that is meant.
+  var package: String {
+    let isPackage = FileManager.default.fileExists(atPath: models + "/model.json")
+    return isPackage ? models : models + "/sticker"
+  }
+
   func validate() throws {
     if runs < 1 { throw ValidationError("--runs must be at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads must be at least 1") }
@@ -45,7 +51,7 @@ struct BananaBench: AsyncParsableCommand {
     let backend = CPUBackend(
       threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
     let start = ContinuousClock.now
-    let model = try LoadedModel(modelsDirectory: models)
+    let model = try LoadedModel(path: package)
     let openMilliseconds = milliseconds(ContinuousClock.now - start)
     let networks = BoundModel(
       family: model.family, stores: model.stores, backend: backend, activations: activations)

@@ -31,7 +31,7 @@ struct MatmulBench: ParsableCommand {
     let threads = bench.threads ?? ProcessInfo.processInfo.activeProcessorCount
     let backend = CPUBackend(threadCount: threads)
     let blas = try OpenBLAS(threads: threads)
-    let model = try LoadedModel(modelsDirectory: bench.models)
+    let model = try LoadedModel(path: bench.package)
     let graphs = [NetworkRole.denoiser, .decoder].map { role in
       let network = model.family.network(role)
       let batch = role == .denoiser ? 2 : 1

@@ -20,10 +20,11 @@ struct Bananad: AsyncParsableCommand {
     commandName: "bananad",
     abstract: "Draws pictures from text for the apps of this machine, over a Unix socket.",
     discussion: """
-      Every flag but --config can be set in the config file too; the flag wins, and SIGHUP reads \
-      the file again. The socket is --socket, else $BANANA_SOCKET, else /run/banana/banana.sock \
-      for root and $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; sockets that systemd \
-      hands over (LISTEN_FDS) win, and one with FileDescriptorName=admin is the admin socket. \
+      Every flag but --config and --sysfs-root can be set in the config file too; the flag wins, \
+      and SIGHUP reads the file and looks at the folder with the models again. The socket is \
+      --socket, else $BANANA_SOCKET, else /run/banana/banana.sock for root and \
+      $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; sockets that systemd hands over \
+      (LISTEN_FDS) win, and one with FileDescriptorName=admin is the admin socket. \
       bananad opens no TCP port: bananad-tcp.socket, a unit that ships disabled, puts systemd's \
       socket proxy on 127.0.0.1:22626 in front of the socket. \
       SIGTERM and SIGINT finish the running jobs, answer those that wait with shutting_down, and \
@@ -102,14 +103,14 @@ struct Bananad: AsyncParsableCommand {
       adminPath: settings.adminSocket
         ?? (path == SocketPath.system ? SocketPath.systemAdmin : nil))
     let threads = settings.daemon.limits.threads
-    let modelsDirectory =
-      settings.modelsDirectory ?? DataDirectory.models(environment: environment)
     let daemon = Daemon(
       configuration: settings.daemon, listener: listeners.app, adminListener: listeners.admin,
-      logger: logger, environment: environment
-    ) {
-      try await makeEngine(modelsDirectory: modelsDirectory, threads: threads)
-    }
+      logger: logger, environment: environment,
+      peelCheck: { model in
+        let sites = try LoadedModel.peelSites(path: model.path)
+        return { try $0.check(for: sites) }
+      },
+      opener: modelOpener(threads: threads, stateDirectory: settings.daemon.stateDirectory))
     let reload = ReloadService(
       daemon: daemon, logger: logger, logLevel: logLevel, settings: settings,
       read: { [self] in try self.settings() })
@@ -152,9 +153,11 @@ struct Bananad: AsyncParsableCommand {
       thermalClockRate ?? settings.daemon.thermalClockRate
     settings.logLevel = logLevel ?? settings.logLevel
     settings.daemon.waitingJobs = queue ?? settings.daemon.waitingJobs
-    try settings.checkAliases(
-      installed: LoadedModel.names(
-        in: settings.modelsDirectory ?? DataDirectory.models(environment: environment)),
+    settings.daemon.modelsDirectory =
+      settings.modelsDirectory ?? DataDirectory.models(environment: environment)
+    try settings.checkModels(
+      installed: InstalledModel.all(in: settings.daemon.modelsDirectory)
+        .filter { $0.fault == nil }.map(\.name),
       path: config ?? "")
     settings.threads = threads ?? settings.threads
     settings.daemon.limits.threads =

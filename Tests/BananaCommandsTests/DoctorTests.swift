@@ -37,10 +37,16 @@ import Testing
 
   @Test func findsAGoodBoardGood() async throws {
     try await with { files in
-      let findings = MachineChecks(files: files).findings(neededBytes: 1 << 30)
+      let findings = MachineChecks(files: files).findings(
+        MemoryNeed(
+          model: "m", weightBytes: 1 << 30, peakBytes: 64 << 20, heldBytes: 88 << 20))
       #expect(findings.map(\.grade) == [.ok, .ok, .ok, .ok])
       #expect(findings[0].fact == "dot product, 2 processors")
-      #expect(findings[1].fact == "3906 MiB free, 1024 MiB needed")
+      #expect(
+        findings[1].fact
+          == "3906 MiB free; m takes 1024 MiB of weights and 64 MiB to draw, of which 1000 are to "
+          + "come"
+      )
       #expect(findings[3].fact == "1 thermal zones, the hottest at 41 °C")
     }
   }
@@ -51,9 +57,14 @@ import Testing
       "proc/meminfo": "MemAvailable: 1000 kB\n", "sys/class/thermal/thermal_zone0/temp": "71000",
     ]
     try await with(changes) { files in
-      let findings = MachineChecks(files: files).findings(neededBytes: nil)
-      #expect(findings.map(\.grade) == [.warn, .fail, .warn, .warn])
+      let findings = MachineChecks(files: files).findings(nil)
+      #expect(findings.map(\.grade) == [.warn, .warn, .warn, .warn])
       #expect(findings.allSatisfy { $0.remedy != nil })
+      let need = MemoryNeed(model: "m", weightBytes: 1 << 20, peakBytes: 1 << 30, heldBytes: 0)
+      #expect(MachineChecks(files: files).memory(need).grade == .fail)
+      var met = need
+      met.heldBytes = 2 << 30
+      #expect(MachineChecks(files: files).memory(met).fact.contains("has that already"))
       #expect(findings[3].fact.contains("trip point of 70 °C"))
     }
     try await with(["sys/class/thermal/thermal_zone0/temp": nil]) { files in
@@ -87,13 +98,13 @@ import Testing
   @Test func findsTheDaemonAndItsModel() async throws {
     try await TestDaemon.serving { daemon async throws in
       let checks = DaemonChecks(socketPath: daemon.socketPath, modelFolders: [])
-      let (findings, neededBytes) = await checks.findings()
+      let (findings, need) = await checks.findings()
       #expect(findings.map(\.topic) == ["daemon", "access", "model"])
       #expect(findings.map(\.grade) == [.ok, .ok, .ok])
-      #expect(neededBytes != nil)
+      #expect(need?.model == "fake" && (need?.heldBytes ?? 0) > 1 << 20)
     }
     struct Broken: Error, CustomStringConvertible { let description = "model.json is missing" }
-    let makeEngine: EngineFactory = { throw Broken() }
+    let makeEngine: @Sendable () throws -> any PictureEngine = { throw Broken() }
     try await TestDaemon.serving(makeEngine: makeEngine) { daemon async throws in
       let checks = DaemonChecks(socketPath: daemon.socketPath, modelFolders: [])
       #expect(

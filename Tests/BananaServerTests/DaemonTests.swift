@@ -54,7 +54,7 @@ import UnixSignals
       let path = folder + "/b.sock"
       close(try Listener.bind(path: path).descriptor)
       #expect(throws: RawConnection.Failed.self) { try RawConnection(path) }
-      let daemon = try TestDaemon(socketPath: path) { FakeEngine() }
+      let daemon = try TestDaemon(socketPath: path) { _, _ in FakeEngine() }
       #expect(try await daemon.isAlive)
       try await daemon.stop()
     }
@@ -143,7 +143,7 @@ import UnixSignals
     let isThere = Mutex(false)
     let box = Box(isThere: isThere)
     let configuration = DaemonConfiguration(modelRetryInterval: .zero)
-    let makeEngine: EngineFactory = {
+    let makeEngine: @Sendable () throws -> any PictureEngine = {
       if box.isThere.withLock({ $0 }) { return FakeEngine() }
       throw Missing()
     }
@@ -161,7 +161,7 @@ import UnixSignals
       #expect(refused.status == 503)
       #expect(refused.body.contains(#""code":"model_unavailable""#))
       #expect(refused.body.contains("Run make models."))
-      #expect(try await get("/v1/models").body.contains(#""data":[]"#))
+      #expect(try await get("/v1/models").body.contains(#""status":"unavailable""#))
       #expect(try await get("/v1/status").body.contains(#""status":"unavailable""#))
 
       box.isThere.withLock { $0 = true }
@@ -180,7 +180,7 @@ import UnixSignals
     let engine = FakeEngine(isHeld: true)
     try await TemporaryFolder.with { folder async throws in
       let path = folder + "/b.sock"
-      let daemon = try TestDaemon(socketPath: path) { engine }
+      let daemon = try TestDaemon(socketPath: path) { _, _ in engine }
       let idle = try RawConnection(path)
       let request = RawConnection.request(
         "POST", Route.imageGenerations, body: Array(#"{"prompt":"p"}"#.utf8))
@@ -298,7 +298,10 @@ import UnixSignals
       try await TemporaryFolder.with { folder async throws in
         let path = folder + "/b.sock"
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let daemon = Daemon(listener: try Listener.bind(path: path), logger: logger) { engine }
+        let daemon = Daemon(
+          listener: try Listener.bind(path: path), logger: logger,
+          list: { [InstalledModel(of: engine)] }, peelCheck: { _ in { try engine.check($0) } },
+          opener: { _, _ in engine })
         let services = ServiceGroup(
           configuration: .init(
             services: [daemon], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))

@@ -10,43 +10,6 @@ import Weights
 
 /// The real engine on the tiny model: jobs in batches, cancellation, previews, edits, provenance.
 @Suite struct DiffusionEngineTests {
-  /// What one job was told.
-  private final class Record: Sendable {
-    struct State {
-      var progress: [PictureProgress] = []
-      var previews: [PicturePreview] = []
-      var results: [Result<PictureResult, EngineError>] = []
-      var isCancelled = false
-    }
-
-    private let state = Mutex(State())
-
-    /// - Parameter cancelAfter: Steps of denoising after which the job is cancelled.
-    func job(
-      _ request: PictureRequest, state: EngineState = EngineState(), cancelAfter: Int? = nil
-    ) -> PictureJob {
-      PictureJob(
-        request: request, state: state, isCancelled: { self.state.withLock { $0.isCancelled } },
-        progress: { progress in
-          self.state.withLock {
-            $0.progress.append(progress)
-            if progress.stage == .denoise, progress.step == cancelAfter { $0.isCancelled = true }
-          }
-        }, preview: { preview in self.state.withLock { $0.previews.append(preview) } },
-        finish: { result in self.state.withLock { $0.results.append(result) } })
-    }
-
-    func cancel() { state.withLock { $0.isCancelled = true } }
-
-    var current: State { state.withLock { $0 } }
-
-    func pictures() throws -> [PictureResult.Picture] {
-      let results = current.results
-      try #require(results.count == 1)
-      return try results[0].get().pictures
-    }
-  }
-
   private let model: LoadedModel
   private let engine: DiffusionEngine
 
@@ -54,8 +17,8 @@ import Weights
     let root = URL(filePath: #filePath)
       .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
     model = try LoadedModel(
-      modelsDirectory: root.appending(path: "Tests/Fixtures/goldens/tiny").path)
-    engine = try DiffusionEngine(
+      path: root.appending(path: "Tests/Fixtures/goldens/tiny").path)
+    engine = DiffusionEngine(
       model, backend: CPUBackend(threadCount: 1), activations: .int8)
   }
 
@@ -75,7 +38,7 @@ import Weights
   }
 
   private func draw(_ request: PictureRequest) async throws -> [PictureResult.Picture] {
-    let record = Record()
+    let record = JobRecord()
     await draw([record.job(request)])
     return try record.pictures()
   }
@@ -105,7 +68,7 @@ import Weights
     for request in requests { alone.append(try await draw(request).map(\.png)) }
     for batch in [1, 2, 4, 8] {
       engine.apply(EngineLimits(batch: batch, threads: 1, pace: 1))
-      let records = requests.map { _ in Record() }
+      let records = requests.map { _ in JobRecord() }
       await draw(zip(records, requests).map { $0.job($1) })
       for (record, expected) in zip(records, alone) {
         #expect(try record.pictures().map(\.png) == expected, "batch \(batch)")
@@ -123,7 +86,7 @@ import Weights
 
   @Test func emojiDrawWhatTheirNamesDo() async throws {
     func result(_ prompt: String) async throws -> PictureResult {
-      let record = Record()
+      let record = JobRecord()
       await draw([record.job(request(prompt, seed: 3, marksProvenance: false))])
       return try #require(record.current.results.first).get()
     }
@@ -138,7 +101,7 @@ import Weights
   @Test func aCancelledJobLeavesAndTheOthersGoOn() async throws {
     engine.apply(EngineLimits(batch: 4, threads: 1, pace: 1))
     let expected = try await draw(request("frog", seed: 2, steps: 6))
-    let (leaving, staying) = (Record(), Record())
+    let (leaving, staying) = (JobRecord(), JobRecord())
     await draw([
       leaving.job(request("a red apple", seed: 1, count: 2, steps: 6), cancelAfter: 2),
       staying.job(request("frog", seed: 2, steps: 6)),
@@ -163,9 +126,9 @@ import Weights
       request("frog", seed: 9, count: 2, steps: 4, peels: [try peel(seed: 1)]),
       request("x", seed: 1, steps: 4, edit: edit),
     ]
-    let whole = requests.map { _ in Record() }
+    let whole = requests.map { _ in JobRecord() }
     for (record, request) in zip(whole, requests) { await draw([record.job(request)]) }
-    let divided = requests.map { _ in (record: Record(), state: EngineState()) }
+    let divided = requests.map { _ in (record: JobRecord(), state: EngineState()) }
     var seconds = [0.0, 0, 0]
     var turns = 0
     while divided.contains(where: { $0.record.current.results.isEmpty }) {
@@ -196,7 +159,7 @@ import Weights
   /// Whose work it is, pays: what a job took is told for each, and the whole turn is told.
   @Test func tellsWhatEachJobTook() async throws {
     engine.apply(EngineLimits(batch: 4, threads: 1, pace: 1))
-    let (small, large) = (Record(), Record())
+    let (small, large) = (JobRecord(), JobRecord())
     let seconds = await draw([
       small.job(request("frog", seed: 2, steps: 6)),
       large.job(request("frog", seed: 2, count: 3, steps: 6)),
@@ -209,7 +172,7 @@ import Weights
   }
 
   @Test func previewsComeInBetween() async throws {
-    let record = Record()
+    let record = JobRecord()
     await draw([
       record.job(request("frog", seed: 2, count: 2, steps: 8, previews: 3))
     ])
@@ -222,13 +185,13 @@ import Weights
       #expect(PNG.texts(in: preview.png).map(\.keyword) == ["XML:com.adobe.xmp"])
     }
     #expect(try record.pictures().count == 2)
-    let short = Record()
+    let short = JobRecord()
     await draw([short.job(request("frog", seed: 2, steps: 2, previews: 3))])
     #expect(short.current.previews.map(\.index) == [0])
   }
 
   @Test func progressGoesThroughTheStages() async throws {
-    let record = Record()
+    let record = JobRecord()
     await draw([record.job(request("frog", seed: 2, steps: 2))])
     let seen = record.current.progress.map { "\($0.stage) \($0.step)/\($0.steps)" }
     #expect(
@@ -241,14 +204,14 @@ import Weights
   }
 
   @Test func whatCannotBeDrawnIsRefusedAlone() async throws {
-    let (bad, good) = (Record(), Record())
+    let (bad, good) = (JobRecord(), JobRecord())
     var unknown = request("frog", seed: 2)
     unknown.style = "cubist"
     await draw([bad.job(unknown), good.job(request("frog", seed: 2))])
     do {
       _ = try bad.pictures()
       Issue.record("it was drawn")
-    } catch EngineError.invalidRequest(let param, _) { #expect(param == "style") }
+    } catch EngineError.generation(.unknownStyle(let style, _)) { #expect(style == "cubist") }
     #expect(try good.pictures().count == 1)
   }
 
@@ -286,7 +249,7 @@ import Weights
   /// Numbers that overflow are told of, and harm nobody after them.
   @Test(arguments: [Float(3e38), 1e20, -1e30]) func overflowIsTold(_ value: Float) async throws {
     let before = try await draw(request("frog", seed: 2)).map(\.png)
-    let record = Record()
+    let record = JobRecord()
     let use = try peel(of: Array(repeating: value, count: 64))
     #expect(!use.peel.content.file.warnings.isEmpty)
     let wild = record.job(request("frog", seed: 2, count: 2, previews: 1, peels: [use]))
@@ -294,7 +257,7 @@ import Weights
     let result = try #require(try record.current.results.first?.get())
     #expect(result.overflowed == [0, 1] && result.pictures.count == 2)
     #expect(try await draw(request("frog", seed: 2)).map(\.png) == before)
-    let sound = Record()
+    let sound = JobRecord()
     let tame = sound.job(request("frog", seed: 2, peels: [try peel(seed: 1)]))
     _ = await engine.generate([tame]) { false }
     #expect(try sound.current.results.first?.get().overflowed == [])
@@ -328,75 +291,5 @@ import Weights
     #expect(engine.residentBytes == 0)
     #expect((await engine.peakBytes(for: key, pictures: 1)) > warm)
     #expect(try await draw(request("frog", seed: 2)).map(\.png) == before)
-  }
-
-  @Test func aSlowerPaceSleepsBetweenSteps() async throws {
-    engine.apply(EngineLimits(batch: 1, threads: 1, pace: 0.1))
-    let record = Record()
-    let start = ContinuousClock.now
-    await draw([record.job(request("frog", seed: 2, steps: 8))])
-    let elapsed = (ContinuousClock.now - start) / .seconds(1)
-    let result = try #require(try record.current.results.first?.get())
-    let busy = result.secondsByStage.values.reduce(0, +) - (result.secondsByStage[.text] ?? 0)
-    // However slow the machine: what was computed is a tenth of the time.
-    #expect(elapsed > 9 * busy)
-  }
-
-  /// A pass that is under way gets smaller with the limits, and larger again; its pictures stay as
-  /// they are.
-  @Test func limitsHoldFromTheNextStepOn() async throws {
-    let requests = (0..<3).map { request("frog", seed: UInt64($0), steps: 6) }
-    engine.apply(EngineLimits(batch: 1, threads: 1, pace: 1))
-    var alone: [[UInt8]] = []
-    for request in requests { alone.append(try await draw(request)[0].png) }
-    engine.apply(EngineLimits(batch: 3, threads: 1, pace: 1))
-    let records = requests.map { _ in Record() }
-    let order = Mutex<[String]>([])
-    let jobs = requests.indices.map { index in
-      var job = records[index].job(requests[index])
-      let progress = job.progress
-      job.progress = { [engine] in
-        progress($0)
-        guard $0.stage == .denoise, $0.step > 0 else { return }
-        let count = order.withLock { [step = $0.step] in
-          $0.append("\(index):\(step)")
-          return $0.count
-        }
-        if count == 6 { engine.apply(EngineLimits(batch: 1, threads: 1, pace: 1)) }
-        if count == 8 { engine.apply(EngineLimits(batch: 2, threads: 1, pace: 1)) }
-      }
-      return job
-    }
-    await draw(jobs)
-    #expect(
-      order.withLock { $0 } == [
-        "0:1", "1:1", "2:1", "0:2", "1:2", "2:2", "0:3", "0:4", "1:2", "0:5", "1:3", "0:6", "1:4",
-        "2:2", "1:5", "2:3", "1:6", "2:4", "2:5", "2:6",
-      ])
-    #expect(try records.map { try $0.pictures()[0].png } == alone)
-  }
-
-  /// A rest of a minute ends with the last job that it is for, or with the heat.
-  @Test func restsEndWithTheirReason() async throws {
-    for endsByHeat in [true, false] {
-      engine.apply(EngineLimits(batch: 1, threads: 1, pace: 1e-6))
-      let record = Record()
-      let job = record.job(request("frog", seed: 2, steps: 2))
-      let start = ContinuousClock.now
-      async let drawn = draw([job])
-      try await Task.sleep(for: .milliseconds(300))
-      if endsByHeat {
-        engine.apply(EngineLimits(batch: 1, threads: 1, pace: 1))
-      } else {
-        record.cancel()
-      }
-      _ = await drawn
-      #expect(ContinuousClock.now - start < .seconds(40))
-      if endsByHeat {
-        #expect(try record.pictures().count == 1)
-      } else {
-        #expect(throws: EngineError.cancelled) { try record.pictures() }
-      }
-    }
   }
 }

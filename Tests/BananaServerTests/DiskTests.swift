@@ -17,7 +17,7 @@ import Testing
     state: String, _ body: (TestDaemon) async throws -> Void
   ) async throws {
     try await TemporaryFolder.with { folder async throws in
-      let daemon = try TestDaemon(socketPath: folder + "/b.sock", stateDirectory: state) {
+      let daemon = try TestDaemon(socketPath: folder + "/b.sock", stateDirectory: state) { _, _ in
         FakeEngine()
       }
       do { try await body(daemon) } catch {

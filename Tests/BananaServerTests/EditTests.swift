@@ -224,7 +224,7 @@ import Testing
         "request_too_large", nil
       ),
     ]
-    let configuration = DaemonConfiguration(editBodyBytes: 150_000, editPixels: 64 * 64)
+    let configuration = DaemonConfiguration(editPixels: 64 * 64)
     try await TestDaemon.serving(engine, configuration: configuration) { daemon async throws in
       for (index, (form, status, code, param)) in cases.enumerated() {
         let answer = try await form.post(to: daemon)

@@ -1,6 +1,7 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Testing
 
@@ -65,7 +66,7 @@ import Testing
     case .insufficientMemory: Provocation(availableBytes: 1)
     case .notEnoughDiskSpace: preconditionFailure("a test of its own")
     case .shuttingDown: Provocation(engine: held, earlier: 1, isStopping: true)
-    case .internalError: Provocation(engine: FakeEngine(failure: .failed(message: "Broken.")))
+    case .internalError: Provocation(engine: FakeEngine(failure: .generation(.unequalShapes)))
     }
   }
 
@@ -76,7 +77,7 @@ import Testing
     let cause = Self.provocation(of: code)
     // Quotas are not for root.
     let uid: UInt32? = Impersonation.isPossible && code == .quotaExceeded ? 61_001 : nil
-    let makeEngine: EngineFactory = {
+    let makeEngine: @Sendable () throws -> any PictureEngine = {
       if cause.isModelMissing { throw Missing() }
       return cause.engine
     }
@@ -134,7 +135,7 @@ import Testing
       let state = folder + "/b.sock.state"
       try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: false)
       let disk = try SmallDisk(state)
-      let daemon = try TestDaemon(socketPath: folder + "/b.sock") { FakeEngine() }
+      let daemon = try TestDaemon(socketPath: folder + "/b.sock") { _, _ in FakeEngine() }
       let answer = try await RawConnection(daemon.socketPath)
         .exchange("POST", Route.peels + "?name=x", body: TestPeel.bytes(rank: 128))
       expect(answer, .notEnoughDiskSpace)

@@ -111,7 +111,7 @@ import Testing
     try await TemporaryFolder.with { folder in
       let path = folder + "/b.sock"
       #expect(symlink("/tmp", path + ".state") == 0)
-      let daemon = try TestDaemon(socketPath: path, makeEngine: { FakeEngine() })
+      let daemon = try TestDaemon(socketPath: path, opener: { _, _ in FakeEngine() })
       await #expect(throws: StateFolderError.link(path: path + ".state")) {
         try await daemon.stop()
       }

@@ -150,7 +150,7 @@ struct HostileUserTests {
 
   /// The same when nothing says beforehand how much it will be.
   @Test func formsOfUnknownLength() async throws {
-    let configuration = DaemonConfiguration(transferBytes: 4 << 20, editBodyBytes: 2 << 20)
+    let configuration = DaemonConfiguration(transferBytes: 4 << 20, editPixels: 496 << 10)
     try await Self.serving(configuration) { daemon async throws in
       var clients: [RawConnection] = []
       let chunk = "80000\r\n" + String(repeating: "x", count: 0x80000) + "\r\n"

@@ -141,7 +141,7 @@ import Testing
   }
 
   @Test func keepsFailuresToo() async throws {
-    let engine = FakeEngine(failure: .failed(message: "Out of paint."))
+    let engine = FakeEngine(failure: .lost)
     try await TestDaemon.serving(engine) { daemon async throws in
       #expect(try await daemon.begin("p", #""store":true"#).answer().status == 500)
       let job = try #require(try await daemon.jobs(1, .failed).first)

@@ -1,6 +1,7 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Testing
 
@@ -116,9 +117,9 @@ import Testing
   }
 
   @Test(arguments: [
-    (EngineError.failed(message: "Out of paint."), 500, "internal_error"),
+    (EngineError.lost, 500, "internal_error"),
     (.insufficientMemory(neededBytes: 9, availableBytes: 1), 503, "insufficient_memory"),
-    (.invalidRequest(param: "prompt", message: "No."), 400, "invalid_request"),
+    (.generation(.fixedGuidance(2)), 400, "invalid_request"),
   ])
   func reportsTheEnginesErrors(_ error: EngineError, _ status: Int, _ code: String) async throws {
     try await TestDaemon.serving(FakeEngine(failure: error)) { daemon async throws in

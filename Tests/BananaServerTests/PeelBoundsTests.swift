@@ -152,12 +152,12 @@ import Weights
       let isChecking = Mutex(false)
       let registry = PeelRegistry(
         stateDirectory: folder + "/state", shippedDirectory: shipped, accounts: .ofStrangers,
-        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-      ) { peel in
-        guard peel.file.rank == 3 else { return }
-        isChecking.withLock { $0 = true }
-        for await _ in gate {}
-      }
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        models: PeelModels { peel in
+          guard peel.file.rank == 3 else { return }
+          isChecking.withLock { $0 = true }
+          for await _ in gate {}
+        })
       let slow = Task { try await registry.install(TestPeel.bytes(rank: 3), "slow", .user(7)) }
       #expect(await eventually { isChecking.withLock { $0 } })
       #expect(await registry.list(for: .user(8)).map(\.name) == ["common"])
@@ -178,8 +178,8 @@ import Weights
       let checks = Mutex(0)
       let registry = PeelRegistry(
         stateDirectory: folder, shippedDirectory: nil, accounts: .ofStrangers,
-        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-      ) { _ in checks.withLock { $0 += 1 } }
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        models: PeelModels { _ in checks.withLock { $0 += 1 } })
       try await registry.install(TestPeel.bytes(), "a", .user(7))
       checks.withLock { $0 = 0 }
       await #expect(throws: APIError.self) {

@@ -19,8 +19,8 @@ struct PeelFixture {
   func start() -> PeelRegistry {
     PeelRegistry(
       stateDirectory: state, shippedDirectory: shipped, limits: limits, accounts: accounts,
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-    ) { try FakeEngine().check($0) }
+      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+      models: PeelModels { try FakeEngine().check($0) })
   }
 
   func folder(_ owner: String) -> String { "\(state)/peels/\(owner)" }

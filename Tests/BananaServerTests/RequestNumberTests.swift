@@ -16,9 +16,9 @@ import Testing
 
   private static func serving(_ body: (TestDaemon) async throws -> Void) async throws {
     let model = try LoadedModel(
-      modelsDirectory: URL(filePath: #filePath).deletingLastPathComponent()
+      path: URL(filePath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().appending(path: "Fixtures/goldens/tiny").path)
-    let engine = try DiffusionEngine(
+    let engine = DiffusionEngine(
       model, backend: CPUBackend(threadCount: 1), activations: .int8)
     let limits = EngineLimits(batch: 8, threads: 1, pace: 1)
     try await TestDaemon.serving(

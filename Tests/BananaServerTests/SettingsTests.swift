@@ -16,26 +16,26 @@ import Testing
   @Test func readsEverySetting() async throws {
     let settings = try await Self.read(
       #"""
-      {"socket": "/a", "admin_socket": "/b", "state": "/c", "models": "/d", "sysfs_root": "/e",
+      {"socket": "/a", "admin_socket": "/b", "state": "/c", "models": "/d",
        "threads": 3, "batch": 2, "log_level": "debug", "queue_capacity": 7, "ageing_seconds": 1.5,
        "requests_per_minute": 8, "concurrent_jobs": 9, "queue_share": 0.25, "pixels_per_day": 0,
-       "result_seconds": 11, "result_bytes": 12, "edit_body_bytes": 2048, "edit_pixels": 13,
+       "result_seconds": 11, "result_bytes": 12, "edit_pixels": 13,
        "pace": 0.5, "peels_per_user": 15, "peel_bytes_per_user": 16, "peel_bytes_total": 17,
        "model_aliases": {"dall-e-3": "sticker"},
        "turn_seconds": 0.25, "waiting_image_bytes": 2000000,
-       "idle_timeout_seconds": 14, "closing_grace_seconds": 0}
+       "idle_timeout_seconds": 14, "default_model": "sticker"}
       """#)
     #expect(settings.socket == "/a" && settings.adminSocket == "/b")
     #expect(settings.stateDirectory == "/c" && settings.modelsDirectory == "/d")
-    #expect(settings.daemon.sysfsRoot == "/e" && settings.threads == 3)
+    #expect(settings.daemon.defaultModel == "sticker" && settings.threads == 3)
     #expect(settings.daemon.limits.batch == 2 && settings.logLevel == .debug)
     #expect(settings.daemon.waitingJobs == 7 && settings.daemon.ageing == .milliseconds(1500))
     #expect(
       settings.daemon.quotas
         == Quotas(requestsPerMinute: 8, concurrentJobs: 9, queueShare: 0.25, pixelsPerDay: 0))
     #expect(settings.daemon.resultSeconds == 11 && settings.daemon.resultBytes == 12)
-    #expect(settings.daemon.editBodyBytes == 2048 && settings.daemon.editPixels == 13)
-    #expect(settings.daemon.idleTimeout == .seconds(14) && settings.daemon.closingGrace == .zero)
+    #expect(settings.daemon.editBodyBytes == 52 + 65536 && settings.daemon.editPixels == 13)
+    #expect(settings.daemon.idleTimeout == .seconds(14))
     #expect(settings.daemon.limits.pace == 0.5)
     #expect(settings.daemon.turn == .milliseconds(250))
     #expect(settings.daemon.waitingImageBytes == 2_000_000)
@@ -65,7 +65,7 @@ import Testing
     ("queue_capacity", "\"8\""), ("queue_share", "1.1"), ("queue_share", "true"),
     ("log_level", "\"loud\""), ("ageing_seconds", "0"), ("threads", "null"),
     ("peels_per_user", "10001"), ("peel_bytes_per_user", "-1"), ("pace", "0"), ("pace", "1.5"),
-    ("pixels_per_day", "-1"), ("closing_grace_seconds", "[]"),
+    ("pixels_per_day", "-1"), ("default_model", "[]"),
     ("model_aliases", "[]"), ("model_aliases", "{\"a\": 1}"), ("model_aliases", "{\"\": \"b\"}"),
     ("queue_capacity", "1e999"), ("threads", "99999999999999999999"), ("pace", "-1e999"),
   ])
@@ -84,7 +84,7 @@ import Testing
     let settings = try await Self.read(
       #"{"model_aliases": {"dall-e-3": "sticker", "gpt-image-1": "stiker"}}"#)
     let error = #expect(throws: SettingsError.self) {
-      try settings.checkAliases(installed: ["sticker"], path: "/c.json")
+      try settings.checkModels(installed: ["sticker"], path: "/c.json")
     }
     #expect(
       error
@@ -92,11 +92,35 @@ import Testing
           path: "/c.json",
           .standsForNothing(alias: "gpt-image-1", model: "stiker", installed: ["sticker"])))
     #expect("\(error!)".contains("Installed: sticker."))
-    try settings.checkAliases(installed: ["sticker", "stiker"], path: "/c.json")
-    try settings.checkAliases(installed: [], path: "/c.json")
+    try settings.checkModels(installed: ["sticker", "stiker"], path: "/c.json")
+    try settings.checkModels(installed: [], path: "/c.json")
     #expect(throws: SettingsError.alias(path: "/c.json", .hidesModel(alias: "dall-e-3"))) {
-      try settings.checkAliases(installed: ["dall-e-3", "sticker"], path: "/c.json")
+      try settings.checkModels(installed: ["dall-e-3", "sticker"], path: "/c.json")
     }
+  }
+
+  @Test func refusesADefaultThatIsNotThere() async throws {
+    let settings = try await Self.read(#"{"default_model": "stiker"}"#)
+    let error = #expect(throws: SettingsError.self) {
+      try settings.checkModels(installed: ["sticker"], path: "/c.json")
+    }
+    #expect(
+      error == .defaultModel(path: "/c.json", model: "stiker", installed: ["sticker"]))
+    #expect("\(error!)".contains("Installed: sticker."))
+    try settings.checkModels(installed: ["sticker", "stiker"], path: "/c.json")
+    try settings.checkModels(installed: [], path: "/c.json")
+  }
+
+  @Test(arguments: Setting.removed.keys) func saysWhatIsGone(_ name: String) async throws {
+    #expect(!Setting.all.contains { $0.name == name })
+    let error = await #expect(throws: SettingsError.self) {
+      try await Self.read(#"{"\#(name)": 1}"#)
+    }
+    guard case .removed(_, name, _) = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect("\(error!)".contains("is gone") && "\(error!)".contains("Remove it."))
   }
 
   @Test func refusesFilesThatAreNone() async throws {

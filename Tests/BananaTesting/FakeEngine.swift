@@ -19,7 +19,8 @@ package final class FakeEngine: PictureEngine {
     fileprivate var isHeld = false
   }
 
-  package let model = ModelDescription(
+  package let model: ModelDescription
+  private static let model = ModelDescription(
     name: "fake", family: "test", version: "1.2.3", description: "Draws test patterns.",
     licenses: [.init(what: "code", license: "Apache-2.0", source: "here")],
     styles: ["3d", "color", "flat"], defaultStyle: "3d",
@@ -30,6 +31,7 @@ package final class FakeEngine: PictureEngine {
     nativeSize: .init(width: 512, height: 512, peakBytes: 40), defaultSteps: 4,
     defaultGuidance: 2.5, parameterCount: 12_300_000, weightBytes: 7 << 20, backend: "fake")
 
+  private let preparing: (@Sendable () async throws -> Void)?
   private let stepDuration: Duration
   private let drawsPixels: Bool
   private let failure: EngineError?
@@ -60,13 +62,20 @@ package final class FakeEngine: PictureEngine {
   ///   - isTruncating: Says that the prompt was cut.
   ///   - knowsNothing: Says that no word of the prompt is known.
   ///   - pictureBytes: What `peakBytes` says of each picture of a pass.
+  ///   - name: The model's.
+  ///   - preparing: What `prepare` does.
   ///   - cost: What is charged, whatever the clock says.
   package init(
     stepDuration: Duration = .zero, isHeld: Bool = false, drawsPixels: Bool = false,
     failure: EngineError? = nil, isTruncating: Bool = false, knowsNothing: Bool = false,
-    pictureBytes: Int = 40,
-    cost: @escaping @Sendable (PictureRequest) -> Cost = { _ in Cost(step: 1) }
+    pictureBytes: Int = 40, name: String = "fake",
+    cost: @escaping @Sendable (PictureRequest) -> Cost = { _ in Cost(step: 1) },
+    preparing: (@Sendable () async throws -> Void)? = nil
   ) {
+    var model = Self.model
+    model.name = name
+    self.model = model
+    self.preparing = preparing
     self.stepDuration = stepDuration
     self.drawsPixels = drawsPixels
     self.failure = failure
@@ -97,12 +106,15 @@ package final class FakeEngine: PictureEngine {
 
   package func batchKey(for request: PictureRequest) -> BatchKey {
     BatchKey(
-      width: request.width, height: request.height, steps: request.steps ?? model.defaultSteps,
+      model: model.name, width: request.width, height: request.height,
+      steps: request.steps ?? model.defaultSteps,
       isGuided: (request.guidance ?? model.defaultGuidance) > 1, textTokens: 16,
       peels: request.peels, editStrength: request.edit?.strength)
   }
 
   package func peakBytes(for key: BatchKey, pictures: Int) -> Int { pictures * pictureBytes }
+
+  package func prepare() async throws { try await preparing?() }
 
   package func apply(_ limits: EngineLimits) {
     state.withLock { $0.limits = limits }

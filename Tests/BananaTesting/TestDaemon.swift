@@ -1,4 +1,5 @@
 package import BananaServer
+package import Diffusion
 import FoundationEssentials
 import Logging
 import ServiceLifecycle
@@ -21,21 +22,26 @@ package struct TestDaemon: Sendable {
   ) async throws -> Result {
     try await serving(
       configuration: configuration, availableBytes: availableBytes, accounts: accounts,
-      namespace: namespace, log: log, makeEngine: { engine }, body: body)
+      namespace: namespace, log: log, models: [InstalledModel(of: engine)],
+      makeEngine: { engine }, body: body)
   }
 
   /// Likewise with a factory.
+  /// - Parameters:
+  ///   - models: What is found on the disk.
+  ///   - makeEngine: Opens any of them.
   package static func serving<Result: Sendable>(
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
-    log: RecordedLog? = nil, makeEngine: @escaping EngineFactory,
+    log: RecordedLog? = nil, models: [InstalledModel] = [InstalledModel(of: FakeEngine())],
+    makeEngine: @escaping @Sendable () throws -> any PictureEngine,
     body: (TestDaemon) async throws -> Result
   ) async throws -> Result {
     try await TemporaryFolder.with { folder in
       let daemon = try TestDaemon(
         socketPath: folder + "/b.sock", configuration: configuration,
         availableBytes: availableBytes, accounts: accounts, namespace: namespace, log: log,
-        makeEngine: makeEngine)
+        list: { models }, opener: { _, _ in try makeEngine() })
       do {
         let result = try await body(daemon)
         try await daemon.stop()
@@ -61,7 +67,7 @@ package struct TestDaemon: Sendable {
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
     log: RecordedLog? = nil,
-    makeEngine: @escaping EngineFactory
+    list: (@Sendable () -> [InstalledModel])? = nil, opener: @escaping ModelLibrary.Opener
   ) throws {
     self.socketPath = socketPath
     adminSocketPath = socketPath + ".admin"
@@ -73,7 +79,12 @@ package struct TestDaemon: Sendable {
     daemon = Daemon(
       configuration: configuration, listener: listeners.app, adminListener: listeners.admin,
       logger: logger, metrics: metrics, accounts: accounts, namespace: namespace,
-      availableBytes: { availableBytes }, makeEngine: makeEngine)
+      availableBytes: { availableBytes },
+      list: list ?? { [InstalledModel(of: FakeEngine())] },
+      peelCheck: { model in
+        let engine = FakeEngine(name: model.name)
+        return { try engine.check($0) }
+      }, opener: opener)
     let services = ServiceGroup(configuration: .init(services: [daemon], logger: logger))
     self.services = services
     running = Task { try await services.run() }
@@ -88,6 +99,38 @@ package struct TestDaemon: Sendable {
   package func stop() async throws {
     await beginStopping()
     try await running.value
+  }
+}
+
+extension InstalledModel {
+  /// A package on the disk that an engine could be of.
+  package init(of engine: FakeEngine, weightBytes: Int = 0) {
+    let model = engine.model
+    self.init(
+      name: model.name, path: "/nowhere/\(model.name)", family: model.family,
+      version: model.version, description: model.description, licenses: model.licenses,
+      weightBytes: weightBytes, created: 1_700_000_000)
+  }
+}
+
+extension PeelModels {
+  /// One model, called fake.
+  package init(_ check: @escaping @Sendable (OpenPeel) async throws -> Void) {
+    self.init(
+      installed: { ["fake": "fake"] },
+      fits: { peel in
+        try await check(peel)
+        return ["fake"]
+      })
+  }
+}
+
+extension JobScheduler {
+  /// Takes a job in for an engine that is no library's.
+  package func submit(
+    _ submission: Submission, to engine: any PictureEngine
+  ) throws(JobError) -> Job {
+    try submit(submission, to: ModelLease(engine))
   }
 }
 

@@ -34,7 +34,7 @@ import Weights
     let range = try #require(text.range(of: original))
     try text.replacingCharacters(in: range, with: changed)
       .write(to: path, atomically: true, encoding: .utf8)
-    return try LoadedModel(modelsDirectory: folder.path)
+    return try LoadedModel(path: folder.path)
   }
 
   private func consistencyModel() throws -> LoadedModel {

@@ -34,7 +34,7 @@ struct Goldens {
     about = try JSONDecoder().decode(
       About.self, from: Data(contentsOf: folder.appending(path: "goldens.json")))
     file = try SafetensorsFile(path: folder.appending(path: "goldens.safetensors").path)
-    model = try LoadedModel(modelsDirectory: Self.root.appending(path: package).path)
+    model = try LoadedModel(path: Self.root.appending(path: package).path)
   }
 
   static func tiny() throws -> Goldens {

@@ -22,7 +22,7 @@ import Weights
 
   private func reason(_ folder: URL) -> String {
     do {
-      _ = try LoadedModel(modelsDirectory: folder.path)
+      _ = try LoadedModel(path: folder.path)
       return "it opened"
     } catch { return "\(error)" }
   }
@@ -40,7 +40,7 @@ import Weights
     }
     try withCopy { folder in
       try FileManager.default.removeItem(at: folder.appending(path: "model.json"))
-      #expect(reason(folder).contains("--models"))
+      #expect(reason(folder).contains("model.json is missing"))
     }
   }
 

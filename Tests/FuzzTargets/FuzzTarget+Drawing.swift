@@ -15,9 +15,8 @@ extension FuzzTarget {
     // The fixture is whole, or its own tests fail.
     // swift-format-ignore: NeverUseForceTry
     let model = try! LoadedModel(
-      modelsDirectory: Corpus.folder.replacing("/fuzz", with: "/goldens/tiny"))
-    // swift-format-ignore: NeverUseForceTry
-    return try! DiffusionEngine(model, backend: CPUBackend(threadCount: 1), activations: .int8)
+      path: Corpus.folder.replacing("/fuzz", with: "/goldens/tiny"))
+    return DiffusionEngine(model, backend: CPUBackend(threadCount: 1), activations: .int8)
   }()
 
   /// An ordinary peel, two whose sum has too high a rank, and one with the largest numbers.

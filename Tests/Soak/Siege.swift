@@ -46,7 +46,6 @@ final class Siege {
   /// What ships, but for what a day or an idle time would take too long to show.
   static let settings: DaemonProcess.Settings = [
     "pixels_per_day": 0, "result_seconds": 8, "idle_unload_seconds": 2,
-    "closing_grace_seconds": 1,
   ]
 
   /// As the unit has it.

@@ -19,7 +19,7 @@ final class SoakRun {
   /// Settings that let things end within a short run.
   private static let settings: DaemonProcess.Settings = [
     "requests_per_minute": 0, "result_seconds": 8, "idle_timeout_seconds": 4,
-    "idle_unload_seconds": 2, "closing_grace_seconds": 1, "queue_capacity": 24,
+    "idle_unload_seconds": 2, "queue_capacity": 24,
   ]
 
   /// What was promised, and what was seen.

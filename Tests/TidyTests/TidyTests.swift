@@ -29,7 +29,7 @@ import Testing
     // Imaging: previews arrive as PNG, and sixel and block terminals show pixels.
     "BananaCommands": ["BananaSDK", "BananaAPI", "Imaging"],
     "bananad": [
-      "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "TensorTypes",
+      "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "TensorTypes", "Weights",
     ],
     "banana": ["BananaCommands"],
     // The commands: heat is measured on a bananad of its own, which LocalDaemon starts.

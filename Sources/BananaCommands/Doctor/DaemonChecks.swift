@@ -14,8 +14,8 @@ struct DaemonChecks {
   /// Where to look for model packages when the daemon does not answer.
   let modelFolders: [String]
 
-  /// What was found out, and what a picture needs of memory when the daemon told.
-  func findings() async -> (findings: [Finding], neededBytes: Int?) {
+  /// What was found out, and what drawing takes of memory when the daemon told.
+  func findings() async -> (findings: [Finding], need: MemoryNeed?) {
     let client = BananaClient(socketPath: socketPath)
     let status: DaemonStatus
     do {
@@ -23,19 +23,21 @@ struct DaemonChecks {
     } catch {
       return ([unreachable(error), access, packageOnDisk], nil)
     }
-    let model = try? await client.models().first
+    let models = (try? await client.models()) ?? []
     let daemon = Finding.ok(
       "daemon", "bananad \(status.version), pid \(status.pid), answers on \(socketPath)")
     let isSame = status.version == BananaVersion.current
     let old = Finding.warn(
       "daemon", "bananad is \(status.version) and banana is \(BananaVersion.current)",
       mend: "Restart bananad after an upgrade: systemctl restart bananad")
-    let needed = model.map {
-      max($0.weightBytes + $0.peakBytes - (status.memory.residentBytes ?? 0), 0)
+    let need = models.first { $0.id == status.model.id && $0.aliasOf == nil }.map {
+      MemoryNeed(
+        model: $0.id, weightBytes: $0.weightBytes, peakBytes: $0.peakBytes,
+        heldBytes: status.memory.residentBytes ?? 0)
     }
     return (
       [isSame ? daemon : old, access] + [identity(status.identity)].compactMap { $0 }
-        + [self.model(status.model)], needed
+        + [model(status.model, in: status)] + others(status), need
     )
   }
 
@@ -72,13 +74,28 @@ struct DaemonChecks {
     }
   }
 
-  private func model(_ model: DaemonStatus.Model) -> Finding {
+  private func model(_ model: DaemonStatus.Model, in status: DaemonStatus) -> Finding {
     if model.status == .available {
-      return .ok("model", "\(model.id ?? "a model") is open, its files are whole")
+      let name = model.id ?? "a model"
+      switch status.models?.first(where: { $0.id == model.id })?.state {
+      case .closed: return .ok("model", "\(name) is there, and opens with the next request")
+      case .opening: return .ok("model", "\(name) is being opened")
+      case .open, .failed, nil: return .ok("model", "\(name) is open, its files are whole")
+      }
     }
     return .fail(
       "model", model.reason ?? "the model is \(model.status.rawValue)",
       mend: "Mend what the line says; bananad tries again with the next request.")
+  }
+
+  /// The models that cannot be used, beside the default one.
+  private func others(_ status: DaemonStatus) -> [Finding] {
+    (status.models ?? []).filter { !$0.isDefault && $0.state == .failed }.map {
+      .warn(
+        "model", "\($0.id): \($0.reason ?? "it cannot be opened")",
+        mend: "Mend what the line says; bananad looks again with SIGHUP or the next request for it."
+      )
+    }
   }
 
   /// Whether this user may open the socket.

@@ -2,8 +2,8 @@
 struct MachineChecks {
   let files: SystemFiles
 
-  func findings(neededBytes: Int?) -> [Finding] {
-    [processor, memory(neededBytes: neededBytes), pressure, heat]
+  func findings(_ need: MemoryNeed?) -> [Finding] {
+    [processor, memory(need), pressure, heat]
   }
 
   /// The fastest instructions that there is a kernel for, best first, as /proc/cpuinfo names them.
@@ -26,8 +26,8 @@ struct MachineChecks {
     return .ok("processor", "\(best.name), \(count) processors")
   }
 
-  /// - Parameter neededBytes: What drawing takes, when the daemon says; otherwise a guess.
-  func memory(neededBytes: Int?) -> Finding {
+  /// - Parameter need: What drawing takes, when the daemon says.
+  func memory(_ need: MemoryNeed?) -> Finding {
     let lines = (files.text(files.proc + "/meminfo") ?? "").split(separator: "\n")
     guard
       let kibibytes = lines.first(where: { $0.hasPrefix("MemAvailable:") })
@@ -38,11 +38,13 @@ struct MachineChecks {
         mend: "Mount /proc: bananad admits jobs by it.")
     }
     let free = kibibytes << 10
-    let needed = neededBytes ?? 512 << 20
-    let fact = "\(free >> 20) MiB free, \(needed >> 20) MiB needed"
-    if free >= needed { return .ok("memory", fact) }
-    return .fail(
-      "memory", fact, mend: "Stop other programs, or add swap (zram on a board with an SD card).")
+    let remedy = "Stop other programs, or add swap (zram on a board with an SD card)."
+    guard let need else {
+      let fact = "\(free >> 20) MiB free; bananad does not say what it needs"
+      return free >= 512 << 20 ? .ok("memory", fact) : .warn("memory", fact, mend: remedy)
+    }
+    let fact = "\(free >> 20) MiB free; \(need.text)"
+    return free >= need.missingBytes ? .ok("memory", fact) : .fail("memory", fact, mend: remedy)
   }
 
   var pressure: Finding {

@@ -1,5 +1,4 @@
 package import Diffusion
-import Dispatch
 package import Execution
 import Models
 import Synchronization
@@ -12,7 +11,7 @@ package import Weights
   import Musl
 #endif
 
-/// The resident model on its own thread: draws jobs of equal shape in the same passes.
+/// One model on the engines' thread: draws jobs of equal shape in the same passes.
 ///
 /// The backend's worker pool belongs to that thread; nothing here runs on Swift's cooperative
 /// threads, so a long step never delays the sockets.
@@ -35,24 +34,30 @@ package actor DiffusionEngine: PictureEngine {
     thread.asUnownedSerialExecutor()
   }
 
-  /// Compiles the plans of the model's usual request, so that the first picture takes no longer
-  /// than the next.
-  /// - Parameter sessionBytes: How much memory the networks' sessions may hold together.
-  /// - Throws: `ExecutionError` if a weight is missing or malformed.
+  /// Plans, and computes nothing yet.
+  /// - Parameters:
+  ///   - sessionBytes: How much memory the networks' sessions may hold together.
+  ///   - thread: All engines with this backend share it.
   package init(
     _ loaded: LoadedModel, backend: any Backend, activations: ActivationFormat,
-    sessionBytes: Int = MemoryGovernor.sessionBytes
-  ) throws(ExecutionError) {
+    sessionBytes: Int = MemoryGovernor.sessionBytes, thread: EngineThread = EngineThread()
+  ) {
     let pipeline = Pipeline(
       loaded, backend: backend, activations: activations, sessionBytes: sessionBytes)
-    try pipeline.prepare()
-    resident.withLock { $0 = pipeline.residency }
     model = ModelDescription(loaded, plans: pipeline.plans, backend: backend.name)
     self.loaded = loaded
     self.backend = backend
     plans = pipeline.plans
     self.pipeline = pipeline
-    thread = EngineThread()
+    self.thread = thread
+  }
+
+  /// Compiles the plans of the model's usual request, so that the first picture takes no longer
+  /// than the next.
+  /// - Throws: `ExecutionError` if a weight is missing or malformed.
+  package func prepare() throws(ExecutionError) {
+    try pipeline.prepare()
+    noteResident()
   }
 
   nonisolated package func check(_ peel: OpenPeel) throws(PeelError) {
@@ -61,7 +66,8 @@ package actor DiffusionEngine: PictureEngine {
 
   nonisolated package func batchKey(for request: PictureRequest) -> BatchKey {
     BatchKey(
-      width: request.width, height: request.height, steps: request.steps ?? model.defaultSteps,
+      model: model.name, width: request.width, height: request.height,
+      steps: request.steps ?? model.defaultSteps,
       isGuided: (request.guidance ?? model.defaultGuidance) != 1,
       textTokens: loaded.textTokens(of: request.prompt, style: request.style),
       peels: request.peels, editStrength: request.edit?.strength)
@@ -104,7 +110,7 @@ package actor DiffusionEngine: PictureEngine {
       do throws(GenerationError) {
         if draw(equals, in: try pipeline.begin(first.settings), yields) { break }
       } catch {
-        for drawing in equals { drawing.end(.failure(EngineError(error))) }
+        for drawing in equals { drawing.end(.failure(.generation(error))) }
       }
     }
     noteResident()
@@ -193,7 +199,7 @@ package actor DiffusionEngine: PictureEngine {
       report(active, of: denoising.steps)
       for place in active { preview(place, denoising) }
     } catch {
-      for place in active { place.drawing.end(.failure(EngineError(error))) }
+      for place in active { place.drawing.end(.failure(.generation(error))) }
     }
   }
 
@@ -279,17 +285,6 @@ package actor DiffusionEngine: PictureEngine {
   }
 }
 
-/// Runs the engine's jobs one after another, away from the cooperative threads.
-private final class EngineThread: SerialExecutor {
-  private let queue = DispatchQueue(label: "banana.engine", qos: .userInitiated)
-
-  func enqueue(_ job: consuming ExecutorJob) {
-    let job = UnownedJob(job)
-    let executor = asUnownedSerialExecutor()
-    queue.async { job.runSynchronously(on: executor) }
-  }
-}
-
 extension ModelDescription {
   fileprivate init(_ loaded: LoadedModel, plans: NetworkPlans, backend: String) {
     let (manifest, facts) = (loaded.manifest, loaded.facts)
@@ -317,18 +312,4 @@ extension ModelDescription {
 
 extension PeelUse {
   var weighted: WeightedPeel { WeightedPeel(peel.content, strength: strength) }
-}
-
-extension EngineError {
-  init(_ error: GenerationError) {
-    switch error {
-    case .unknownStyle: self = .invalidRequest(param: "style", message: "\(error)")
-    case .unknownSize: self = .invalidRequest(param: "size", message: "\(error)")
-    case .fixedGuidance: self = .invalidRequest(param: "guidance", message: "\(error)")
-    case .noSource: self = .invalidRequest(param: "image", message: "\(error)")
-    case .noSchedule: self = .invalidRequest(param: "strength", message: "\(error)")
-    case .peel, .excessiveRank: self = .invalidRequest(param: "peels", message: "\(error)")
-    case .execution, .unequalShapes: self = .failed(message: "\(error)")
-    }
-  }
 }

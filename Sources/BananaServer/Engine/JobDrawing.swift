@@ -106,7 +106,7 @@ final class JobDrawing {
   /// Does a piece of this job's own work; what goes wrong ends this job and no other.
   func perform(_ work: (JobDrawing) throws(GenerationError) -> Void) {
     guard isWanted else { return }
-    do throws(GenerationError) { try work(self) } catch { end(.failure(EngineError(error))) }
+    do throws(GenerationError) { try work(self) } catch { end(.failure(.generation(error))) }
   }
 
   private func seed(of index: Int) -> UInt64 { request.seed &+ UInt64(index) }
@@ -168,12 +168,12 @@ final class JobDrawing {
         width: shown.width, height: shown.height, format: shown.colorChannels,
         texts: Provenance.texts(of: request, seed: seed, model: model))
       do throws(ExecutionError) { while try shown.writeNext(to: &writer) {} } catch {
-        end(.failure(EngineError(.execution(error))))
+        end(.failure(.generation(.execution(error))))
         return nil
       }
       return writer.finish()
     } catch {
-      end(.failure(.failed(message: "\(error)")))
+      end(.failure(.file(error)))
       return nil
     }
   }

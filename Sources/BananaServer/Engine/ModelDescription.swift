@@ -1,6 +1,6 @@
 package import Models
 
-/// What clients are told about the resident model, and what requests are checked against.
+/// What clients are told about a model that is open, and what requests are checked against.
 package struct ModelDescription: Sendable, Equatable {
   /// A part of the model or of its training data, and under which licence it is used.
   package struct License: Sendable, Equatable {

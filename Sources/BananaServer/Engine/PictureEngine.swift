@@ -7,8 +7,12 @@ package import Weights
 ///
 /// An engine does its work on threads of its own, never on the cooperative pool.
 package protocol PictureEngine: GovernedEngine {
-  /// The model that is resident, as it is told to clients.
+  /// The model, as it is told to clients.
   var model: ModelDescription { get }
+
+  /// Makes ready for the model's usual request; called once, before anything else that computes.
+  /// - Throws: What is wrong with the model, and what to do.
+  func prepare() async throws
 
   /// Checks that a peel was made for the model.
   func check(_ peel: OpenPeel) throws(PeelError)
@@ -62,6 +66,8 @@ package enum ReleasableMemory: Sendable {
 
 /// What has to be equal for two requests to be drawn in one pass.
 package struct BatchKey: Hashable, Sendable {
+  /// Its name.
+  package var model: String
   /// Pixels.
   package var width: Int
   /// Pixels.
@@ -73,9 +79,10 @@ package struct BatchKey: Hashable, Sendable {
   package var editStrength: Float?
 
   package init(
-    width: Int, height: Int, steps: Int, isGuided: Bool, textTokens: Int, peels: [PeelUse],
-    editStrength: Float?
+    model: String, width: Int, height: Int, steps: Int, isGuided: Bool, textTokens: Int,
+    peels: [PeelUse], editStrength: Float?
   ) {
+    self.model = model
     self.width = width
     self.height = height
     self.steps = steps
@@ -138,10 +145,6 @@ package struct PicturePreview: Sendable {
     self.picture = picture
   }
 }
-
-/// Opens the model and makes the engine; what it throws becomes the reason that `/readyz` gives, so
-/// its description must say what is wrong and what to do.
-package typealias EngineFactory = @Sendable () async throws -> any PictureEngine
 
 /// One request for pictures, complete and checked.
 package struct PictureRequest: Sendable, Equatable {
@@ -309,10 +312,12 @@ package struct PictureResult: Sendable {
 package enum EngineError: Error, Sendable, Equatable {
   /// The job was cancelled between two steps.
   case cancelled
-  /// The request cannot be drawn by this model; `param` is the API's name of the field.
-  case invalidRequest(param: String?, message: String)
+  /// The request cannot be drawn by this model, or drawing failed.
+  case generation(GenerationError)
+  /// The picture cannot be written as a file.
+  case file(PNGError)
   /// The job's peak does not fit into what is free.
   case insufficientMemory(neededBytes: Int, availableBytes: Int)
-  /// A failure of the engine; the message says what is wrong and what to do.
-  case failed(message: String)
+  /// The engine has returned without having ended the job.
+  case lost
 }

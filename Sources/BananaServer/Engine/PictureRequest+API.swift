@@ -4,18 +4,14 @@ extension PictureRequest {
   /// Completes a wire request with the model's facts.
   /// - Parameters:
   ///   - wire: Already validated.
-  ///   - aliases: Other names of models.
   ///   - randomSeed: Used when the request names no seed.
   ///   - peels: What the request's names stand for.
   ///   - edit: The image to start from.
-  /// - Throws: `APIError` for a model, size or style that is not `model`'s.
+  /// - Throws: `APIError` for a size or style that is not `model`'s.
   package init(
-    _ wire: ImageGenerationRequest, model: ModelDescription, aliases: ModelAliases = .init(),
+    _ wire: ImageGenerationRequest, model: ModelDescription,
     randomSeed: UInt64, peels: [PeelUse] = [], edit: PictureEdit? = nil
   ) throws(APIError) {
-    if let name = wire.model, aliases.model(named: name) != model.name {
-      throw aliases.notInstalled(name, installed: [model.name])
-    }
     let size = try model.size(named: wire.size, isStrict: wire.strictSize ?? false)
     self.init(
       prompt: Self.printable(wire.prompt), style: try model.style(named: wire.style),
@@ -54,20 +50,5 @@ extension ModelDescription {
         ? "The model \(self.name) has no styles. Leave style out."
         : "style \"\(name.prefix(64))\" is not known to \(self.name). Use \(known).",
       param: "style")
-  }
-}
-
-extension ModelInfo {
-  package init(_ model: ModelDescription, created: Int) {
-    self.init(
-      id: model.name, created: created, status: .available, family: model.family,
-      version: model.version, description: model.description,
-      licenses: model.licenses.map {
-        License(what: $0.what, license: $0.license, source: $0.source)
-      },
-      styles: model.styles, defaultStyle: model.defaultStyle, sizes: model.sizes.map(\.name),
-      nativeSize: model.nativeSize.name, defaultSteps: model.defaultSteps,
-      defaultGuidance: Double(model.defaultGuidance), parameterCount: model.parameterCount,
-      weightBytes: model.weightBytes, peakBytes: model.nativeSize.peakBytes)
   }
 }

@@ -1,4 +1,5 @@
 package import BananaAPI
+import Diffusion
 import FoundationEssentials
 
 extension APIError {
@@ -45,15 +46,29 @@ extension APIError {
     switch error {
     case .cancelled:
       self.init(.cancelled, "The job was cancelled.")
-    case .invalidRequest(let param, let message):
-      self.init(.invalidRequest, message, param: param)
+    case .generation(let error):
+      let param = Self.param(of: error)
+      self.init(param == nil ? .internalError : .invalidRequest, "\(error)", param: param)
+    case .file(let error): self.init(.internalError, "\(error)")
     case .insufficientMemory(let neededBytes, let availableBytes):
       self.init(
         .insufficientMemory,
         "The picture needs \(neededBytes) bytes of memory and \(availableBytes) are free. Ask for "
           + "a smaller size or fewer pictures, or try again later.")
-    case .failed(let message):
-      self.init(.internalError, message)
+    case .lost: self.init(.internalError, "The engine lost the job. Try again.")
+    }
+  }
+
+  /// The field of a request that cannot be drawn; nil for what no field is the cause of.
+  private static func param(of error: GenerationError) -> String? {
+    switch error {
+    case .unknownStyle: "style"
+    case .unknownSize: "size"
+    case .fixedGuidance: "guidance"
+    case .noSource: "image"
+    case .noSchedule: "strength"
+    case .peel, .excessiveRank: "peels"
+    case .execution, .unequalShapes: nil
     }
   }
 }

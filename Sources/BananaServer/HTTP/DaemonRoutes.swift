@@ -6,7 +6,7 @@ import Logging
 
 /// What the routes answer from.
 struct DaemonRoutes: Sendable {
-  let model: ResidentModel
+  let models: ModelLibrary
   let scheduler: JobScheduler
   let peels: PeelRegistry
   let connections: ConnectionRegistry
@@ -31,11 +31,7 @@ struct DaemonRoutes: Sendable {
       try await editImages(request, context)
     }
     addJobs(to: router)
-    router.get(RouterPath(Route.models)) { _, _ in try await Response.json(ModelList(data: models))
-    }
-    router.get(RouterPath(Route.models + "/:id")) { _, context in
-      try await model(named: context.parameters.get("id") ?? "")
-    }
+    addModels(to: router)
     addPeels(to: router)
     router.get(RouterPath(Route.status)) { _, context in
       try await Response.json(status(for: context.peer))
@@ -48,32 +44,15 @@ struct DaemonRoutes: Sendable {
     return router.buildResponder()
   }
 
-  private var models: [ModelInfo] {
-    get async {
-      guard case .available(let engine, let created) = await model.state else { return [] }
-      let info = ModelInfo(engine.model, created: created)
-      let aliases = await scheduler.configuration.modelAliases.names(for: info.id)
-      return [info]
-        + aliases.map { alias in
-          var other = info
-          (other.id, other.aliasOf) = (alias, info.id)
-          return other
-        }
-    }
-  }
-
-  /// - Parameter segment: The name as it is in the path, percent-encoded.
-  private func model(named segment: String) async throws -> Response {
-    let id = URLComponents(string: "/" + segment).map { String($0.path.dropFirst()) } ?? segment
-    let known = await models
-    if let info = known.first(where: { $0.id == id }) { return try .json(info) }
-    throw await scheduler.configuration.modelAliases.notInstalled(
-      id, installed: known.filter { $0.aliasOf == nil }.map(\.id))
-  }
-
   private func ready() async throws -> Response {
     if await scheduler.snapshot(for: nil).isDraining { throw APIError(JobError.shuttingDown) }
-    _ = try await model.engine()
+    // One that was closed for another model opens when it is wanted, and not because of this.
+    if let report = models.defaultReport, report.state == .closed, report.description != nil {
+      return try .json(["status": "ready"])
+    }
+    do throws(ModelLibraryError) { _ = try await models.lease(nil) } catch {
+      throw APIError(error)
+    }
     return try .json(["status": "ready"])
   }
 
@@ -90,21 +69,13 @@ struct DaemonRoutes: Sendable {
 
   private func status(for peer: Peer) async -> DaemonStatus {
     let jobs = await scheduler.snapshot(for: peer)
-    var facts = DaemonStatus.Model(id: nil, status: .unavailable, reason: nil)
-    var backend: String?
-    switch await model.state {
-    case .opening: facts.reason = "The model is being opened."
-    case .unavailable(let reason): facts.reason = reason
-    case .available(let engine, _):
-      facts = .init(id: engine.model.name, status: .available, reason: nil)
-      backend = engine.model.backend
-    }
     let isExact = peer.seesExactFigures
     func bytes(_ count: Int) -> Int { isExact ? count : Self.coarse(count) }
     return DaemonStatus(
       version: BananaVersion.current, pid: ProcessFacts.pid,
-      uptimeSeconds: (ContinuousClock.now - started).seconds, socket: socketPath, model: facts,
-      backend: backend, queueDepth: jobs.waitingJobs.values.reduce(0, +),
+      uptimeSeconds: (ContinuousClock.now - started).seconds, socket: socketPath,
+      model: models.defaultStatus, models: models.reports.map { .init($0) },
+      backend: models.backend, queueDepth: jobs.waitingJobs.values.reduce(0, +),
       queueCapacity: jobs.capacity, runningJobs: jobs.runningJobs, running: jobs.running,
       finishedJobs: isExact ? jobs.finishedJobs : jobs.ownFinishedJobs,
       connections: isExact ? connections.count : connections.count(of: peer.uid),

@@ -4,6 +4,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import Weights
 
 /// `POST /v1/images/generations`, and what it shares with edits.
 extension DaemonRoutes {
@@ -38,15 +39,21 @@ extension DaemonRoutes {
     if context.peer.isShared, wire.store == true {
       throw context.peer.notToldApart("no answer is kept for you", param: "store")
     }
-    let engine = try await model.engine()
+    let lease = try await lease(for: wire, arrival: arrival, context)
+    let engine = lease.engine
     // Small things first: what is refused for its size or a name costs nobody anything.
     var request = try PictureRequest(
-      wire, model: engine.model, aliases: await scheduler.configuration.modelAliases,
+      wire, model: engine.model,
       // Short enough to survive readers that keep numbers as doubles.
       randomSeed: UInt64.random(in: 0...UInt64(UInt32.max)))
     do { try await scheduler.checkRoom(for: context.peer) } catch { throw APIError(error) }
     // Files are opened, and images read, last: everything else of the request holds by now.
     request.peels = try await peels.uses(of: wire.peels ?? [], for: context.peer.peelUID)
+    for use in request.peels {
+      do throws(PeelError) { try engine.check(use.peel.content) } catch {
+        throw APIError(.peelInvalid, "\(error)", param: "peels")
+      }
+    }
     if let edit {
       request.edit = try await turns.run(for: context.peer.account) {
         // Whoever has gone meanwhile needs none of it.
@@ -67,14 +74,45 @@ extension DaemonRoutes {
       job = try await scheduler.submit(
         Submission(
           request: request, peer: context.peer, priority: wire.priority ?? .normal,
-          deadlineSeconds: wire.deadlineSeconds, isStored: wire.store ?? false,
-          isStreamed: wire.stream ?? false, answer: { answer.response($0, $1) }), to: engine)
+          deadlineSeconds: wire.deadlineSeconds.map { $0 - (.now - arrival).seconds },
+          isStored: wire.store ?? false,
+          isStreamed: wire.stream ?? false, answer: { answer.response($0, $1) }), to: lease)
     } catch { throw APIError(error) }
     context.channel.closeFuture.whenComplete { [scheduler, id = job.id] _ in
       Task { await scheduler.clientLeft(id) }
     }
     if wire.stream == true { return streamed(job, answer, context.peer) }
     return try await .json(result(of: job, context.peer))
+  }
+
+  /// The engine of the model that a request is for, after waiting for its opening: no longer than
+  /// the client is there, and no longer than its deadline.
+  private func lease(
+    for wire: ImageGenerationRequest, arrival: ContinuousClock.Instant,
+    _ context: DaemonRequestContext
+  ) async throws -> ModelLease {
+    let aliases = await scheduler.configuration.modelAliases
+    let name = wire.model.map { aliases.model(named: $0) }
+    let opening = Task { [models] () async -> Result<ModelLease, ModelLibraryError> in
+      do throws(ModelLibraryError) { return .success(try await models.lease(name)) } catch {
+        return .failure(error)
+      }
+    }
+    context.channel.closeFuture.whenComplete { _ in opening.cancel() }
+    let timer = wire.deadlineSeconds.map { seconds in
+      Task {
+        try await Task.sleep(until: arrival + .seconds(seconds))
+        opening.cancel()
+      }
+    }
+    let result = await opening.value
+    timer?.cancel()
+    if let seconds = wire.deadlineSeconds, (.now - arrival).seconds >= seconds {
+      throw APIError(JobError.deadlineExceeded(seconds: seconds))
+    }
+    do throws(ModelLibraryError) { return try result.get() } catch {
+      throw APIError(error, aliases: aliases)
+    }
   }
 
   private func result(of job: Job, _ peer: Peer) async throws -> ImageGenerationResponse {

@@ -23,17 +23,15 @@ extension DaemonRoutes {
     if let bytes = ProcessFacts.residentBytes { metrics.set(.residentBytes, to: Double(bytes)) }
     if let bytes = memory.availableBytes { metrics.set(.availableBytes, to: Double(bytes)) }
     metrics.set(.memoryPressure, to: Double(memory.pressureEvents))
-    metrics.set(.sharedPeels, to: Double(await peels.list(for: .everyone).count))
+    metrics.set(.sharedPeels, to: Double(peels.sharedCount))
     let thermal = heat.status
     metrics.set(.thermalBudget, to: thermal.budget)
     if let zone = thermal.zone {
       metrics.set(.temperature, ["zone": zone.type], to: zone.celsius)
     }
-    if case .available = await model.state {
-      metrics.set(.isReady, to: jobs.isDraining ? 0 : 1)
-    } else {
-      metrics.set(.isReady, to: 0)
-    }
+    let open = models.reports.count { $0.state == .open }
+    metrics.set(.openModels, to: Double(open))
+    metrics.set(.isReady, to: open > 0 && !jobs.isDraining ? 1 : 0)
     return Response(
       status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
       body: .init(

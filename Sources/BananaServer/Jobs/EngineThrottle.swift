@@ -46,6 +46,11 @@ final class EngineThrottle: Sendable {
     }
   }
 
+  /// The engine has done what it was to do.
+  func end() {
+    state.withLock { $0.engine = nil }
+  }
+
   private func isBelowFull(_ limits: EngineLimits) -> Bool {
     limits.batch < full.batch || limits.threads < full.threads || limits.pace < full.pace
   }

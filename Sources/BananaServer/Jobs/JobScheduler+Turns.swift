@@ -20,22 +20,23 @@ extension JobScheduler {
   /// is over.
   private func takeTurn(_ lead: FairQueue<QueuedJob>.Item) async {
     let began = ContinuousClock.now
-    let engine = lead.element.engine
+    let lease = lead.element.lease
     clock.start()
     turn = Turn(began: began, level: queue.level(lead, now: began))
     begin(lead, at: began)
     updateTurn()
     var seconds: [Double]
-    switch await pass(for: lead.element.key, of: engine) {
+    switch await pass(for: lead.element.key, of: lease) {
     case .failure(let error):
       finish(lead.id, .failure(error))
       seconds = [(ContinuousClock.now - began).seconds]
     case .success(let pictures):
-      throttle.begin(engine, admittedBatch: pictures)
+      throttle.begin(lease.engine, admittedBatch: pictures)
       let planning = (ContinuousClock.now - began).seconds
       beginRiders(of: lead)
-      seconds = await draw(running, with: engine)
+      seconds = await draw(running, with: lease.engine)
       seconds[0] += planning
+      throttle.end()
     }
     end(seconds)
   }
@@ -96,8 +97,7 @@ extension JobScheduler {
         item.element = job
         queue.append(item)
       } else {
-        let lost = EngineError.failed(message: "The engine lost the job. Try again.")
-        close(job, .failure(.engine(lost)))
+        close(job, .failure(.engine(.lost)))
       }
     }
     let total = seconds.reduce(0, +)
@@ -107,20 +107,24 @@ extension JobScheduler {
     pace.note(seconds: total, doneJobs: turn.members.count - unfinished.count)
   }
 
-  /// How many pictures of a key fit into memory in one pass; caches are given up for the first.
+  /// How many pictures of a key fit into memory in one pass, weights included; caches and other
+  /// models are given up for the first.
   private func pass(
-    for key: BatchKey, of engine: any PictureEngine
+    for key: BatchKey, of lease: ModelLease
   ) async -> Result<Int, EngineError> {
+    let engine = lease.engine
     var pictures = throttle.limits.batch
     var hasReleased = false
     while true {
-      let needed = await engine.peakBytes(for: key, pictures: pictures)
+      let needed = lease.mappedBytes + (await engine.peakBytes(for: key, pictures: pictures))
       guard let available = availableBytes(), needed > available else { return .success(pictures) }
       if pictures > 1 {
         pictures /= 2
       } else if !hasReleased {
         hasReleased = true
         await engine.release(.idlePlans)
+      } else if await lease.giveRoom() {
+        continue
       } else {
         return .failure(.insufficientMemory(neededBytes: needed, availableBytes: available))
       }

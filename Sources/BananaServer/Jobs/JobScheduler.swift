@@ -56,17 +56,22 @@ package actor JobScheduler {
     throttle.apply(limits)
   }
 
+  /// Ends turns as soon as they can while an engine that is new needs the engines' thread.
+  nonisolated package func makeWay(_ isWanted: Bool) {
+    clock.interrupt(isWanted)
+  }
+
   /// Takes a job in, or says at once why not.
   /// - Throws: `JobError.busy`, `.quotaExceeded` or `.shuttingDown`.
   package func submit(
-    _ submission: Submission, to engine: any PictureEngine
+    _ submission: Submission, to lease: ModelLease
   ) throws(JobError) -> Job {
     let (events, continuation) = AsyncStream<JobEvent>.makeStream()
     // Twelve digits, so that nobody comes upon another's by chance.
     let id = "job-" + String(UInt64.random(in: (1 << 60)...UInt64.max), radix: 36)
     var job = QueuedJob(
-      id: id, submission: submission, key: engine.batchKey(for: submission.request),
-      engine: engine, events: continuation, submitted: .now)
+      id: id, submission: submission, key: lease.engine.batchKey(for: submission.request),
+      lease: lease, events: continuation, submitted: .now)
     do throws(JobError) { try admit(job) } catch {
       metrics.count(.outcomes, ["code": APIError(error).code.rawValue])
       throw error

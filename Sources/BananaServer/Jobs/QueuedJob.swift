@@ -8,7 +8,8 @@ struct QueuedJob: Sendable {
   let id: Job.ID
   let submission: Submission
   let key: BatchKey
-  let engine: any PictureEngine
+  /// Keeps its model open.
+  let lease: ModelLease
   let events: AsyncStream<JobEvent>.Continuation
   let submitted: ContinuousClock.Instant
   let createdAt = UnixTime.now
@@ -28,13 +29,13 @@ struct QueuedJob: Sendable {
   var isThermalLimited = false
 
   init(
-    id: String, submission: Submission, key: BatchKey, engine: any PictureEngine,
+    id: String, submission: Submission, key: BatchKey, lease: ModelLease,
     events: AsyncStream<JobEvent>.Continuation, submitted: ContinuousClock.Instant
   ) {
     self.id = id
     self.submission = submission
     self.key = key
-    self.engine = engine
+    self.lease = lease
     self.events = events
     self.submitted = submitted
     queued = submitted
@@ -48,6 +49,7 @@ struct QueuedJob: Sendable {
     tracker = ProgressTracker(started: now, job: id)
   }
 
+  var engine: any PictureEngine { lease.engine }
   var request: PictureRequest { submission.request }
   var uid: UInt32 { submission.peer.uid }
   var account: Account { submission.peer.account }

@@ -52,12 +52,19 @@ final class TurnClock: Sendable {
     /// Nil while nobody waits.
     var end: ContinuousClock.Instant?
     var hasEnded = false
+    /// How many want the thread for a moment.
+    var interruptions = 0
   }
 
   private let state = Mutex(State())
 
   /// Begins another turn.
-  func start() { state.withLock { $0 = State() } }
+  func start() { state.withLock { ($0.end, $0.hasEnded) = (nil, false) } }
+
+  /// Ends turns after the piece of work that is under way, as long as somebody wants that.
+  func interrupt(_ isWanted: Bool) {
+    state.withLock { $0.interruptions += isWanted ? 1 : -1 }
+  }
 
   /// - Parameter end: When to make way; nil is never.
   func set(end: ContinuousClock.Instant?) { state.withLock { $0.end = end } }
@@ -68,7 +75,9 @@ final class TurnClock: Sendable {
   /// Whether the turn is over.
   func isOver() -> Bool {
     state.withLock { state in
-      guard let end = state.end, end <= .now else { return false }
+      guard state.interruptions > 0 || state.end.map({ $0 <= .now }) ?? false else {
+        return false
+      }
       state.hasEnded = true
       return true
     }

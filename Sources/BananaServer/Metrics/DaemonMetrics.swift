@@ -4,7 +4,7 @@ extension Metric {
   /// jobs take, one could learn by differences what another user draws.
   static let forApps: Set<Metric> = [
     queueCapacity, uptimeSeconds, isReady, temperature, thermalBudget, sharedPeels, batchLimit,
-    threadLimit, pace,
+    threadLimit, pace, openModels,
   ]
 
   private static let seconds = [
@@ -39,6 +39,7 @@ extension Metric {
     "banana_uptime_seconds", .gauge, "Seconds since the daemon started.")
   static let isReady = Metric(
     "banana_ready", .gauge, "1 when a model is open and pictures can be drawn, else 0.")
+  static let openModels = Metric("banana_open_models", .gauge, "Models that are in memory.")
   static let temperature = Metric(
     "banana_temperature_celsius", .gauge,
     "The sensor that is nearest to where the kernel slows the processor down.")

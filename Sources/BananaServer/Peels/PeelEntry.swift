@@ -23,11 +23,14 @@ final class PeelEntry: Sendable {
   let diskBytes: Int
   let holders = PeelHolders()
   let opened = Mutex(Opened())
+  /// Whether it fits each model that it was checked against.
+  private let fits: Mutex<[PeelModels.Key: Bool]>
 
   init(
     name: String, path: String, owner: PeelOwner?, pot: PeelPot, record: PeelRecord,
     sidecarBytes: Int
   ) {
+    fits = Mutex(record.fits ?? [:])
     self.name = name
     self.path = path
     self.owner = owner
@@ -36,6 +39,19 @@ final class PeelEntry: Sendable {
     var record = record
     if owner != nil { record.metadata = [:] }
     self.record = record
+  }
+
+  /// The models that it fits, of those that it was checked against.
+  var fitting: [PeelModels.Key] { fits.withLock { $0.filter(\.value).map(\.key) } }
+
+  func knows(_ models: Set<PeelModels.Key>) -> Bool {
+    fits.withLock { fits in models.allSatisfy { fits[$0] != nil } }
+  }
+
+  func note(_ fitting: Set<PeelModels.Key>, of models: Set<PeelModels.Key>) {
+    fits.withLock { fits in
+      fits = Dictionary(uniqueKeysWithValues: models.map { ($0, fitting.contains($0)) })
+    }
   }
 
   var scope: PeelInfo.Scope {

@@ -19,6 +19,8 @@ struct PeelRecord: Codable, Sendable, Equatable {
   var metadata: [String: String]
   /// What its user should know; nil in records of older versions.
   var warnings: [String]?
+  /// Whether it fits each of the models that there were; nil in records of older versions.
+  var fits: [PeelModels.Key: Bool]?
 
   init(_ file: PeelFile, installedAt: Int?) {
     sha256 = file.sha256

@@ -57,8 +57,14 @@ extension PeelRegistry {
         throw .invalid(reason: reason.replacing(part.path, with: "The file"))
       }
     }
-    try await checkAgainstModel(OpenPeel(file))
-    let record = PeelRecord(file, installedAt: UnixTime.now)
+    let fits = try await checkAgainstModels(OpenPeel(file))
+    let installed = models.installed()
+    let record = {
+      var record = PeelRecord(file, installedAt: UnixTime.now)
+      record.fits = Dictionary(
+        uniqueKeysWithValues: installed.keys.map { ($0, fits.contains($0)) })
+      return record
+    }()
     try await work.run(for: pot) { [self] () throws(PeelRegistryError) in
       let entry = PeelEntry(
         name: name, path: folder.peelPath(name), owner: owner, pot: pot, record: record,
@@ -77,8 +83,10 @@ extension PeelRegistry {
         "peel": "\(name)", "owner": "\(owner.folderName)", "bytes": "\(record.bytes)",
         "sha256": "\(record.sha256)",
       ])
-    return record.info(
+    var info = record.info(
       name: name, scope: owner == .everyone ? .shared : .private, withMetadata: true)
+    info.models = fits.compactMap { installed[$0] }.sorted()
+    return info
   }
 
   private func receive<Body: AsyncSequence & Sendable>(

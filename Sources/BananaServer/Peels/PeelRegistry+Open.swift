@@ -82,7 +82,7 @@ extension PeelRegistry {
       throw .changed(name: entry.name, expected: entry.record.sha256, actual: file.sha256)
     }
     let content = OpenPeel(file)
-    try await checkAgainstModel(content)
+    try await checkAgainstModels(content)
     let uid: UInt32? = if case .user(let uid) = entry.owner { uid } else { nil }
     return InstalledPeel(
       name: entry.name, content, owner: uid, holders: entry.holders, lease: lease)
@@ -97,11 +97,12 @@ extension PeelRegistry {
     }
   }
 
-  func checkAgainstModel(_ peel: OpenPeel) async throws(PeelRegistryError) {
+  @discardableResult
+  func checkAgainstModels(_ peel: OpenPeel) async throws(PeelRegistryError) -> Set<PeelModels.Key> {
     do {
-      try await check(peel)
-    } catch let error as APIError {
-      throw .model(error)
+      return try await models.fits(peel)
+    } catch let error as ModelLibraryError {
+      throw .model(APIError(error))
     } catch {
       throw .invalid(reason: "\(error)")
     }

@@ -1,5 +1,5 @@
 package import BananaAPI
-package import Diffusion
+import Diffusion
 import FoundationEssentials
 package import Logging
 import Synchronization
@@ -39,9 +39,6 @@ package final class PeelRegistry: Sendable {
     }
   }
 
-  /// Whether the resident model can draw with a peel; what it throws says why not.
-  package typealias Check = @Sendable (OpenPeel) async throws -> Void
-
   /// The folders that there were at the start, and who has read them.
   private struct Indexing {
     var folders: Task<Set<PeelOwner>, Never>?
@@ -53,7 +50,7 @@ package final class PeelRegistry: Sendable {
   private let shippedDirectory: String?
   private let accounts: AccountBook
   let logger: Logger
-  let check: Check
+  let models: PeelModels
   let index: Mutex<PeelIndex>
   let work = PeelWork()
   let memory = PeelMemory()
@@ -65,13 +62,13 @@ package final class PeelRegistry: Sendable {
   ///   - accounts: Whose limits a uid's peels count into.
   package init(
     stateDirectory: String, shippedDirectory: String?, limits: Limits = Limits(),
-    accounts: AccountBook = AccountBook(), logger: Logger, check: @escaping Check
+    accounts: AccountBook = AccountBook(), logger: Logger, models: PeelModels
   ) {
     self.stateDirectory = stateDirectory
     self.shippedDirectory = shippedDirectory
     self.accounts = accounts
     self.logger = logger
-    self.check = check
+    self.models = models
     index = Mutex(PeelIndex(limits: limits))
   }
 
@@ -85,9 +82,36 @@ package final class PeelRegistry: Sendable {
   /// The peels that `viewer` can draw with, by name.
   package func list(for viewer: PeelOwner) async -> [PeelInfo] {
     await ready(for: viewer)
-    return index.withLock { $0.visible(to: viewer) }.values.sorted { $0.name < $1.name }
-      .map(\.info)
+    var list: [PeelInfo] = []
+    for entry in index.withLock({ $0.visible(to: viewer) }).values.sorted(by: { $0.name < $1.name })
+    {
+      var info = entry.info
+      info.models = await names(of: entry)
+      list.append(info)
+    }
+    return list
   }
+
+  /// The names of the models that a peel fits. What was not known yet, for a model that is newer
+  /// than the peel, is found out on the lane of its owner and remembered.
+  func names(of entry: PeelEntry) async -> [String] {
+    let installed = models.installed()
+    if !entry.knows(Set(installed.keys)) {
+      let path = entry.path
+      let file = try? await work.run(for: entry.pot) { () throws(PeelRegistryError) in
+        try Self.read(path)
+      }
+      let fits: Set<PeelModels.Key>? =
+        if let file, file.sha256 == entry.record.sha256 {
+          try? await models.fits(OpenPeel(file))
+        } else { nil }
+      entry.note(fits ?? [], of: Set(installed.keys))
+    }
+    return entry.fitting.compactMap { installed[$0] }.sorted()
+  }
+
+  /// Peels that are installed for all, as far as the disk was read by now.
+  package var sharedCount: Int { index.withLock { $0.visible(to: .everyone) }.count }
 
   /// All that is known of one peel.
   package func show(
@@ -103,7 +127,9 @@ package final class PeelRegistry: Sendable {
       }
       record = stored ?? record
     }
-    return record.info(name: name, scope: entry.scope, withMetadata: true)
+    var info = record.info(name: name, scope: entry.scope, withMetadata: true)
+    info.models = await names(of: entry)
+    return info
   }
 
   /// Removes a peel, and returns when no job draws with it any more.

@@ -48,7 +48,6 @@ extension Setting {
       "forwarder_uid", \.daemon.forwarderUID, 0...Int(UInt32.max) - 1,
       "The user as whom a forwarder to the socket runs: its clients are not told apart, and own "
         + "no peels, jobs or kept answers."),
-    path("sysfs_root", \.daemon.sysfsRoot, "Where the kernel's sysfs is."),
     int("threads", \.threads, 1...1024, "Threads that compute; without it one a processor."),
     int(
       "batch", \.daemon.limits.batch, 1...64, reloadable: false,
@@ -102,13 +101,14 @@ extension Setting {
       "transfer_bytes", \.daemon.transferBytes, 1 << 20...1 << 40,
       "Memory for bodies and answers on their way; a user gets as much as is left for the others."),
     int(
-      "edit_body_bytes", \.daemon.editBodyBytes, 1024...1 << 30,
-      "The largest body of a request to edit an image."),
-    int(
       "edit_pixels", \.daemon.editPixels, 1...1 << 26, "The most pixels of an image to edit."),
     int(
       "waiting_image_bytes", \.daemon.waitingImageBytes, 1 << 20...1 << 40,
       "Memory for the images of edits that wait, a quarter of it for those of one user."),
+    Setting(
+      "default_model", \.daemon.defaultModel, expected: "the name of a model",
+      reloadable: true, "The model of requests that name none."
+    ) { $0.path.map(Optional.some) },
     Setting(
       "model_aliases", \.daemon.modelAliases,
       expected: "an object that gives each alias a model, {\"dall-e-3\": \"NAME\"}",
@@ -121,9 +121,13 @@ extension Setting {
       "idle_timeout_seconds", \.daemon.idleTimeout, 1...86_400, reloadable: false,
       "How long a connection may stay open without a request, or while one is sent or its answer "
         + "read."),
-    duration(
-      "closing_grace_seconds", \.daemon.closingGrace, 0...3600, reloadable: false,
-      "How long connections may stay open after the last job when bananad stops."),
+  ]
+
+  /// Settings that there were, each with why nothing is lost.
+  package static let removed = [
+    "closing_grace_seconds": "bananad waits 5 s for clients that read slowly when it stops",
+    "edit_body_bytes": "edit_pixels sets it: 4 bytes a pixel, and 64 KiB for the rest of the form",
+    "sysfs_root": "it is /sys; simulations give the flag --sysfs-root",
   ]
 
   /// - Parameter read: The value that JSON stands for; nil when it is not as expected.
@@ -146,12 +150,6 @@ extension Setting {
     Setting(name, place, expected: "a path", reloadable: false, help) {
       $0.path.map(Optional.some)
     }
-  }
-
-  private static func path(
-    _ name: String, _ place: any WritableKeyPath<Settings, String> & Sendable, _ help: String
-  ) -> Setting {
-    Setting(name, place, expected: "a path", reloadable: false, help) { $0.path }
   }
 
   private static func int(

@@ -44,6 +44,9 @@ package struct Settings: Sendable, Equatable {
     self.init()
     for (name, member) in members.sorted(by: { $0.key < $1.key }) {
       guard let setting = Setting.all.first(where: { $0.name == name }) else {
+        if let reason = Setting.removed[name] {
+          throw .removed(path: path, name: name, reason: reason)
+        }
         throw .unknown(path: path, name: name, nearest: Setting.nearest(to: name))
       }
       guard let value = member.value, setting.set(&self, value) else {
@@ -52,15 +55,18 @@ package struct Settings: Sendable, Equatable {
     }
   }
 
-  /// Checks the aliases against what is installed.
+  /// Checks the default model and the aliases against what is installed.
   /// - Parameter installed: Names of the models that are there; without any nothing is said, which
   ///   `/readyz` does.
-  /// - Throws: `SettingsError.alias`.
-  package func checkAliases(installed: [String], path: String) throws(SettingsError) {
-    guard !installed.isEmpty, let fault = daemon.modelAliases.fault(installed: installed) else {
-      return
+  /// - Throws: `SettingsError.alias` or `.defaultModel`.
+  package func checkModels(installed: [String], path: String) throws(SettingsError) {
+    if installed.isEmpty { return }
+    if let fault = daemon.modelAliases.fault(installed: installed) {
+      throw .alias(path: path, fault)
     }
-    throw .alias(path: path, fault)
+    if let model = daemon.defaultModel, !installed.contains(model) {
+      throw .defaultModel(path: path, model: model, installed: installed)
+    }
   }
 
   /// A value; nil for one that nothing can hold, such as 1e999.
@@ -91,6 +97,8 @@ package enum SettingsError: Error, Equatable {
   case notAnObject(path: String)
   case unknown(path: String, name: String, nearest: String)
   case wrong(path: String, name: String, expected: String)
+  case removed(path: String, name: String, reason: String)
+  case defaultModel(path: String, model: String, installed: [String])
   case alias(path: String, AliasFault)
 }
 
@@ -108,6 +116,11 @@ extension SettingsError: CustomStringConvertible {
       "\(path): there is no setting \"\(name)\". Did you mean \"\(nearest)\"?"
     case .wrong(let path, let name, let expected):
       "\(path): \(name) must be \(expected)."
+    case .removed(let path, let name, let reason):
+      "\(path): the setting \(name) is gone, and nothing with it: \(reason). Remove it."
+    case .defaultModel(let path, let model, let installed):
+      "\(path): default_model is \"\(model)\", which is not installed. "
+        + "Installed: \(installed.joined(separator: ", "))."
     case .alias(let path, .standsForNothing(let alias, let model, let installed)):
       "\(path): model_aliases gives \"\(alias)\" the model \"\(model)\", which is not installed. "
         + "Installed: \(installed.joined(separator: ", "))."

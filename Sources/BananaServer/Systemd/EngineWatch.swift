@@ -19,9 +19,9 @@ package final class EngineWatch: Sendable {
     self.limit = limit
   }
 
-  /// Watches `engine`, whose executor is the engine's thread, from here on.
-  package func watch(_ engine: any Actor) {
-    state.withLock { $0 = State(engine: engine) }
+  /// Watches `engine`, whose executor is the engines' thread, from here on; nil is none.
+  package func watch(_ engine: (any Actor)?) {
+    state.withLock { if $0.engine !== engine { $0 = State(engine: engine) } }
   }
 
   /// Whether the engine gets ahead; asks its thread when it is idle and answers from what is known.

@@ -15,12 +15,13 @@ import Testing
   private static func serving(_ body: (TestDaemon) async throws -> Void) async throws {
     try await TemporaryFolder.with { folder in
       try PostcardPackage.write(to: folder)
-      let model = try LoadedModel(modelsDirectory: folder, catalog: PostcardPackage.catalog)
-      let engine = try DiffusionEngine(
+      let model = try LoadedModel(path: folder, catalog: PostcardPackage.catalog)
+      let engine = DiffusionEngine(
         model, backend: CPUBackend(threadCount: 1), activations: .float32)
       let limits = EngineLimits(batch: 4, threads: 1, pace: 1)
       try await TestDaemon.serving(
-        configuration: .init(limits: limits), makeEngine: { engine }, body: body)
+        configuration: .init(limits: limits), models: InstalledModel.all(in: folder),
+        makeEngine: { engine }, body: body)
     }
   }
 

@@ -1,0 +1,152 @@
+import Logging
+import Synchronization
+
+// Opening, one model at a time.
+extension ModelLibrary {
+  /// The engine of a model, opened if need be; cancelling the task ends the wait.
+  /// - Parameter name: Nil is the default one.
+  package func lease(_ name: String?) async throws(ModelLibraryError) -> ModelLease {
+    var wait: ModelShelf.Wait?
+    var hasListed = false
+    defer {
+      if wait != nil {
+        shelf.withLock { $0.endWait(&wait) }
+        // What nobody waits for any more need not be opened.
+        signal()
+      }
+    }
+    while true {
+      if Task.isCancelled { throw .cancelled }
+      let answer = shelf.withLock {
+        $0.answer(name, &wait, hasListed: hasListed, in: settings.directory, now: .now)
+      }
+      switch answer {
+      case .lease(let engine, let mappedBytes, let name):
+        return makeLease(engine, mappedBytes, name)
+      case .failure(let error): throw error
+      case .list:
+        await rescan()
+        hasListed = true
+      case .wait(let version):
+        begin()
+        await change(after: version)
+      }
+    }
+  }
+
+  private func makeLease(
+    _ engine: any PictureEngine, _ mappedBytes: Int, _ name: String
+  ) -> ModelLease {
+    ModelLease(
+      engine, mappedBytes: mappedBytes,
+      giveRoom: { [weak self] in await self?.giveRoom(besides: name) ?? false },
+      end: { [weak self] in self?.end(name) })
+  }
+
+  /// Waits for a change, or for the end of the task.
+  private func change(after version: Int) async {
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { waiter in
+        let isWaiting = shelf.withLock { !Task.isCancelled && $0.wait(after: version, waiter) }
+        if !isWaiting { waiter.resume() }
+      }
+    } onCancel: {
+      signal()
+    }
+  }
+
+  private func signal() {
+    for waiter in shelf.withLock({ $0.takeWaiters() }) { waiter.resume() }
+  }
+
+  private func end(_ name: String) {
+    let engine = shelf.withLock { $0.endLease(name) }
+    signal()
+    guard let engine else { return }
+    noteEngines()
+    Task { [work] in await work.discard([engine]) }
+  }
+
+  private func begin() {
+    let isNew = shelf.withLock { shelf in
+      defer { shelf.isWorking = true }
+      return !shelf.isWorking
+    }
+    if isNew { Task { await self.openPending() } }
+  }
+
+  private func openPending() async {
+    while let model = shelf.withLock({ $0.next() }) {
+      let start = ContinuousClock.now
+      let (result, mappedBytes) = await open(model)
+      let (stale, waiters) = shelf.withLock { shelf in
+        let stale = shelf.end(model, result, mappedBytes: mappedBytes, now: .now)
+        return (stale, shelf.takeWaiters())
+      }
+      log(result, model, seconds: (ContinuousClock.now - start).seconds)
+      noteEngines()
+      for waiter in waiters { waiter.resume() }
+      if let stale { await work.discard([stale]) }
+    }
+  }
+
+  private func open(
+    _ model: InstalledModel
+  ) async -> (Result<any PictureEngine, ModelLibraryError>, mappedBytes: Int) {
+    do throws(ModelLibraryError) { try await makeRoom(for: model) } catch {
+      return (.failure(error), 0)
+    }
+    do {
+      let (engine, mappedBytes) = try await work.run { [self] in
+        let engine = try opener(model) { share in
+          self.shelf.withLock { $0.note(progress: share, of: model) }
+        }
+        return (engine, model.mappedBytes)
+      }
+      makeWay(true)
+      defer { makeWay(false) }
+      try await engine.prepare()
+      return (.success(engine), mappedBytes)
+    } catch {
+      return (.failure(.unusable(name: model.name, reason: error)), 0)
+    }
+  }
+
+  /// Closes what has to go until the weights of a model fit into memory; waits for jobs that still
+  /// need what has to go.
+  private func makeRoom(for model: InstalledModel) async throws(ModelLibraryError) {
+    while let available = availableBytes() {
+      let (room, version, isWanted) = shelf.withLock { shelf in
+        let isWanted = !shelf.isStopping && shelf.entries[model.name]?.interest ?? 0 > 0
+        return (shelf.room(of: available), shelf.version, isWanted)
+      }
+      if room >= model.weightBytes { return }
+      if !isWanted { throw .cancelled }
+      if await closeLeastUsed(keeping: 0) { continue }
+      guard shelf.withLock({ $0.retireLeastUsed() }) else {
+        throw .noRoom(
+          name: model.name, neededBytes: model.weightBytes, availableBytes: room)
+      }
+      await change(after: version)
+    }
+  }
+
+  private func log(
+    _ result: Result<any PictureEngine, ModelLibraryError>, _ model: InstalledModel,
+    seconds: Double
+  ) {
+    switch result {
+    case .success(let engine):
+      logger.notice(
+        "model is open",
+        metadata: [
+          "model": "\(model.name)", "backend": "\(engine.model.backend)",
+          "seconds": "\((seconds * 1000).rounded() / 1000)",
+        ])
+    case .failure(.cancelled), .failure(.stopping): break
+    case .failure(let error):
+      logger.error(
+        "model cannot be opened", metadata: ["model": "\(model.name)", "reason": "\(error)"])
+    }
+  }
+}
