@@ -137,7 +137,8 @@ struct Front: Sendable {
       // Nor does what is small and many in one read: chunks of a byte, requests without a header.
       .channelOption(
         .recvAllocator,
-        value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: 16 << 10))
+        value: AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 2048, maximum: 16 << 10)
+      )
       .withConnectedSocket(arrival.descriptor) { [peer = peer!] channel in
         channel.eventLoop.makeCompletedFuture { try setUp(channel, peer) }
       }
