@@ -26,6 +26,7 @@ struct ColorProfile {
     defer { state.deallocate() }
     var source = packed
     var isWhole = false
+    defer { clear_upper_halves() }
     let profile = source.withUnsafeMutableBufferPointer { source in
       [UInt8](unsafeUninitializedCapacity: maximumBytes) { target, count in
         isal_inflate_init(state)

@@ -56,6 +56,7 @@ struct Deflater: ~Copyable {
   }
 
   private mutating func deflate(_ bytes: ArraySlice<UInt8>, onto packed: inout [UInt8]) {
+    defer { clear_upper_halves() }
     bytes.withUnsafeBufferPointer { source in
       // It is only read.
       stream.pointee.next_in = UnsafeMutablePointer(mutating: source.baseAddress)

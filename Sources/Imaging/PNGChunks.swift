@@ -129,6 +129,7 @@ extension PNG {
 
   /// CRC-32 of ISO 3309, as PNG wants it (annex D).
   package static func checksum(_ bytes: [UInt8]) -> UInt32 {
-    crc32_gzip_refl(0, bytes, UInt64(bytes.count))
+    defer { clear_upper_halves() }
+    return crc32_gzip_refl(0, bytes, UInt64(bytes.count))
   }
 }

@@ -19,19 +19,17 @@ import Testing
     var halo: Int
 
     func run(_ window: ImageRegion, into tile: ImageRegion) throws(ExecutionError) {
-      let size = 2 * radius + 1
       for y in 0..<tile.height {
         for x in 0..<tile.width {
-          for channel in 0..<3 {
-            var sum: Float = 0
-            for (v, u) in (0..<size * size).map({ ($0 / size, $0 % size) }) {
-              let (row, column) = (
-                tile.y - window.y + y + v - radius, tile.x - window.x + x + u - radius
-              )
-              guard 0..<window.height ~= row, 0..<window.width ~= column else { continue }
-              sum += window.row(row)[column * 3 + channel] / Float(3 + v * 7 + u * (channel + 1))
+          let (row, column) = (tile.y - window.y + y, tile.x - window.x + x)
+          let target = tile.row(y) + x * 3
+          for channel in 0..<3 { target[channel] = 0 }
+          for v in max(row - radius, 0)...min(row + radius, window.height - 1) {
+            let source = window.row(v)
+            for u in max(column - radius, 0)...min(column + radius, window.width - 1) {
+              let divisor = Float(40 + (v - row) * 7 + (u - column) * 3)
+              for channel in 0..<3 { target[channel] += source[u * 3 + channel] / divisor }
             }
-            tile.row(y)[x * 3 + channel] = sum
           }
         }
       }

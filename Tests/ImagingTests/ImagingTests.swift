@@ -130,4 +130,34 @@ func mapped(
     }
     #expect(bytes == [255, 255, 255, 255, 128, 128, 0, 0, 255])
   }
+
+  /// The rule written out: every alpha of 8 bits and beside it, ties between two colours, and what
+  /// rounding leaves just beside them.
+  @Test func roundingIsToTheNearest() {
+    var pixels: [SIMD4<Float>] = []
+    for step in 0...510 {
+      let alpha = Float(step) / 510
+      for part in 0...20 {
+        let tie = (Float(step * part / 20 / 2) + 0.5) / 255 * alpha
+        pixels.append([alpha * Float(part) / 20, min(tie, alpha), min(tie.nextDown, alpha), alpha])
+      }
+    }
+    let bytes = PremultipliedImage(width: pixels.count, height: 1, rgba: pixels).pixels().bytes
+    for (index, pixel) in pixels.enumerated() {
+      let alpha = UInt8(pixel.w * 255 + 0.5)
+      let gain = alpha == 0 ? 0 : 255 / pixel.w
+      let expected = [pixel.x, pixel.y, pixel.z].map { UInt8(min($0 * gain + 0.5, 255.5)) }
+      #expect(Array(bytes[index * 4..<index * 4 + 4]) == expected + [alpha], "\(pixel)")
+    }
+  }
+
+  @Test func oneNumberOutOfAllIsSeen() {
+    for bad in [Float.nan, .infinity, -.infinity, .signalingNaN] {
+      var numbers = [Float](repeating: .greatestFiniteMagnitude, count: 1000)
+      #expect(PixelRows.areFinite(numbers, count: 1000))
+      numbers[977] = bad
+      #expect(!PixelRows.areFinite(numbers, count: 1000))
+      #expect(PixelRows.areFinite(numbers, count: 977))
+    }
+  }
 }

@@ -36,7 +36,7 @@ final class Decoder: ImageStage {
     try session.run()
     session.withOutput("pixels") { output in
       output.withUnsafeBufferPointer { output in
-        hasOverflowed = output.contains { !$0.isFinite }
+        hasOverflowed = !PixelRows.areFinite(output.baseAddress!, count: output.count)
         for y in 0..<tile.height { clamp(output, y, into: tile) }
       }
     }

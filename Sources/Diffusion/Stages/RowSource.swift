@@ -1,6 +1,5 @@
 package import Execution
 package import Imaging
-import TensorTypes
 
 /// A picture that is made while it is read, from the top.
 package protocol RowSource: AnyObject {
@@ -39,7 +38,7 @@ package final class StoredRows: RowSource {
   package let width: Int
   package let height: Int
   package let format: ImageFormat
-  private let buffer: HostBuffer
+  private let band: RowBand
   /// Rows that were given.
   private var given = 0
 
@@ -51,13 +50,13 @@ package final class StoredRows: RowSource {
     self.width = width
     self.height = height
     self.format = format
-    buffer = try HostBuffer(planned: values.count * MemoryLayout<Float>.stride)
-    _ = buffer.floats.update(fromContentsOf: values)
+    band = try RowBand(byteCount: values.count * MemoryLayout<Float>.stride)
+    _ = band.floats.update(fromContentsOf: values)
   }
 
   package func next(atMost count: Int) -> UnsafeBufferPointer<Float> {
     let rows = given..<min(given + count, height)
     given = rows.upperBound
-    return buffer.rows(rows, of: width * format.channels)
+    return band.rows(rows, of: width * format.channels)
   }
 }

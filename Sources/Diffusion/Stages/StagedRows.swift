@@ -1,5 +1,4 @@
 package import Execution
-import TensorTypes
 
 /// What a stage makes of a source's rows, a band of tiles at a time.
 package final class StagedRows: RowSource {
@@ -12,7 +11,7 @@ package final class StagedRows: RowSource {
   private let tile: (width: Int, height: Int)
   private let window: (width: Int, height: Int)
   /// A band of windows of the input, and a band of tiles of the output; nil before the first.
-  private var bands: (input: HostBuffer, output: HostBuffer)?
+  private var bands: (input: RowBand, output: RowBand)?
   /// Input rows that are in memory, and how many have become output.
   private var loaded = 0..<0
   private var done = 0
@@ -50,7 +49,7 @@ package final class StagedRows: RowSource {
   package func makeReady() throws(ExecutionError) {
     guard ready.isEmpty, done < source.height else { return }
     if bands == nil {
-      bands = (try HostBuffer(planned: inputBytes), try HostBuffer(planned: outputBytes))
+      bands = (try RowBand(byteCount: inputBytes), try RowBand(byteCount: outputBytes))
     }
     let rows = done..<min(done + tile.height, source.height)
     let first = Self.start(of: rows.lowerBound, window.height, halo: stage.halo, in: source.height)
@@ -103,13 +102,5 @@ package final class StagedRows: RowSource {
       base: bands!.output.floats.baseAddress! + x * channels, stride: outputFloats,
       channels: channels, x: x, y: scale.applied(to: rows.lowerBound),
       width: scale.applied(to: columns.count), height: scale.applied(to: rows.count))
-  }
-}
-
-extension HostBuffer {
-  /// Some of the rows of `floatCount` that the buffer begins with.
-  func rows(_ rows: Range<Int>, of floatCount: Int) -> UnsafeBufferPointer<Float> {
-    UnsafeBufferPointer(
-      rebasing: floats[rows.lowerBound * floatCount..<rows.upperBound * floatCount])
   }
 }
