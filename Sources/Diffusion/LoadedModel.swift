@@ -53,6 +53,8 @@ package final class LoadedModel: Sendable {
   private let tokenizers: [String: WordPieceTokenizer]
   private let inputs: [NetworkName: [String]]
   private let outputs: [NetworkName: [String]]
+  /// The denoiser's inputs that text and conditioning networks give.
+  let conditioningInputs: [String]
 
   /// Opens the package in `path`.
   /// - Parameters:
@@ -78,6 +80,8 @@ package final class LoadedModel: Sendable {
     parameterCount = try Self.checkTensors(family.networks, graphs, stores)
     inputs = graphs.mapValues { $0.inputs.map(\.name) }
     outputs = graphs.mapValues { $0.outputs.map(\.name) }
+    conditioningInputs = graphs[family.network(.denoiser).name]!.inputs.map(\.name)
+      .filter { $0 != "latents" && $0 != "time" }
     peelSites = Self.peelSites(of: family, graphs, manifest)
     package.noteChecked(in: checks)
   }
@@ -118,11 +122,6 @@ package final class LoadedModel: Sendable {
 
   /// The names of a network's outputs.
   func outputs(of network: NetworkName) -> [String] { outputs[network]! }
-
-  /// The denoiser's inputs that text and conditioning networks give.
-  var conditioningInputs: [String] {
-    inputs(of: family.network(.denoiser).name).filter { $0 != "latents" && $0 != "time" }
-  }
 
   /// Whether what the text networks give depends on peels.
   var textIsOpenToPeels: Bool {

@@ -68,8 +68,13 @@ struct ResolvedPeel: Sendable {
 /// A peel that is open, with what the models that asked for it make of it.
 package final class OpenPeel: Sendable {
   package let file: PeelFile
-  /// One for each model.
-  private let resolved = Mutex<[(sites: PeelSites, peel: ResolvedPeel)]>([])
+  /// One for each model; those of models that were closed go with the next one.
+  private let resolved = Mutex<[Known]>([])
+
+  private struct Known {
+    weak var sites: PeelSites?
+    let peel: ResolvedPeel
+  }
 
   package init(_ file: PeelFile) { self.file = file }
 
@@ -82,7 +87,10 @@ package final class OpenPeel: Sendable {
   func resolved(for sites: PeelSites) throws(PeelError) -> ResolvedPeel {
     if let known = resolved.withLock({ $0.first { $0.sites === sites } }) { return known.peel }
     let peel = try sites.resolve(file)
-    resolved.withLock { $0.append((sites, peel)) }
+    resolved.withLock { known in
+      known.removeAll { $0.sites == nil }
+      known.append(Known(sites: sites, peel: peel))
+    }
     return peel
   }
 }

@@ -150,7 +150,6 @@ package final class Pipeline {
       keptTokens: SourcePicture.keptTokens(mask, columns: extents.width, rows: extents.height),
       kept: source.keptPictures)
   }
-
 }
 
 /// Turns execution errors into generation errors.

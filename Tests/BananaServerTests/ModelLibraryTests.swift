@@ -36,7 +36,7 @@ import Testing
 
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
 
-    func library(defaultModel: String? = nil, retryInterval: Duration = .zero) -> ModelLibrary {
+    func makeLibrary(defaultModel: String? = nil, retryInterval: Duration = .zero) -> ModelLibrary {
       ModelLibrary(
         settings: .init(
           directory: "/models", retryInterval: retryInterval, defaultModel: defaultModel),
@@ -78,7 +78,7 @@ import Testing
 
   @Test func opensWhatIsAskedForOnce() async throws {
     let disk = Disk([Self.model("a"), Self.model("b")])
-    let library = disk.library()
+    let library = disk.makeLibrary()
     #expect(library.reports.isEmpty && library.defaultStatus.reason?.contains("looked for") == true)
     async let one = library.lease("a")
     async let other = library.lease("a")
@@ -93,23 +93,23 @@ import Testing
 
   @Test func theDefaultIsTheOnlyOneOrTheStickerOrAsSet() async throws {
     func name(_ models: [String], _ set: String? = nil) async -> String? {
-      let library = Disk(models.map { Self.model($0) }).library(defaultModel: set)
+      let library = Disk(models.map { Self.model($0) }).makeLibrary(defaultModel: set)
       return (try? await library.lease(nil))?.engine.model.name
     }
     #expect(await name(["a"]) == "a")
     #expect(await name(["a", "sticker", "z"]) == "sticker")
     #expect(await name(["a", "z"]) == nil)
     #expect(await name(["a", "sticker"], "a") == "a")
-    let several = await failure(Disk([Self.model("a"), Self.model("z")]).library(), nil)
+    let several = await failure(Disk([Self.model("a"), Self.model("z")]).makeLibrary(), nil)
     guard case .noDefault(["a", "z"]) = several else {
       Issue.record("\(String(describing: several))")
       return
     }
     #expect(APIError(several!).code == .modelNotFound && APIError(several!).param == "model")
-    let none = await failure(Disk([]).library(), nil)
+    let none = await failure(Disk([]).makeLibrary(), nil)
     #expect(none.map { APIError($0).code } == .modelUnavailable)
     #expect("\(none!)".contains("--models"))
-    let missing = await failure(Disk([Self.model("a")]).library(), "b")
+    let missing = await failure(Disk([Self.model("a")]).makeLibrary(), "b")
     #expect(missing.map { APIError($0).code } == .modelNotFound)
   }
 
@@ -117,7 +117,7 @@ import Testing
     var bad = Self.model("bad")
     bad.fault = .sameName("x", path: "/models/bad", other: "/models/x")
     let disk = Disk([bad, Self.model("good")])
-    let library = disk.library()
+    let library = disk.makeLibrary()
     #expect(try await library.lease(nil).engine.model.name == "good")
     #expect(states(library) == ["bad": .failed, "good": .open])
     let error = try #require(await failure(library, "bad"))
@@ -130,7 +130,7 @@ import Testing
   @Test func whatFailsIsTriedAgain() async throws {
     let disk = Disk([Self.model("a")])
     disk.change { $0.failure = Broken() }
-    let library = disk.library()
+    let library = disk.makeLibrary()
     async let one = failure(library, "a")
     async let other = failure(library, "a")
     for error in [await one, await other] { #expect(error.map { "\($0)" } == "It is broken.") }
@@ -139,7 +139,7 @@ import Testing
     disk.change { $0.failure = nil }
     #expect(try await library.lease("a").engine.model.name == "a")
     // Not at once, where that is set.
-    let patient = disk.library(retryInterval: .seconds(1000))
+    let patient = disk.makeLibrary(retryInterval: .seconds(1000))
     disk.change { $0.failure = Broken() }
     #expect(await failure(patient, "a") != nil)
     let count = disk.openings.count
@@ -153,7 +153,7 @@ import Testing
   @Test func theLeastUsedIsClosedForAnother() async throws {
     let disk = Disk(
       [Self.model("a"), Self.model("b"), Self.model("c", bytes: 100)], available: 99)
-    let library = disk.library()
+    let library = disk.makeLibrary()
     _ = try await library.lease("a")
     _ = try await library.lease("b")
     _ = try await library.lease("a")
@@ -174,7 +174,7 @@ import Testing
   /// needs its room.
   @Test func jobsKeepTheirModelOpenAndNobodyForEver() async throws {
     let disk = Disk([Self.model("a"), Self.model("b", bytes: 100)], available: 200)
-    let library = disk.library()
+    let library = disk.makeLibrary()
     var lease: ModelLease? = try await library.lease("a")
     // The engine of "a" takes all there is.
     disk.change { $0.available = 50 }
@@ -193,7 +193,7 @@ import Testing
 
   @Test func whoHasGoneKeepsNobodyWaiting() async throws {
     let disk = Disk([Self.model("a"), Self.model("b", bytes: 100)], available: 100)
-    let library = disk.library()
+    let library = disk.makeLibrary()
     let lease = try await library.lease("a")
     disk.change { $0.available = 50 }
     let gone = Task { await failure(library, "b") }
@@ -212,7 +212,7 @@ import Testing
 
   @Test func whatIsOnTheDiskIsFollowed() async throws {
     let disk = Disk([Self.model("a"), Self.model("b")])
-    let library = disk.library()
+    let library = disk.makeLibrary()
     var lease: ModelLease? = try await library.lease("a")
     _ = try await library.lease("b")
     disk.change { $0.models = [Self.model("a", version: "2"), Self.model("c")] }
@@ -234,7 +234,7 @@ import Testing
   @Test func stoppingRefusesWhoWaits() async throws {
     let disk = Disk([Self.model("a")])
     disk.change { $0.isHeld = true }
-    let library = disk.library()
+    let library = disk.makeLibrary()
     async let waiting = failure(library, "a")
     #expect(await eventually { library.reports.first?.progress == 0.5 })
     library.stop()
@@ -245,7 +245,7 @@ import Testing
 
   @Test func memoryIsGivenBackByAll() async throws {
     let disk = Disk([Self.model("a"), Self.model("b")])
-    let library = disk.library()
+    let library = disk.makeLibrary()
     let lease = try await library.lease("a")
     _ = try await library.lease("b")
     #expect(await library.residentBytes == 2 << 20)
