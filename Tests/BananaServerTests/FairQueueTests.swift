@@ -70,6 +70,21 @@ import Testing
     #expect((0.85...1.15).contains(share), "\(share)")
   }
 
+  /// What is done for an account beside the engine is taken from its part of the engine, also when
+  /// it is charged before anything of it waits.
+  @Test func chargesWhatIsDoneBesideTheEngine() {
+    var queue = FairQueue<String>(ageing: .seconds(1_000_000))
+    var drawn: [Account: Int] = [:]
+    for index in 0..<400 {
+      for uid in [UInt32(1), 2] where queue.count(of: .user(uid)) == 0 {
+        if uid == 2 { queue.charge(.user(uid), seconds: 1) }
+        queue.append(Self.item("\(index)-\(uid)", uid: uid))
+      }
+      drawn[Self.draw(&queue)!.account, default: 0] += 1
+    }
+    #expect(abs(drawn[.user(1)]! - 2 * drawn[.user(2)]!) < 8, "\(drawn)")
+  }
+
   @Test func aPauseIsNoCredit() {
     var queue = Self.queue([Self.item("b", uid: 2, work: 1)])
     _ = Self.draw(&queue)

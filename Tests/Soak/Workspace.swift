@@ -67,14 +67,14 @@ struct Workspace: Codable, Sendable {
     }
   }
 
-  /// Every file below the daemon's state, relative to it.
+  /// Every file below the daemon's state, relative to it, but for what it remembers of its models.
   var stateFiles: [String] {
     let all = FileManager.default.enumerator(atPath: state)?.compactMap { $0 as? String } ?? []
     return all.filter { path in
       var isDirectory: ObjCBool = false
       let exists = FileManager.default.fileExists(
         atPath: "\(state)/\(path)", isDirectory: &isDirectory)
-      return exists && !isDirectory.boolValue
+      return exists && !isDirectory.boolValue && path != "checked-files.json"
     }
   }
 }

@@ -1,3 +1,4 @@
+import Execution
 import NIOPosix
 
 #if canImport(Glibc)
@@ -13,13 +14,16 @@ enum BackgroundThreads {
   private static let niceness: Int32 = 10
 
   /// Runs `body` on one of them.
+  /// - Returns: What came of it, and the processor time that it took.
   static func run<Value: Sendable>(
     _ body: @escaping @Sendable () throws -> Value
-  ) async throws -> Value {
+  ) async throws -> (result: Result<Value, any Error>, seconds: Double) {
     try await NIOThreadPool.singleton.runIfActive {
       // Of this thread alone: for Linux it is a process of its own. Everybody may step back.
       _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness)
-      return try body()
+      let began = ThreadClock.seconds
+      let result = Result { try body() }
+      return (result, ThreadClock.seconds - began)
     }
   }
 }

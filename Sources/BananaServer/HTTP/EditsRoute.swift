@@ -8,9 +8,7 @@ extension DaemonRoutes {
     let arrival = ContinuousClock.now
     let parts = try await parts(of: request)
     let maximumPixels = await scheduler.configuration.editPixels
-    let form = try await turns.run(for: context.peer.account) {
-      try await BackgroundThreads.run { try EditForm(parts) }
-    }
+    let form = try await unmetered(context) { try EditForm(parts) }
     return try await draw(form.request, arrival: arrival, context) {
       try form.edit(maximumPixels: maximumPixels)
     }

@@ -16,10 +16,8 @@ extension DaemonRoutes {
     if body.readableBytes <= Self.smallBody {
       wire = try WireJSON.decode(ImageGenerationRequest.self, from: body)
     } else {
-      wire = try await turns.run(for: context.peer.account) {
-        try await BackgroundThreads.run {
-          try WireJSON.decode(ImageGenerationRequest.self, from: body)
-        }
+      wire = try await unmetered(context) {
+        try WireJSON.decode(ImageGenerationRequest.self, from: body)
       }
     }
     try wire.validate()
@@ -29,6 +27,21 @@ extension DaemonRoutes {
 
   /// JSON of so many bytes is decoded in a moment.
   private static let smallBody = 64 << 10
+
+  /// Work for a request that no quota measures: of each account in turn, and paid for with time of
+  /// the engine.
+  func unmetered<Value: Sendable>(
+    _ context: DaemonRequestContext, _ body: @escaping @Sendable () throws -> Value
+  ) async throws -> Value {
+    let account = context.peer.account
+    return try await turns.run(for: account) {
+      // Whoever has gone meanwhile needs none of it.
+      guard context.channel.isActive else { throw APIError(EngineError.cancelled) }
+      let (result, seconds) = try await BackgroundThreads.run(body)
+      await scheduler.charge(account, seconds: seconds)
+      return try result.get()
+    }
+  }
 
   /// Queues a request and answers with its pictures or with the stream of its events.
   /// - Parameter edit: Reads the picture to start from, on a thread that may take its time.
@@ -55,14 +68,10 @@ extension DaemonRoutes {
       }
     }
     if let edit {
-      request.edit = try await turns.run(for: context.peer.account) {
-        // Whoever has gone meanwhile needs none of it.
-        guard context.channel.isActive else { throw APIError(EngineError.cancelled) }
-        let size = engine.model.size(width: request.width, height: request.height)
-        return try await BackgroundThreads.run {
-          // Fitted before it waits, so that what waits is small.
-          try edit().fitted(to: (size ?? engine.model.nativeSize).offered)
-        }
+      let size = engine.model.size(width: request.width, height: request.height)
+      request.edit = try await unmetered(context) {
+        // Fitted before it waits, so that what waits is small.
+        try edit().fitted(to: (size ?? engine.model.nativeSize).offered)
       }
     }
     context.connection.releaseBody()

@@ -112,24 +112,28 @@ package struct FairQueue<Element> {
 
   /// Takes in a job, or takes one back that is not done.
   package mutating func append(_ item: Item) {
-    if lanes.count > 256 {
-      // Those that would start where everybody does who comes back.
-      let start = virtualTime - 4 * turnSeconds
-      lanes = lanes.filter { $0.value.isActive || $0.value.virtualTime > start }
-    }
-    advance()
     var item = item
     if item.sequence == 0 {
       lastSequence += 1
       item.sequence = lastSequence
     }
-    var lane = lanes[item.account] ?? Lane()
+    enter(item.account)
+    lanes[item.account]!.items.append(item)
+    count += 1
+  }
+
+  /// Sees that an account has a lane, which starts where the others are.
+  private mutating func enter(_ account: Account) {
+    advance()
     // A client that sends the next job when it has the answer keeps what it is behind; more than a
     // few turns of that is a pause.
-    if !lane.isActive { lane.virtualTime = max(lane.virtualTime, virtualTime - 4 * turnSeconds) }
-    lane.items.append(item)
-    lanes[item.account] = lane
-    count += 1
+    let start = virtualTime - 4 * turnSeconds
+    if lanes.count > 256 {
+      lanes = lanes.filter { $0.value.isActive || $0.value.virtualTime > start }
+    }
+    var lane = lanes[account] ?? Lane()
+    if !lane.isActive { lane.virtualTime = max(lane.virtualTime, start) }
+    lanes[account] = lane
   }
 
   /// Takes out a job that shall not be drawn.
@@ -181,6 +185,12 @@ package struct FairQueue<Element> {
   /// Charges a job that is drawn for a part of its turn, or gives some of it back.
   package mutating func charge(_ item: Item, seconds: Double) {
     lanes[item.account]?.virtualTime += seconds * Self.price(of: item.priority)
+  }
+
+  /// Charges an account for what was done for it outside turns of the engine.
+  package mutating func charge(_ account: Account, seconds: Double) {
+    enter(account)
+    lanes[account]!.virtualTime += seconds
   }
 
   /// Ends the turn of a job that was taken out, and charges what is not charged yet.

@@ -115,6 +115,13 @@ package actor JobScheduler {
     } catch { throw .quotaExceeded(error) }
   }
 
+  /// Charges an account for processor time that its requests took outside the engine: whoever lets
+  /// large images be read has so much less of the engine.
+  package func charge(_ account: Account, seconds: Double) {
+    queue.charge(account, seconds: seconds)
+    updateTurn()
+  }
+
   private func holding(of account: Account) -> QuotaBook.Holding {
     let waiting = queue.count(of: account)
     return QuotaBook.Holding(
