@@ -12,9 +12,10 @@ struct SiegeChecks {
   ///
   /// The daemon cannot give what the kernel has given to others. What hostile processes, and
   /// whatever else runs on the machine, take from the processors for themselves is none of its
-  /// doing: a loop that never talked to it would have that too. So the calm rate is counted for the
-  /// processors that were left, by the kernel's figures, where that was less than what it took.
-  /// What the daemon spends on hostile requests is the daemon's.
+  /// doing: a loop that never talked to it would have that too. So the calm rate is counted for as
+  /// much of the processors as was left of what is left in peace, by the kernel's figures: drawing
+  /// takes all of them at once, and waits for each that somebody else has. What the daemon spends
+  /// on hostile requests is the daemon's.
   static let fairShare = 2.0 / 3
   /// They must have at least so much of it.
   static let keptShare = 0.9
@@ -87,14 +88,14 @@ struct SiegeChecks {
     return Calm(rate: rates[0.5], range: rates[0.1]...rates[0.9])
   }
 
-  /// Of what the calm rate takes of the processors, as much as was left in a slice; 1 is all.
+  /// Of the processors that are left in peace, as much as was left in a slice; 1 is all.
   private func leftShare(_ slice: SiegeSlice) -> Double {
-    let used = Percentiles(calm.map(\.usedSeconds))[0.5]
-    return used > 0 && slice.leftSeconds > 0 ? min(slice.leftSeconds / used, 1) : 1
+    let left = Percentiles(calm.map(\.leftSeconds))[0.5]
+    return left > 0 && slice.leftSeconds > 0 ? min(slice.leftSeconds / left, 1) : 1
   }
 
   /// Of their fair share; 1 is all of it.
-  /// - Parameter left: Of the processors that the calm rate takes.
+  /// - Parameter left: Of the processors that are left in peace.
   private func share(_ rate: Double, of calmRate: Double, left: Double = 1) -> Double {
     calmRate > 0 ? rate / (calmRate * Self.fairShare * left) : 1
   }
