@@ -138,7 +138,7 @@ let package = Package(
       ]),
     .target(
       name: "BananaTesting",
-      dependencies: ["BananaServer", "Diffusion", "Weights", logging, lifecycle],
+      dependencies: ["BananaServer", "Diffusion", "Models", "Weights", logging, lifecycle],
       path: "Tests/BananaTesting",
       swiftSettings: swiftSettings),
     tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
@@ -156,13 +156,14 @@ let package = Package(
     tests(
       "BananaSDK",
       [
-        "BananaAPI", "BananaSDK", "BananaServer", "BananaTesting", "Draw",
+        "BananaAPI", "BananaSDK", "BananaServer", "BananaTesting", "Diffusion", "Draw",
         product("NIOCore", "swift-nio"),
       ]),
     tests(
       "BananaCommands",
       [
-        "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting", "Imaging",
+        "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting", "Diffusion",
+        "Imaging", "Models",
         // The programs, which are run as people do.
         "banana", "banana-bench", "bananad", argumentParser,
       ]),

@@ -3,8 +3,9 @@ import Models
 import TensorTypes
 import Weights
 
-/// What the pictures of one drawing have in common: the encoded prompt and the encoded source.
+/// What the pictures of one request have in common: the encoded prompt and the encoded source.
 package struct Conditioning {
+  let size: OfferedSize
   let conditional: EncodedPrompt
   /// The empty prompt, if there is guidance.
   let unconditional: EncodedPrompt?

@@ -12,7 +12,7 @@ struct EncodedSource {
   func isKept(_ token: Int) -> Bool { !keptTokens.isEmpty && keptTokens[token] }
 }
 
-extension SourcePicture {
+extension EncodedSource {
   /// Tokens whose patch of pixels the mask keeps wholly, row by row.
   /// - Parameters:
   ///   - mask: Of the size of the model's pictures.

@@ -25,7 +25,7 @@ package struct NoiseSchedule: Hashable, Sendable {
 
   /// - Parameters:
   ///   - requested: Denoising steps, at least 1.
-  ///   - strength: How much of the way is walked, one of `PassSettings.strengths`: 1 begins with
+  ///   - strength: How much of the way is walked, one of `PictureRequest.strengths`: 1 begins with
   ///     noise alone; for less, the steps become fewer too. Meng et al. 2021, "SDEdit: Guided Image
   ///     Synthesis and Editing with Stochastic Differential Equations".
   /// - Throws: `GenerationError.noSchedule` for other numbers, and for those whose levels do not
@@ -34,7 +34,7 @@ package struct NoiseSchedule: Hashable, Sendable {
     _ process: NoiseProcess, steps requested: Int, strength: Float = 1
   ) throws(GenerationError) {
     let failure = GenerationError.noSchedule(steps: requested, strength: strength)
-    guard 1...1000 ~= requested, PassSettings.strengths.contains(strength) else { throw failure }
+    guard 1...1000 ~= requested, PictureRequest.strengths.contains(strength) else { throw failure }
     // 0.3 of 10 steps are 3, though 0.3 in f32 is a little more.
     let steps = max(1, Int((Double(requested) * Double(strength) - 1e-4).rounded(.up)))
     switch process {

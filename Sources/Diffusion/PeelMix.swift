@@ -17,25 +17,41 @@ package struct PeelLayout: Hashable, Sendable {
 }
 
 /// A peel and how strongly it is applied.
-package struct WeightedPeel: Sendable {
+package struct PeelUse: Sendable {
   package let peel: OpenPeel
+  /// What its user calls it.
+  package let name: String
   /// 1 is as it was trained, 0 not at all.
   package let strength: Float
+  /// Keeps it installed while somebody draws with it.
+  private let holder: (any AnyObject & Sendable)?
 
-  package init(_ peel: OpenPeel, strength: Float) {
+  package var sha256: String { peel.file.sha256 }
+
+  package init(
+    _ peel: OpenPeel, name: String, strength: Float, heldBy holder: (any AnyObject & Sendable)?
+  ) {
     self.peel = peel
+    self.name = name
     self.strength = strength
+    self.holder = holder
   }
 
   /// A file that is open for this alone.
-  package init(file: PeelFile, strength: Float) {
-    self.init(OpenPeel(file), strength: strength)
+  package init(file: PeelFile, name: String = "peel", strength: Float) {
+    self.init(OpenPeel(file), name: name, strength: strength, heldBy: nil)
   }
 }
 
-extension WeightedPeel: Equatable {
-  package static func == (a: WeightedPeel, b: WeightedPeel) -> Bool {
-    a.peel.file.sha256 == b.peel.file.sha256 && a.strength == b.strength
+/// Equal peels have equal content, whatever they are called.
+extension PeelUse: Hashable {
+  package static func == (a: PeelUse, b: PeelUse) -> Bool {
+    a.sha256 == b.sha256 && a.strength == b.strength
+  }
+
+  package func hash(into hasher: inout Hasher) {
+    hasher.combine(sha256)
+    hasher.combine(strength)
   }
 }
 
@@ -65,13 +81,13 @@ package struct PeelMix: Sendable {
   /// The mix of `peels`; nil if none of them changes anything.
   /// - Throws: `GenerationError.peel` if one was made for another model,
   ///   `GenerationError.excessiveRank` if they are too many.
-  package init?(_ peels: [WeightedPeel], for sites: PeelSites) throws(GenerationError) {
+  package init?(_ peels: [PeelUse], for sites: PeelSites) throws(GenerationError) {
     var changes: [WeightReference: [Change]] = [:]
     let peels = peels.filter { $0.strength != 0 }
-    for weighted in peels {
+    for use in peels {
       do throws(PeelError) {
-        for (site, update) in try weighted.peel.resolved(for: sites).updates {
-          changes[site, default: []].append(Change(update: update, strength: weighted.strength))
+        for (site, update) in try use.peel.resolved(for: sites).updates {
+          changes[site, default: []].append(Change(update: update, strength: use.strength))
         }
       } catch { throw .peel(error) }
     }
@@ -85,7 +101,7 @@ package struct PeelMix: Sendable {
       ranks[site] = rank
     }
     layout = PeelLayout(sites: ranks)
-    parts = peels.map { Part(sha256: $0.peel.file.sha256, strength: $0.strength) }
+    parts = peels.map { Part(sha256: $0.sha256, strength: $0.strength) }
     self.changes = changes
   }
 

@@ -52,43 +52,46 @@ package final class Pipeline {
     networks.releaseAll()
   }
 
-  /// Encodes what a drawing's pictures have in common.
-  package func prepare(
-    _ drawing: Drawing, _ settings: PassSettings
-  ) throws(GenerationError) -> Conditioning {
-    let prompt = try model.prompt(drawing.prompt, style: drawing.style)
-    let size = try offered(settings.size)
+  /// Encodes what the pictures of a request have in common.
+  package func prepare(_ request: PictureRequest) throws(GenerationError) -> Conditioning {
+    let prompt = try model.prompt(request.prompt, style: request.style)
+    let size = try offered(request.size)
     let sampling = model.facts.sampling
-    let guidance = drawing.guidance ?? sampling.guidance
+    let guidance = request.guidance ?? sampling.guidance
     if sampling.isGuidanceFixed, guidance != 1 { throw .fixedGuidance(guidance) }
-    if drawing.source != nil, model.family.networks(.encoder).isEmpty { throw .noSource }
+    if let image = request.images.first(where: { !takes($0.role) }) { throw .imageRole(image.role) }
     // Before other jobs are in the pass.
-    _ = try schedule(settings)
-    let mix = try PeelMix(settings.peels, for: model.peelSites)
+    _ = try schedule(request)
+    let mix = try PeelMix(request.peels, for: model.peelSites)
     return try execution { () throws(ExecutionError) in
       let conditional = try promptEncoder.encode(prompt, peels: mix)
       return Conditioning(
-        conditional: conditional,
+        size: size, conditional: conditional,
         unconditional: guidance == 1
           ? nil : try promptEncoder.unconditional(tokens: conditional.tokens, peels: mix),
-        guidance: guidance,
-        source: try drawing.source.map { (source) throws(ExecutionError) in
-          try encode(source, size)
-        }, isUnknown: !model.knowsWord(of: drawing.prompt))
+        guidance: guidance, source: try encodedSource(of: request.fitted(to: size), size),
+        isUnknown: !model.knowsWord(of: request.prompt))
     }
   }
 
-  /// Makes ready for passes of these settings; the pictures come later.
-  package func begin(_ settings: PassSettings) throws(GenerationError) -> Denoising {
-    try Denoising(
-      schedule(settings), model.facts.extents(of: offered(settings.size)), model: model,
-      networks: networks, peels: PeelMix(settings.peels, for: model.peelSites))
+  private func takes(_ role: ImageInput.Role) -> Bool {
+    switch role {
+    case .source, .mask: !model.family.networks(.encoder).isEmpty
+    case .reference, .control: false
+    }
   }
 
-  private func schedule(_ settings: PassSettings) throws(GenerationError) -> NoiseSchedule {
+  /// Makes ready for passes of requests that share one; the pictures come later.
+  package func begin(_ request: PictureRequest) throws(GenerationError) -> Denoising {
+    try Denoising(
+      schedule(request), model.facts.extents(of: offered(request.size)), model: model,
+      networks: networks, peels: PeelMix(request.peels, for: model.peelSites))
+  }
+
+  private func schedule(_ request: PictureRequest) throws(GenerationError) -> NoiseSchedule {
     try NoiseSchedule(
-      model.facts.noise, steps: settings.steps ?? model.facts.sampling.steps,
-      strength: settings.strength)
+      model.facts.noise, steps: request.steps ?? model.facts.sampling.steps,
+      strength: request.strength)
   }
 
   private func offered(_ size: PictureSize) throws(GenerationError) -> OfferedSize {
@@ -104,9 +107,9 @@ package final class Pipeline {
   /// The picture of latents in the denoiser's scale, with what a source keeps; the decoder has run,
   /// what comes behind it does as rows are read.
   package func decode(
-    _ latents: [Float], of conditioning: Conditioning, _ settings: PassSettings
+    _ latents: [Float], of conditioning: Conditioning
   ) throws(GenerationError) -> any RowSource {
-    let (facts, size) = (model.facts, try offered(settings.size))
+    let (facts, size) = (model.facts, conditioning.size)
     return try execution { () throws(ExecutionError) in
       let extents = facts.extents(of: size)
       let decoder = Decoder(
@@ -127,11 +130,12 @@ package final class Pipeline {
     }
   }
 
-  private func encode(
-    _ source: SourcePicture, _ size: OfferedSize
-  ) throws(ExecutionError) -> EncodedSource {
-    let (source, space) = (source.fitted(to: size), model.facts.latents)
-    let extents = model.facts.extents(of: size)
+  /// - Parameter request: Fitted to `size`.
+  private func encodedSource(
+    of request: PictureRequest, _ size: OfferedSize
+  ) throws(ExecutionError) -> EncodedSource? {
+    guard let source = request.image(.source) else { return nil }
+    let (space, extents) = (model.facts.latents, model.facts.extents(of: size))
     let session = try networks.session(model.family.network(.encoder).name, extents)
     switch model.facts.pixels {
     case .premultipliedRGBA: session.write(source.image.values, to: "pixels")
@@ -142,13 +146,14 @@ package final class Pipeline {
       let channel = index % space.channels
       return (value - space.mean[channel]) / space.standardDeviation[channel]
     }
-    guard let mask = source.mask else {
+    guard let mask = request.image(.mask) else {
       return EncodedSource(latents: latents, keptTokens: [], kept: nil)
     }
     return EncodedSource(
       latents: latents,
-      keptTokens: SourcePicture.keptTokens(mask, columns: extents.width, rows: extents.height),
-      kept: source.keptPictures)
+      keptTokens: EncodedSource.keptTokens(
+        mask.image, columns: extents.width, rows: extents.height),
+      kept: (source.atShownSize, mask.atShownSize))
   }
 }
 

@@ -110,7 +110,7 @@ struct BananaBench: AsyncParsableCommand {
     peak: (int8: Double, float32: Double)
   ) throws {
     let peels = try (UInt64(1)...2).map {
-      WeightedPeel(file: try SyntheticPeel.make(for: model, rank: 16, seed: $0), strength: 1)
+      PeelUse(file: try SyntheticPeel.make(for: model, rank: 16, seed: $0), strength: 1)
     }
     guard let first = try PeelMix([peels[0]], for: model.peelSites) else { return }
     let denoiser = model.family.network(.denoiser).name

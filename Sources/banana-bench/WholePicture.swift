@@ -6,12 +6,11 @@ import Models
 /// One picture from the prompt to the bytes of its file, with the model's own settings.
 struct WholePicture {
   let pipeline: Pipeline
-  let settings: PassSettings
-  private let drawing = Drawing(prompt: "a red apple")
+  private let request: PictureRequest
 
   init(_ pipeline: Pipeline, size: PictureSize) {
     self.pipeline = pipeline
-    settings = PassSettings(size: size)
+    request = PictureRequest(prompt: "a red apple", size: size, seed: 7)
   }
 
   /// Milliseconds of each part.
@@ -23,15 +22,15 @@ struct WholePicture {
       parts.append((part, (ContinuousClock.now - start) / .milliseconds(1)))
       return result
     }
-    let conditioning = try timed("text") { try pipeline.prepare(drawing, settings) }
+    let conditioning = try timed("text") { try pipeline.prepare(request) }
     let latents = try timed("denoising") {
-      let denoising = try pipeline.begin(settings)
-      let picture = try denoising.begin(conditioning, seed: 7)
+      let denoising = try pipeline.begin(request)
+      let picture = try denoising.begin(conditioning, seed: request.seed)
       while !denoising.isDone { try denoising.advance() }
       return picture.latents
     }
     let picture = try timed("decoder and alpha") {
-      try pipeline.decode(latents, of: conditioning, settings)
+      try pipeline.decode(latents, of: conditioning)
     }
     try timed("PNG") {
       var writer = try PNGWriter(

@@ -2,7 +2,9 @@ import ArgumentParser
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
+import Models
 import Testing
 
 @testable import BananaCommands
@@ -33,7 +35,7 @@ import Testing
         let request = try #require(engine.record.requests.first)
         #expect(request.prompt == "a red apple")
         #expect(request.style == "flat")
-        #expect(request.width == 256 && request.height == 256)
+        #expect(request.size.description == "256x256")
         #expect(request.steps == 3 && request.seed == 9 && request.guidance == 2)
         #expect(request.background == .opaque)
       }

@@ -2,6 +2,7 @@ import ArgumentParser
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Testing
 
@@ -35,7 +36,7 @@ import Testing
           "--priority", "background", "--no-provenance",
         ] + socket)
       let request = try #require(engine.record.requests.first)
-      #expect(request.peels.map(\.peel.name) == ["pixel-art", "other"])
+      #expect(request.peels.map(\.name) == ["pixel-art", "other"])
       #expect(request.peels.map(\.strength) == [0.5, 1])
       #expect(!request.marksProvenance)
       try await run(["peel", "remove", "pixel-art", "--wait", "0"] + socket)
@@ -59,7 +60,7 @@ import Testing
       try await run(["generate", "p", "-o", first] + socket)
       try await run(
         ["generate", "p", "--image", first, "--strength", "0.5", "-o", second] + socket)
-      #expect(engine.record.requests.last?.edit?.strength == 0.5)
+      #expect(engine.record.requests.last?.strength == 0.5)
       #expect(FileManager.default.fileExists(atPath: second))
     }
   }

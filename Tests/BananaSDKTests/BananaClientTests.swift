@@ -2,6 +2,7 @@ import BananaAPI
 import BananaSDK
 import BananaServer
 import BananaTesting
+import Diffusion
 import Synchronization
 import Testing
 

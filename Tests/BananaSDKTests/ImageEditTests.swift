@@ -1,6 +1,7 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import NIOCore
 import Testing
@@ -54,9 +55,9 @@ import Testing
         if case .completed = event { pictures += 1 }
       }
       #expect(pictures == 1)
-      let edits = engine.record.requests.compactMap(\.edit)
+      let edits = engine.record.requests.filter(\.isEdit)
       #expect(edits.map(\.strength) == [0.5, 1])
-      #expect(edits.map { $0.mask == nil } == [true, false])
+      #expect(edits.map { $0.images.map(\.role) } == [[.source], [.source, .mask]])
       let error = await #expect(throws: BananaError.self) {
         try await client.edit(ImageEdit(request, image: Data([1])))
       }

@@ -2,6 +2,7 @@ import BananaAPI
 import BananaSDK
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Testing
 
@@ -33,7 +34,7 @@ import Testing
       request.peels = [PeelReference(name: "a", strength: 0.5)]
       _ = try await client.generate(request)
       let use = try #require(engine.record.requests.first?.peels.first)
-      #expect(use.peel.sha256 == peel.sha256 && use.strength == 0.5)
+      #expect(use.sha256 == peel.sha256 && use.strength == 0.5)
       request.peels = [PeelReference(name: "b")]
       let error = await #expect(throws: BananaError.self) { try await client.generate(request) }
       #expect(error?.code == .peelNotFound)

@@ -3,6 +3,7 @@ import CPUBackend
 import Diffusion
 import Foundation
 import Imaging
+import Models
 import Synchronization
 import TensorTypes
 import Testing
@@ -24,11 +25,13 @@ import Weights
 
   private func request(
     _ prompt: String, seed: UInt64, count: Int = 1, steps: Int = 3, previews: Int = 0,
-    peels: [PeelUse] = [], edit: PictureEdit? = nil, marksProvenance: Bool = true
+    peels: [PeelUse] = [], images: [ImageInput] = [], strength: Float = 1,
+    marksProvenance: Bool = true
   ) -> PictureRequest {
     PictureRequest(
-      prompt: prompt, width: 64, height: 64, steps: steps, seed: seed, count: count,
-      previews: previews, peels: peels, edit: edit, marksProvenance: marksProvenance)
+      prompt: prompt, size: PictureSize(width: 64, height: 64), steps: steps, seed: seed,
+      count: count, previews: previews, peels: peels, images: images, strength: strength,
+      marksProvenance: marksProvenance)
   }
 
   /// Draws until all jobs are done.
@@ -54,8 +57,7 @@ import Weights
         shape: part == "A" ? [1, 64] : [64, 1], bytes: weight.withUnsafeBytes { Array($0) })
     }
     let file = try PeelFile(contents: SafetensorsWriter.bytes(tensors), path: "peel")
-    return PeelUse(
-      peel: InstalledPeel(name: "wavy", file: file, owner: nil), strength: 0.5)
+    return PeelUse(file: file, name: "wavy", strength: 0.5)
   }
 
   @Test func jobsOfEqualKeysAreDrawnTogetherAndAsAlone() async throws {
@@ -120,11 +122,11 @@ import Weights
     for index in pixels.bytes.indices {
       pixels.bytes[index] = UInt8(truncatingIfNeeded: index &* 13)
     }
-    let edit = PictureEdit(image: PremultipliedImage(pixels), mask: nil, strength: 1)
+    let image = ImageInput(PremultipliedImage(pixels), role: .source)
     let requests = [
       request("a red apple", seed: 4, count: 4, steps: 4, previews: 2),
       request("frog", seed: 9, count: 2, steps: 4, peels: [try peel(seed: 1)]),
-      request("x", seed: 1, steps: 4, edit: edit),
+      request("x", seed: 1, steps: 4, images: [image]),
     ]
     let whole = requests.map { _ in JobRecord() }
     for (record, request) in zip(whole, requests) { await draw([record.job(request)]) }
@@ -222,7 +224,7 @@ import Weights
       uniqueKeysWithValues: PNG.texts(in: marked).map { ($0.keyword, $0.text) })
     #expect(texts["prompt"] == "a frög" && texts["seed"] == "7" && texts["steps"] == "3")
     #expect(texts["model"] == "\(engine.model.name) \(engine.model.version)")
-    #expect(texts["peels"] == "wavy:0.5 sha256=\(use.peel.sha256)")
+    #expect(texts["peels"] == "wavy:0.5 sha256=\(use.sha256)")
     #expect(texts["Software"] == "Banana")
     let xmp = try #require(texts["XML:com.adobe.xmp"])
     #expect(xmp.contains("Iptc4xmpExt:DigitalSourceType"))
@@ -241,7 +243,7 @@ import Weights
     #expect(
       engine.batchKey(for: request("frog", seed: 2))
         != engine.batchKey(for: request("frog", seed: 2, peels: [use])))
-    try engine.check(use.peel.content)
+    try engine.check(use.peel)
     #expect(
       try await draw(request("frog", seed: 2)).map(\.png) == plain.map(\.png))
   }
@@ -251,7 +253,7 @@ import Weights
     let before = try await draw(request("frog", seed: 2)).map(\.png)
     let record = JobRecord()
     let use = try peel(of: Array(repeating: value, count: 64))
-    #expect(!use.peel.content.file.warnings.isEmpty)
+    #expect(!use.peel.file.warnings.isEmpty)
     let wild = record.job(request("frog", seed: 2, count: 2, previews: 1, peels: [use]))
     _ = await engine.generate([wild]) { false }
     let result = try #require(try record.current.results.first?.get())
@@ -270,10 +272,12 @@ import Weights
     }
     var mask = Pixels(width: 64, height: 64, filledWith: .white)
     for index in 0..<64 * 32 * 4 { mask.bytes[index] = 0 }
-    let edit = PictureEdit(
-      image: PremultipliedImage(pixels), mask: PremultipliedImage(mask), strength: 0.8)
+    let images = [
+      ImageInput(PremultipliedImage(pixels), role: .source),
+      ImageInput(PremultipliedImage(mask), role: .mask),
+    ]
     let picture = try PNG.decode(
-      try await draw(request("frog", seed: 2, edit: edit))[0].png)
+      try await draw(request("frog", seed: 2, images: images, strength: 0.8))[0].png)
     #expect(picture.bytes[(64 * 32 * 4)...] == pixels.bytes[(64 * 32 * 4)...])
     #expect(picture.bytes[..<(64 * 32 * 4)] != pixels.bytes[..<(64 * 32 * 4)])
   }

@@ -4,6 +4,7 @@ import BananaTesting
 import Diffusion
 import FoundationEssentials
 import Imaging
+import Models
 import Testing
 
 /// `POST /v1/images/edits`.
@@ -41,16 +42,19 @@ import Testing
         ImageGenerationResponse.self, from: Data(answer.body.utf8))
       #expect(response.data.map(\.seed) == [7, 8])
       let request = try #require(engine.record.requests.first)
-      #expect(request.prompt == "a \"hat\" " && request.count == 2 && request.width == 256)
+      #expect(request.prompt == "a \"hat\" " && request.count == 2)
+      #expect(request.size == PictureSize(width: 256, height: 256))
       #expect(request.steps == 3 && request.guidance == 1.5 && request.background == .opaque)
       #expect(!request.marksProvenance)
-      let edit = try #require(request.edit)
-      #expect(edit.strength == 0.75)
+      #expect(request.strength == 0.75)
+      let image = try #require(request.image(.source)?.image)
+      let mask = try #require(request.image(.mask)?.image)
       // It is as the model needs it before it waits: in the middle of the model's own square.
-      #expect(edit.image.width == 512 && edit.image.height == 512)
-      #expect(edit.image.rgba[256 * 512 + 256] == [1, 0, 0, 1] && edit.image.rgba[0] == .zero)
-      #expect(edit.mask?.rgba[256 * 512 + 256].w == 0 && edit.mask?.rgba[0].w == 1)
-      #expect(edit.source.byteCount == 16 * 2 * (512 * 512 + 256 * 256))
+      #expect(image.size == PictureSize(width: 512, height: 512))
+      #expect(image.rgba[256 * 512 + 256] == [1, 0, 0, 1] && image.rgba[0] == .zero)
+      #expect(mask.rgba[256 * 512 + 256].w == 0 && mask.rgba[0].w == 1)
+      let bytes = request.images.reduce(0) { $0 + $1.byteCount }
+      #expect(bytes == 16 * 2 * (512 * 512 + 256 * 256))
     }
   }
 
@@ -67,11 +71,12 @@ import Testing
       #expect(answer.body.contains("event: image_edit.partial_image\n"))
       #expect(answer.body.contains("event: image_edit.completed\n"))
       #expect(answer.body.contains(#""type":"image_edit.completed""#))
-      #expect(engine.record.requests.first?.edit?.strength == 0.6)
-      #expect(engine.record.requests.first?.edit?.mask == nil)
+      #expect(engine.record.requests.first?.strength == 0.6)
+      #expect(engine.record.requests.first?.images.map(\.role) == [.source])
       let masked = try Self.form(mask: Self.png(20, 10, .clear), [("prompt", "p")])
       #expect(try await masked.post(to: daemon).status == 200)
-      #expect(engine.record.requests.last?.edit?.strength == 1)
+      #expect(engine.record.requests.last?.strength == 1)
+      #expect(engine.record.requests.last?.images.map(\.role) == [.source, .mask])
     }
   }
 
@@ -96,16 +101,18 @@ import Testing
       for (index, (image, isHole)) in cases.enumerated() {
         let form = try Self.form(image: image, [("prompt", "p")])
         #expect(try await form.post(to: daemon).status == 200)
-        let edit = try #require(engine.record.requests.last?.edit)
-        #expect((edit.mask != nil) == isHole, "case \(index)")
-        #expect(edit.mask == nil || edit.mask == edit.image)
-        #expect(edit.strength == (isHole ? 1 : 0.6), "case \(index)")
+        let request = try #require(engine.record.requests.last)
+        let mask = request.image(.mask)?.image
+        #expect((mask != nil) == isHole, "case \(index)")
+        #expect(mask == nil || mask == request.image(.source)?.image)
+        #expect(request.strength == (isHole ? 1 : 0.6), "case \(index)")
       }
       let masked = try Self.form(
         image: cut(inside), mask: cut { x, _ in x == 0 }, [("prompt", "p"), ("strength", "0.5")])
       #expect(try await masked.post(to: daemon).status == 200)
-      let edit = try #require(engine.record.requests.last?.edit)
-      #expect(edit.mask != edit.image && edit.strength == 0.5)
+      let request = try #require(engine.record.requests.last)
+      #expect(request.image(.mask)?.image != request.image(.source)?.image)
+      #expect(request.isEdit && request.strength == 0.5)
     }
   }
 
@@ -117,7 +124,7 @@ import Testing
       form.addFile("mask", [], fileName: "")
       form.addFile("image[]", [], fileName: "")
       #expect(try await form.post(to: daemon).status == 200)
-      #expect(engine.record.requests.last?.edit?.mask == nil)
+      #expect(engine.record.requests.last?.images.map(\.role) == [.source])
       var none = TestForm()
       none.add("prompt", "p")
       none.addFile("image", [], fileName: "")

@@ -2,6 +2,7 @@ import BananaServer
 import CPUBackend
 import Diffusion
 import Foundation
+import Models
 import Synchronization
 import TensorTypes
 import Testing
@@ -19,7 +20,8 @@ import Testing
   }
 
   private func request(_ prompt: String, seed: UInt64, steps: Int) -> PictureRequest {
-    PictureRequest(prompt: prompt, width: 64, height: 64, steps: steps, seed: seed)
+    PictureRequest(
+      prompt: prompt, size: PictureSize(width: 64, height: 64), steps: steps, seed: seed)
   }
 
   private func draw(_ jobs: [PictureJob]) async {

@@ -1,8 +1,10 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Imaging
+import Models
 import Testing
 
 /// What clients send that were made for other servers, over the socket.
@@ -121,8 +123,8 @@ import Testing
         ImageGenerationResponse.self, from: Data(answer.body.utf8))
       let request = try #require(engine.record.requests.first)
       // The first has one colour, and is fitted to the model.
-      #expect(request.edit?.image.width == 512 && request.edit?.strength == 0.6)
-      #expect(request.count == 1 && request.steps == 3 && request.width == 512)
+      #expect(request.image(.source)?.image.width == 512 && request.strength == 0.6)
+      #expect(request.count == 1 && request.steps == 3 && request.size.width == 512)
       #expect(
         response.warnings.map { $0.split(separator: " means")[0].split(separator: " is not")[0] }
           == [

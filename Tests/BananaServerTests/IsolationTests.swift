@@ -1,7 +1,9 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
+import Models
 import Testing
 
 #if canImport(Glibc)
@@ -93,7 +95,8 @@ import Testing
         let response = try JSONDecoder().decode(
           ImageGenerationResponse.self, from: Data(answer.body.utf8))
         // Each gets its own picture.
-        let request = PictureRequest(prompt: "p\(index)", width: 256, height: 256, seed: 5)
+        let request = PictureRequest(
+          prompt: "p\(index)", size: PictureSize(width: 256, height: 256), seed: 5)
         #expect(Array(response.data[0].png) == TestPattern.png(request, seed: 5))
       }
       // The first may have made way for the others.

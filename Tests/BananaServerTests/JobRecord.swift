@@ -1,4 +1,5 @@
 import BananaServer
+import Diffusion
 import Synchronization
 import Testing
 

@@ -191,7 +191,7 @@ import Weights
         for _ in 0..<8 { group.addTask { try await registry.resolve("a", for: 7) } }
         return try await group.reduce(into: []) { $0.append($1) }
       }
-      #expect(peels.allSatisfy { $0 === peels[0] } && checks.withLock { $0 } == 1)
+      #expect(peels.allSatisfy { $0.peel === peels[0].peel } && checks.withLock { $0 } == 1)
     }
   }
 

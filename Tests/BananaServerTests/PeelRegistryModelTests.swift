@@ -21,7 +21,7 @@ import Weights
     /// What everybody has installed, by the number that its weights are full of.
     var installed: [PeelOwner: [String: Float]] = [:]
     /// What jobs hold, and the number that was meant.
-    var held: [(peel: InstalledPeel, value: Float)] = []
+    var held: [(peel: PeelUse, value: Float)] = []
     var lastValue: Float = 0
 
     mutating func step() async throws {
@@ -120,10 +120,10 @@ import Weights
         }
         guard let (name, value) = all.first else { continue }
         let peel = try await registry.resolve(name, for: uid)
-        #expect(peel.content.file.updates.first?.down.first == value)
+        #expect(peel.peel.file.updates.first?.down.first == value)
       }
       for (peel, value) in held {
-        #expect(peel.content.file.updates.first?.down.first == value, "a held peel changed")
+        #expect(peel.peel.file.updates.first?.down.first == value, "a held peel changed")
       }
       for (owner, peels) in installed {
         let files = fixture.files(owner == .everyone ? "all" : owner == .user(7) ? "7" : "8")

@@ -46,8 +46,8 @@ extension PeelRegistry {
     try await install(PeelFixture.chunks(bytes), as: name, for: owner)
   }
 
-  func resolve(_ name: String, for uid: UInt32) async throws -> InstalledPeel {
-    try await uses(of: [PeelReference(name: name)], for: uid)[0].peel
+  func resolve(_ name: String, for uid: UInt32) async throws -> PeelUse {
+    try await uses(of: [PeelReference(name: name)], for: uid)[0]
   }
 }
 
@@ -79,8 +79,8 @@ extension PeelRegistry {
       #expect(try await registry.show("pixel-art", for: .user(7)) == info)
       #expect(await registry.list(for: .user(7)).map(\.metadata) == [nil])
       let peel = try await registry.resolve("pixel-art", for: 7)
-      #expect(peel.name == "pixel-art" && peel.owner == 7 && peel.sha256 == info.sha256)
-      #expect(peel.content.file.byteCount == bytes.count)
+      #expect(peel.name == "pixel-art" && peel.sha256 == info.sha256)
+      #expect(peel.peel.file.byteCount == bytes.count)
       #expect(fixture.files("7") == ["pixel-art.json", "pixel-art.safetensors"])
       let mode = try FileManager.default.attributesOfItem(
         atPath: fixture.folder("7") + "/pixel-art.safetensors")[.posixPermissions]
@@ -96,7 +96,7 @@ extension PeelRegistry {
       #expect(await registry.list(for: .user(7)).map(\.name) == ["a", "b"])
       #expect(try await registry.show("a", for: .user(7)) == before)
       #expect(try await registry.resolve("a", for: 7).sha256 == before.sha256)
-      #expect(try await registry.resolve("b", for: 7).owner == nil)
+      #expect(try await registry.resolve("b", for: 8).name == "b")
     }
   }
 
@@ -156,9 +156,9 @@ extension PeelRegistry {
       let registry = fixture.start()
       let first = try await registry.install(TestPeel.bytes(value: 1), "a", .user(7))
       let held = try await registry.resolve("a", for: 7)
-      #expect(try await registry.resolve("a", for: 7) === held)
+      #expect(try await registry.resolve("a", for: 7).peel === held.peel)
       let second = try await registry.install(TestPeel.bytes(value: 2), "a", .user(7))
-      #expect(held.sha256 == first.sha256 && held.content.file.updates[0].down[0] == 1)
+      #expect(held.sha256 == first.sha256 && held.peel.file.updates[0].down[0] == 1)
       let next = try await registry.resolve("a", for: 7)
       #expect(next.sha256 == second.sha256 && next != held)
     }
@@ -168,12 +168,12 @@ extension PeelRegistry {
     try await with { fixture in
       let registry = fixture.start()
       try await registry.install(TestPeel.bytes(), "a", .user(7))
-      var held: InstalledPeel? = try await registry.resolve("a", for: 7)
+      var held: PeelUse? = try await registry.resolve("a", for: 7)
       let late = try await registry.remove("a", of: .user(7), timeout: .milliseconds(20))
       #expect(late == PeelRemoval(name: "a", inUse: true))
       #expect(fixture.files("7") == [])
       #expect(await registry.list(for: .user(7)) == [])
-      #expect(held?.content.file.updates.count == 1)
+      #expect(held?.peel.file.updates.count == 1)
       // The next peel of that name has holders of its own.
       try await registry.install(TestPeel.bytes(), "a", .user(7))
       #expect(try await registry.remove("a", of: .user(7), timeout: .zero).inUse == false)

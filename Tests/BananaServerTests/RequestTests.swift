@@ -1,7 +1,9 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
+import Models
 import Testing
 
 /// What goes in at the socket, right and wrong.
@@ -157,7 +159,8 @@ import Testing
       #expect(
         requests.first
           == PictureRequest(
-            prompt: "p", style: "flat", width: 256, height: 256, steps: 9, guidance: 0,
+            prompt: "p", style: "flat", size: PictureSize(width: 256, height: 256), steps: 9,
+            guidance: 0,
             seed: .max, count: 2, background: .opaque))
       #expect(requests.last?.style == nil)
       #expect(requests.last?.seed == defaults.data[0].seed)

@@ -1,7 +1,9 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
+import Models
 import Testing
 
 /// `JobScheduler` against a model of who is taken in, who waits and how each job ends, over random
@@ -85,7 +87,7 @@ private final class History {
       isStored: Int.random(in: 0..<3, using: &random) == 0
     )
     let request = PictureRequest(
-      prompt: "\(submitted)", width: 256, height: 256,
+      prompt: "\(submitted)", size: PictureSize(width: 256, height: 256),
       steps: Int.random(in: 1...4, using: &random), seed: known.seed, count: known.pictures)
     let refusal = refusal(of: known.pictures * 256 * 256, from: peer.account)
     let mayBeLate = Int.random(in: 0..<10, using: &random) == 0 && running != nil
@@ -315,7 +317,8 @@ private final class History {
       }
       #expect(ends.count == 1)
     }
-    let request = PictureRequest(prompt: "late", width: 256, height: 256, seed: 1)
+    let request = PictureRequest(
+      prompt: "late", size: PictureSize(width: 256, height: 256), seed: 1)
     await #expect(throws: JobError.shuttingDown) {
       _ = try await scheduler.submit(
         Submission(request: request, peer: Self.admin, answer: Self.answer), to: engine)

@@ -1,8 +1,10 @@
 import BananaAPI
 import BananaServer
 import BananaTesting
+import Diffusion
 import FoundationEssentials
 import Imaging
+import Models
 import Testing
 
 /// Users who take turns at the engine, over the socket. Only root can be several users.
@@ -137,7 +139,7 @@ import Testing
   /// Pictures that seem to be a quarter of the work, and are eight times as much.
   @Test func whatLooksCheapIsPaidInSeconds() async throws {
     let engine = FakeEngine(isHeld: true) { request in
-      request.width == 256 ? .init(step: 1, end: 28) : .init(step: 1)
+      request.size.width == 256 ? .init(step: 1, end: 28) : .init(step: 1)
     }
     let drawn = try await Self.race(
       engine, ann: #""size":"256x256""#, ben: #""size":"512x512""#, jobs: (30, 24))

@@ -106,10 +106,10 @@ package final class FakeEngine: PictureEngine {
 
   package func batchKey(for request: PictureRequest) -> BatchKey {
     BatchKey(
-      model: model.name, width: request.width, height: request.height,
+      model: model.name, size: request.size,
       steps: request.steps ?? model.defaultSteps,
       isGuided: (request.guidance ?? model.defaultGuidance) > 1, textTokens: 16,
-      peels: request.peels, editStrength: request.edit?.strength)
+      peels: request.peels, editStrength: request.isEdit ? request.strength : nil)
   }
 
   package func peakBytes(for key: BatchKey, pictures: Int) -> Int { pictures * pictureBytes }

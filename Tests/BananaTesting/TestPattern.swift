@@ -1,4 +1,5 @@
-package import BananaServer
+package import Diffusion
+import Models
 
 /// A picture that depends on prompt, style and seed, as an uncompressed PNG.
 package enum TestPattern {
@@ -13,16 +14,17 @@ package enum TestPattern {
     let colour = (0..<3).map { UInt8(truncatingIfNeeded: hash >> (8 * UInt64($0) + 24)) }
     let outside: [UInt8] = request.background == .opaque ? [255, 255, 255, 255] : [0, 0, 0, 0]
     var raw: [UInt8] = []
-    raw.reserveCapacity((request.width * 4 + 1) * request.height)
-    let centre = request.width / 2
-    for y in 0..<request.height {
+    let (width, height) = (request.size.width, request.size.height)
+    raw.reserveCapacity((width * 4 + 1) * height)
+    let centre = width / 2
+    for y in 0..<height {
       raw.append(0)
-      for x in 0..<request.width {
+      for x in 0..<width {
         let inside = (x - centre) * (x - centre) + (y - centre) * (y - centre) < centre * centre / 2
         raw.append(contentsOf: inside ? colour + [255] : outside)
       }
     }
-    let header = bigEndian(request.width) + bigEndian(request.height) + [8, 6, 0, 0, 0]
+    let header = bigEndian(width) + bigEndian(height) + [8, 6, 0, 0, 0]
     return signature + chunk("IHDR", header) + chunk("IDAT", zlib(raw)) + chunk("IEND", [])
   }
 

@@ -43,25 +43,25 @@ import Weights
       replacing: guidance, with: "\"guidance\": 1, \"sampler\": \"consistency\"")
   }
 
+  private func request(
+    _ prompt: String, side: Int = 64, steps: Int, seed: UInt64 = 1
+  ) -> PictureRequest {
+    PictureRequest(prompt: prompt, size: .square(side), steps: steps, seed: seed)
+  }
+
   @Test(arguments: [1, 2, 3, 4], [false, true])
   func picturesOfAPassAreThoseDrawnAlone(count: Int, isConsistency: Bool) throws {
     let model = isConsistency ? try consistencyModel() : self.model
     let pipeline = pipeline(model)
-    let settings = PassSettings(size: .square(64), steps: 3)
-    let prompts = ["a red apple", "green frog", "x", "grinning face"]
-    let alone = try (0..<count).map {
-      try pipeline.draw(Drawing(prompt: prompts[$0]), seeds: [UInt64($0)], settings)[0]
-    }
-    let conditionings = try (0..<count).map {
-      try pipeline.prepare(Drawing(prompt: prompts[$0]), settings)
-    }
-    let denoising = try pipeline.begin(settings)
+    let requests = ["a red apple", "green frog", "x", "grinning face"].prefix(count).enumerated()
+      .map { request($1, steps: 3, seed: UInt64($0)) }
+    let alone = try requests.map { try pipeline.draw($0)[0] }
+    let conditionings = try requests.map { try pipeline.prepare($0) }
+    let denoising = try pipeline.begin(requests[0])
     let pictures = try conditionings.enumerated().map { try denoising.begin($1, seed: UInt64($0)) }
     while !denoising.isDone { try denoising.advance() }
     for index in 0..<count {
-      let picture = try pipeline.decode(
-        pictures[index].latents, of: conditionings[index], settings
-      ).whole()
+      let picture = try pipeline.decode(pictures[index].latents, of: conditionings[index]).whole()
       #expect(picture == alone[index], "picture \(index)")
     }
     if count > 1 { #expect(alone[0] != alone[1]) }
@@ -69,9 +69,9 @@ import Weights
 
   @Test func onePictureLeavesAndTheOthersGoOn() throws {
     let pipeline = pipeline()
-    let settings = PassSettings(size: .square(64), steps: 4)
-    let conditioning = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
-    let (whole, partial) = (try pipeline.begin(settings), try pipeline.begin(settings))
+    let request = request("a red apple", steps: 4)
+    let conditioning = try pipeline.prepare(request)
+    let (whole, partial) = (try pipeline.begin(request), try pipeline.begin(request))
     let expected = try (1...3 as ClosedRange<UInt64>).map {
       try whole.begin(conditioning, seed: $0)
     }
@@ -92,21 +92,19 @@ import Weights
   @Test(arguments: [false, true])
   func picturesGoOnWhereTheyLeft(isConsistency: Bool) throws {
     let pipeline = pipeline(isConsistency ? try consistencyModel() : model)
-    let settings = PassSettings(size: .square(64), steps: 6)
-    let conditionings = try ["a red apple", "green frog", "x"].map {
-      try pipeline.prepare(Drawing(prompt: $0), settings)
-    }
+    let requests = ["a red apple", "green frog", "x"].map { request($0, steps: 6) }
+    let conditionings = try requests.map { try pipeline.prepare($0) }
     let expected = try conditionings.map { conditioning in
-      let denoising = try pipeline.begin(settings)
+      let denoising = try pipeline.begin(requests[0])
       let picture = try denoising.begin(conditioning, seed: 5)
       while !denoising.isDone { try denoising.advance() }
       return picture.latents
     }
-    let first = try pipeline.begin(settings)
+    let first = try pipeline.begin(requests[0])
     var pictures = [try first.begin(conditionings[0], seed: 5)]
     for _ in 0..<3 { try first.advance() }
     // In between the network is used by others.
-    let second = try pipeline.begin(settings)
+    let second = try pipeline.begin(requests[1])
     pictures.append(try second.begin(conditionings[1], seed: 5))
     try second.advance()
     try second.add(pictures[0])
@@ -124,9 +122,9 @@ import Weights
   @Test func theLastEstimateIsThePicture() throws {
     for model in [model, try consistencyModel()] {
       let pipeline = pipeline(model, .float32)
-      let settings = PassSettings(size: .square(64), steps: 3)
-      let conditioning = try pipeline.prepare(Drawing(prompt: "a red apple"), settings)
-      let denoising = try pipeline.begin(settings)
+      let request = request("a red apple", steps: 3)
+      let conditioning = try pipeline.prepare(request)
+      let denoising = try pipeline.begin(request)
       let picture = try denoising.begin(conditioning, seed: 1)
       while !denoising.isDone { try denoising.advance() }
       #expect(denoising.cleanEstimate(of: picture) == picture.latents)
@@ -135,10 +133,12 @@ import Weights
 
   @Test func distilledModelsHaveTheirOwnGuidance() throws {
     let pipeline = pipeline(try consistencyModel())
-    let settings = PassSettings(size: .square(64), steps: 1)
-    #expect(try pipeline.prepare(Drawing(prompt: "x", guidance: 1), settings).copies == 1)
+    var request = request("x", steps: 1)
+    request.guidance = 1
+    #expect(try pipeline.prepare(request).copies == 1)
+    request.guidance = 2
     do throws(GenerationError) {
-      _ = try pipeline.prepare(Drawing(prompt: "x", guidance: 2), settings)
+      _ = try pipeline.prepare(request)
       Issue.record("guidance was taken")
     } catch { #expect("\(error)".contains("distilled")) }
     let guidance = "\"guidance\": \(model.facts.sampling.guidance)"
@@ -169,10 +169,11 @@ import Weights
   func whatAMaskKeepsIsExact(isConsistency: Bool, size: Int) throws {
     let pipeline = pipeline(isConsistency ? try consistencyModel() : model)
     let source = picture(size)
-    let drawing = Drawing(
-      prompt: "a red apple", source: SourcePicture(image: source, mask: mask(size)))
-    let settings = PassSettings(size: .square(size), steps: 4, strength: 1)
-    let edited = try pipeline.draw(drawing, seeds: [3], settings)[0]
+    var request = request("a red apple", side: size, steps: 4, seed: 3)
+    request.images = [
+      ImageInput(source, role: .source), ImageInput(mask(size), role: .mask),
+    ]
+    let edited = try pipeline.draw(request)[0]
     var changed = 0
     for index in edited.values.indices {
       if index / 4 % size >= size / 2 {
@@ -187,13 +188,12 @@ import Weights
 
   @Test func lessStrengthStaysCloserToTheSource() throws {
     let pipeline = pipeline(try Goldens.sticker().model)
-    let settings = PassSettings(size: .square(512), steps: 8)
-    let source = try pipeline.draw(Drawing(prompt: "a red apple"), seeds: [1], settings)[0]
+    let source = try pipeline.draw(request("a red apple", side: 512, steps: 8))[0]
+    var edit = request("a green frog", side: 512, steps: 8, seed: 2)
+    edit.images = [ImageInput(source, role: .source)]
     func distance(_ strength: Float) throws -> Float {
-      let drawing = Drawing(
-        prompt: "a green frog", source: SourcePicture(image: source, mask: nil))
-      let picture = try pipeline.draw(
-        drawing, seeds: [2], PassSettings(size: .square(512), steps: 8, strength: strength))[0]
+      edit.strength = strength
+      let picture = try pipeline.draw(edit)[0]
       return zip(picture.values, source.values).reduce(0) {
         $0 + ($1.0 - $1.1) * ($1.0 - $1.1)
       }
@@ -205,12 +205,32 @@ import Weights
   /// With all strength nothing of the source is left: it is what the prompt alone gives.
   @Test func allStrengthKeepsNothing() throws {
     let pipeline = pipeline()
-    let settings = PassSettings(size: .square(64), steps: 3)
-    let source = SourcePicture(image: picture(64), mask: nil)
-    let edited = try pipeline.draw(
-      Drawing(prompt: "a red apple", source: source), seeds: [1], settings)
-    #expect(
-      try pipeline.draw(Drawing(prompt: "a red apple"), seeds: [1], settings) == edited)
+    let plain = request("a red apple", steps: 3)
+    var edit = plain
+    edit.images = [ImageInput(picture(64), role: .source)]
+    #expect(try pipeline.draw(edit) == pipeline.draw(plain))
+  }
+
+  /// What is fitted before it waits draws as what came, and takes no more than it needs.
+  @Test(arguments: [false, true]) func fittedImagesDrawTheSame(hasMask: Bool) throws {
+    let pipeline = pipeline()
+    let size = try #require(model.facts.offered(.square(32)))
+    var whole = request("a red apple", side: 32, steps: 2)
+    whole.strength = 0.5
+    whole.images = [ImageInput(picture(150), role: .source)]
+    if hasMask { whole.images.append(ImageInput(mask(150), role: .mask)) }
+    let fitted = whole.fitted(to: size)
+    #expect(try pipeline.draw(fitted) == pipeline.draw(whole))
+    #expect(fitted.fitted(to: size) == fitted && fitted != whole)
+    let pixels = hasMask ? 2 * (64 * 64 + 32 * 32) : 64 * 64
+    #expect(fitted.images.reduce(0) { $0 + $1.byteCount } == 16 * pixels)
+  }
+
+  @Test(arguments: [ImageInput.Role.reference, .control])
+  func imagesThatTheModelCannotReadAreRefused(role: ImageInput.Role) throws {
+    var request = request("x", steps: 1)
+    request.images = [ImageInput(picture(64), role: role)]
+    #expect(throws: GenerationError.imageRole(role)) { try pipeline().prepare(request) }
   }
 
   /// To the byte: what is told before anything is compiled is what is held after everything ran.
@@ -239,8 +259,9 @@ import Weights
     pictures: Int, guidance: Float
   ) throws {
     let pipeline = pipeline()
-    let source = SourcePicture(image: picture(64), mask: nil)
-    let drawing = Drawing(prompt: "a red apple", guidance: guidance, source: source)
+    var request = request("a red apple", steps: 1)
+    request.images = [ImageInput(picture(64), role: .source)]
+    (request.guidance, request.count) = (guidance, pictures)
     func told(_ resident: Residency) -> Int {
       pipeline.plans.passPeakBytes(
         pictures: pictures, of: OfferedSize(.square(64)), isGuided: guidance != 1,
@@ -248,23 +269,24 @@ import Weights
         resident: resident)
     }
     let cold = told(Residency())
-    _ = try pipeline.draw(
-      drawing, seeds: (0..<pictures).map { UInt64($0) }, PassSettings(size: .square(64), steps: 1))
+    _ = try pipeline.draw(request)
     #expect(cold - told(pipeline.residency) == pipeline.residency.byteCount)
   }
 
   @Test func memoryIsGivenBack() throws {
     let pipeline = pipeline()
-    let settings = PassSettings(size: .square(64), steps: 1)
-    let first = try pipeline.draw(Drawing(prompt: "x"), seeds: [1], settings)
+    let request = request("x", steps: 1)
+    let first = try pipeline.draw(request)
     let full = pipeline.residency.byteCount
     pipeline.mark()
-    _ = try pipeline.draw(Drawing(prompt: "x", guidance: 1), seeds: [1], settings)
+    var other = request
+    other.guidance = 1
+    _ = try pipeline.draw(other)
     let networks = pipeline.residency.networks.count
     pipeline.releaseUnused()
     #expect(pipeline.residency.networks.count < networks)
     pipeline.releaseAll()
     #expect(pipeline.residency.byteCount == 0 && full > 0)
-    #expect(try pipeline.draw(Drawing(prompt: "x"), seeds: [1], settings) == first)
+    #expect(try pipeline.draw(request) == first)
   }
 }

@@ -89,15 +89,15 @@ func psnr(_ a: some Collection<Float>, _ b: some Collection<Float>) -> Double {
 }
 
 extension Pipeline {
-  /// The pictures of a drawing, one a seed, in one pass.
-  func draw(
-    _ drawing: Drawing, seeds: [UInt64], _ settings: PassSettings
-  ) throws -> [PremultipliedImage] {
-    let conditioning = try prepare(drawing, settings)
-    let denoising = try begin(settings)
-    let pictures = try seeds.map { try denoising.begin(conditioning, seed: $0) }
+  /// The pictures of a request, in one pass.
+  func draw(_ request: PictureRequest) throws -> [PremultipliedImage] {
+    let conditioning = try prepare(request)
+    let denoising = try begin(request)
+    let pictures = try (0..<request.count).map {
+      try denoising.begin(conditioning, seed: request.seed &+ UInt64($0))
+    }
     while !denoising.isDone { try denoising.advance() }
-    return try pictures.map { try decode($0.latents, of: conditioning, settings).whole() }
+    return try pictures.map { try decode($0.latents, of: conditioning).whole() }
   }
 }
 
@@ -142,9 +142,10 @@ extension Goldens {
   ) throws -> PremultipliedImage {
     let pipeline = Pipeline(model, backend: backend, activations: activations)
     let size = floats("sample.picture") == nil ? .square(256) : model.facts.nativeSize
-    let drawing = Drawing(prompt: about.prompt, style: about.style, guidance: about.guidance)
     return try pipeline.draw(
-      drawing, seeds: [about.seed], PassSettings(size: size, steps: about.steps))[0]
+      PictureRequest(
+        prompt: about.prompt, style: about.style, size: size, steps: about.steps,
+        guidance: about.guidance, seed: about.seed))[0]
   }
 
   /// `[y, x, 4]` premultiplied, in `0...1`.

@@ -116,12 +116,10 @@ import Weights
 
   private func draw(_ peel: PeelFile?) throws -> [Float] {
     let pipeline = Pipeline(model, backend: CPUBackend(threadCount: 1), activations: .int8)
-    let peels = peel.map { [WeightedPeel(file: $0, strength: 1)] } ?? []
-    return try pipeline.draw(
-      Drawing(prompt: "a red apple"), seeds: [1],
-      PassSettings(size: .square(64), steps: 2, peels: peels))[
-        0
-      ].values
+    let peels = peel.map { [PeelUse(file: $0, strength: 1)] } ?? []
+    let request = PictureRequest(
+      prompt: "a red apple", size: .square(64), steps: 2, seed: 1, peels: peels)
+    return try pipeline.draw(request)[0].values
   }
 
   @Test func everyFormDrawsTheSamePicture() throws {

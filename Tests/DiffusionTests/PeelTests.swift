@@ -56,7 +56,7 @@ import Weights
   }
 
   /// The model's networks with `peels` merged into the weights, everything in f32.
-  private func merged(_ peels: [WeightedPeel]) throws -> BoundModel {
+  private func merged(_ peels: [PeelUse]) throws -> BoundModel {
     var tensors: [SafetensorsWriter.Tensor] = []
     for weight in weights.values {
       var values = try model.stores["denoiser"]!.weight(
@@ -109,7 +109,7 @@ import Weights
     }
   }
 
-  private func expectAgreement(_ peels: [WeightedPeel]) throws {
+  private func expectAgreement(_ peels: [PeelUse]) throws {
     let mix = try #require(try PeelMix(peels, for: model.peelSites))
     let found = try outputs(bound(model.stores), mix)
     let expected = try outputs(merged(peels), nil)
@@ -123,34 +123,34 @@ import Weights
 
   @Test(arguments: [1, 4, 8, 13]) func aPeelIsWhatMergingItWouldBe(rank: Int) throws {
     let peel = try peel(Self.linears, rank: rank, seed: 3)
-    try expectAgreement([WeightedPeel(file: peel, strength: 1)])
-    try expectAgreement([WeightedPeel(file: peel, strength: -0.5)])
+    try expectAgreement([PeelUse(file: peel, strength: 1)])
+    try expectAgreement([PeelUse(file: peel, strength: -0.5)])
   }
 
   @Test func severalPeelsAreTheirSum() throws {
     try expectAgreement([
-      WeightedPeel(file: try peel(Self.linears, rank: 4, seed: 5), strength: 0.75),
-      WeightedPeel(file: try peel(["text_kv", "layers.0.out"], rank: 9, seed: 6), strength: 1.5),
-      WeightedPeel(file: try peel(["layers.1.up", "output"], rank: 2, seed: 7), strength: 1),
+      PeelUse(file: try peel(Self.linears, rank: 4, seed: 5), strength: 0.75),
+      PeelUse(file: try peel(["text_kv", "layers.0.out"], rank: 9, seed: 6), strength: 1.5),
+      PeelUse(file: try peel(["layers.1.up", "output"], rank: 2, seed: 7), strength: 1),
     ])
   }
 
   /// A strength of 0, and a peel that changes nothing, give the picture bit for bit.
   @Test func strengthZeroIsNoPeel() throws {
     let pipeline = Pipeline(model, backend: CPUBackend(threadCount: 1), activations: .int8)
-    let drawing = Drawing(prompt: "a red apple")
-    func draw(_ peels: [WeightedPeel]) throws -> [Float] {
-      try pipeline.draw(
-        drawing, seeds: [1], PassSettings(size: .square(64), steps: 2, peels: peels))[0].values
+    func draw(_ peels: [PeelUse]) throws -> [Float] {
+      let request = PictureRequest(
+        prompt: "a red apple", size: .square(64), steps: 2, seed: 1, peels: peels)
+      return try pipeline.draw(request)[0].values
     }
     let peel = try peel(Self.linears, rank: 4, seed: 8)
     let plain = try draw([])
-    #expect(try draw([WeightedPeel(file: peel, strength: 0)]) == plain)
-    #expect(try draw([WeightedPeel(file: peel, strength: 1)]) != plain)
+    #expect(try draw([PeelUse(file: peel, strength: 0)]) == plain)
+    #expect(try draw([PeelUse(file: peel, strength: 1)]) != plain)
     #expect(try draw([]) == plain)
-    let other = WeightedPeel(file: try self.peel(["output"], rank: 2, seed: 9), strength: 1)
+    let other = PeelUse(file: try self.peel(["output"], rank: 2, seed: 9), strength: 1)
     #expect(
-      try draw([other, WeightedPeel(file: peel, strength: 0)]) == draw([other]))
+      try draw([other, PeelUse(file: peel, strength: 0)]) == draw([other]))
   }
 
   /// A swap writes inputs: nothing is compiled and no weight is copied.
@@ -160,7 +160,7 @@ import Weights
     let before = networks.residency
     let first = try #require(
       try PeelMix(
-        [WeightedPeel(file: peel(Self.linears, rank: 8, seed: 1), strength: 1)],
+        [PeelUse(file: peel(Self.linears, rank: 8, seed: 1), strength: 1)],
         for: model.peelSites))
     _ = try outputs(networks, first)
     let sessions = try (["context", "denoiser"] as [NetworkName]).map {
@@ -173,7 +173,7 @@ import Weights
     for seed in UInt64(2)..<5 {
       let next = try #require(
         try PeelMix(
-          [WeightedPeel(file: peel(Self.linears, rank: 5, seed: seed), strength: 1)],
+          [PeelUse(file: peel(Self.linears, rank: 5, seed: seed), strength: 1)],
           for: model.peelSites))
       #expect(next.layout == first.layout)
       let swapped = try outputs(networks, next)
@@ -189,14 +189,14 @@ import Weights
     let mixes = try [peft, kohya].map {
       try outputs(
         bound(model.stores),
-        PeelMix([WeightedPeel(file: $0, strength: 1)], for: model.peelSites))
+        PeelMix([PeelUse(file: $0, strength: 1)], for: model.peelSites))
     }
     #expect(mixes[0] == mixes[1])
   }
 
   private func mix(_ peels: PeelFile...) throws -> PeelMix {
     try #require(
-      try PeelMix(peels.map { WeightedPeel(file: $0, strength: 1) }, for: model.peelSites))
+      try PeelMix(peels.map { PeelUse(file: $0, strength: 1) }, for: model.peelSites))
   }
 
   /// The room that a mix has at a site.
@@ -211,7 +211,7 @@ import Weights
     let large = try peel(["output"], rank: 129, seed: 1)
     do throws(GenerationError) {
       _ = try PeelMix(
-        [1, 2].map { WeightedPeel(file: large, strength: $0) }, for: model.peelSites)
+        [1, 2].map { PeelUse(file: large, strength: $0) }, for: model.peelSites)
       Issue.record("a rank of 258 was taken")
     } catch { #expect("\(error)".contains("258")) }
   }
@@ -230,7 +230,7 @@ import Weights
       plans.plan(plans.key("denoiser", Extents(batch: 2, tokens: 4), peels: layout)).inputBytes
     }
     #expect(bytes(both.layout) < bytes(wide))
-    try expectAgreement([low, high].map { WeightedPeel(file: $0, strength: 1) })
+    try expectAgreement([low, high].map { PeelUse(file: $0, strength: 1) })
   }
 
   /// What padding adds are zeros: with more room the numbers are the same, bit for bit.

@@ -173,15 +173,15 @@ import Testing
   @Test(arguments: [64, 32]) func filesHaveTheDecodersPixels(size: Int) throws {
     let model = try Goldens.tiny().model
     let pipeline = Pipeline(model, backend: CPUBackend(threadCount: 1), activations: .float32)
-    let settings = PassSettings(size: .square(size))
-    let conditioning = try pipeline.prepare(Drawing(prompt: "x"), settings)
+    func conditioning(_ size: Int) throws -> Conditioning {
+      try pipeline.prepare(PictureRequest(prompt: "x", size: .square(size)))
+    }
     let offered = try #require(model.facts.offered(.square(size)))
     let places = model.facts.extents(of: offered)
     let latents = try values(
       places.width * places.height * model.facts.latents.channels, seed: 5)
-    let largest = PassSettings(size: .square(64))
-    let native = try pipeline.decode(latents, of: conditioning, largest).whole()
-    let picture = try pipeline.decode(latents, of: conditioning, settings)
+    let native = try pipeline.decode(latents, of: conditioning(64)).whole()
+    let picture = try pipeline.decode(latents, of: conditioning(size))
     var writer = try PNGWriter(width: size, height: size, format: picture.colorChannels)
     while try picture.writeNext(to: &writer) {}
     let pixels = try PNG.decode(writer.finish())

@@ -4,6 +4,7 @@ import CPUBackend
 import Diffusion
 import Dispatch
 import Imaging
+import Models
 import Synchronization
 import TensorTypes
 import Weights
@@ -20,12 +21,12 @@ extension FuzzTarget {
   }()
 
   /// An ordinary peel, two whose sum has too high a rank, and one with the largest numbers.
-  private static let peels: [InstalledPeel] = [
-    peel("low", rank: 1, 0.5), peel("high", rank: 140, 0.01), peel("wide", rank: 200, 0.01),
-    peel("huge", rank: 1, .greatestFiniteMagnitude),
+  private static let peels: [OpenPeel] = [
+    peel(rank: 1, 0.5), peel(rank: 140, 0.01), peel(rank: 200, 0.01),
+    peel(rank: 1, .greatestFiniteMagnitude),
   ]
 
-  private static func peel(_ name: String, rank: Int, _ number: Float) -> InstalledPeel {
+  private static func peel(rank: Int, _ number: Float) -> OpenPeel {
     let numbers = [Float](repeating: number, count: 64 * rank)
     let tensors = [("A", [rank, 64]), ("B", [64, rank])].map { part, shape in
       SafetensorsWriter.Tensor(
@@ -33,8 +34,7 @@ extension FuzzTarget {
         bytes: numbers.withUnsafeBytes { Array($0) })
     }
     // swift-format-ignore: NeverUseForceTry
-    let file = try! PeelFile(contents: SafetensorsWriter.bytes(tensors), path: name)
-    return InstalledPeel(name: name, file: file, owner: nil)
+    return OpenPeel(try! PeelFile(contents: SafetensorsWriter.bytes(tensors), path: "peel"))
   }
 
   static func drawing(_ input: [UInt8]) throws(Violation) {
@@ -60,7 +60,7 @@ extension FuzzTarget {
       try expect(result.pictures.count == request.count, "\(result.pictures.count) pictures")
       for picture in result.pictures {
         let pixels = try? PNG.decode(picture.png)
-        try expect(pixels?.width == request.width, "a picture of another size")
+        try expect(pixels?.width == request.size.width, "a picture of another size")
       }
     }
     guard batch.count > 1 else { return }
@@ -88,23 +88,26 @@ extension FuzzTarget {
     if numbers.below(2) == 0 { wire.guidance = numbers.real(in: 0...30) }
     wire.peels = (0..<numbers.below(3)).map { _ in
       PeelReference(
-        name: peels[numbers.below(peels.count)].name, strength: numbers.real(in: -4...4))
+        name: "\(numbers.below(peels.count))", strength: numbers.real(in: -4...4))
     }
     do {
       try wire.validate()
-      let edit = numbers.below(2) == 0 ? try self.edit(&numbers) : nil
-      return try PictureRequest(
+      let form = numbers.below(2) == 0 ? try self.form(&numbers) : nil
+      var request = try PictureRequest(
         wire, model: engine.model, randomSeed: 1,
         peels: (wire.peels ?? []).map { use in
-          PeelUse(peel: peels.first { $0.name == use.name }!, strength: Float(use.strength))
-        }, edit: edit)
+          PeelUse(
+            peels[Int(use.name)!], name: use.name, strength: Float(use.strength), heldBy: nil)
+        })
+      try form?.addImages(to: &request, maximumPixels: 4096)
+      return request
     } catch {
       try expect(error is APIError, "an error that is none of the API: \(error)")
       return nil
     }
   }
 
-  private static func edit(_ numbers: inout DrawnNumbers) throws -> PictureEdit {
+  private static func form(_ numbers: inout DrawnNumbers) throws -> EditForm {
     let (width, height) = (1 + numbers.below(8), 1 + numbers.below(8))
     var body = part("name=\"prompt\"", [0x78])
     body += part("name=\"strength\"", Array("\(numbers.real(in: 0...1))".utf8))
@@ -114,7 +117,7 @@ extension FuzzTarget {
     }
     var parser = try MultipartParser(contentType: "multipart/form-data; boundary=\(boundary)")
     try parser.append(body + Array("--\(boundary)--\r\n".utf8))
-    return try EditForm(parser.finish()).edit(maximumPixels: 4096)
+    return try EditForm(parser.finish())
   }
 
   private static let boundary = "7MA4YWxkTrZu0gW"

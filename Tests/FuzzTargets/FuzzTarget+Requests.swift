@@ -1,8 +1,10 @@
 import BananaAPI
 import BananaServer
+import Diffusion
 import FoundationEssentials
 import HummingbirdCore
 import Imaging
+import Models
 import NIOCore
 
 /// What the daemon reads from its socket, and both sides from the environment.
@@ -40,7 +42,9 @@ extension FuzzTarget {
     } catch { return try expectRefusal(error, input) }
     try expect((1...10).contains(request.count), "the number of pictures")
     try expect(
-      model.sizes.contains { $0.width == request.width && $0.height == request.height }, "a size")
+      model.sizes.contains {
+        $0.width == request.size.width && $0.height == request.size.height
+      }, "a size")
     try expect(
       !request.prompt.unicodeScalars.contains { $0.properties.generalCategory == .control },
       "a control character in a prompt")
@@ -89,12 +93,14 @@ extension FuzzTarget {
       try expect((error as? APIError)?.param != nil, "no field is named: \(error)")
       return try expectRefusal(error, input)
     }
-    let edit: PictureEdit
-    do throws(APIError) { edit = try form.edit(maximumPixels: 4096) } catch {
+    var request = PictureRequest(prompt: "x", size: PictureSize(width: 64, height: 64))
+    do throws(APIError) { try form.addImages(to: &request, maximumPixels: 4096) } catch {
       return try expectRefusal(error, input)
     }
-    try expect((0.001...1).contains(edit.strength), "a strength of \(edit.strength)")
-    try expect(edit.image.width * edit.image.height <= 4096, "too many pixels")
+    try expect((0.001...1).contains(request.strength), "a strength of \(request.strength)")
+    for input in request.images {
+      try expect(input.image.width * input.image.height <= 4096, "too many pixels")
+    }
   }
 
   static func path(_ input: [UInt8]) throws(Violation) {

@@ -66,19 +66,17 @@ package actor DiffusionEngine: PictureEngine {
 
   nonisolated package func batchKey(for request: PictureRequest) -> BatchKey {
     BatchKey(
-      model: model.name, width: request.width, height: request.height,
+      model: model.name, size: request.size,
       steps: request.steps ?? model.defaultSteps,
       isGuided: (request.guidance ?? model.defaultGuidance) != 1,
       textTokens: loaded.textTokens(of: request.prompt, style: request.style),
-      peels: request.peels, editStrength: request.edit?.strength)
+      peels: request.peels, editStrength: request.isEdit ? request.strength : nil)
   }
 
   nonisolated package func peakBytes(for key: BatchKey, pictures: Int) async -> Int {
     // Peels that do not fit the model are refused later, with the reason.
-    let mix = try? PeelMix(key.peels.map(\.weighted), for: loaded.peelSites)
-    guard let size = loaded.facts.offered(PictureSize(width: key.width, height: key.height)) else {
-      return 0
-    }
+    let mix = try? PeelMix(key.peels, for: loaded.peelSites)
+    guard let size = loaded.facts.offered(key.size) else { return 0 }
     return plans.passPeakBytes(
       pictures: pictures, of: size, isGuided: key.isGuided, tokens: key.textTokens,
       peels: mix?.layout, hasSource: key.editStrength != nil, resident: resident.withLock { $0 })
@@ -105,10 +103,10 @@ package actor DiffusionEngine: PictureEngine {
     var waiting = drawings
     while let first = waiting.first {
       // Only equals, whatever was put into one batch.
-      let equals = waiting.filter { $0.settings == first.settings }
-      waiting.removeAll { $0.settings == first.settings }
+      let equals = waiting.filter { $0.request.sharesPass(with: first.request) }
+      waiting.removeAll { $0.request.sharesPass(with: first.request) }
       do throws(GenerationError) {
-        if draw(equals, in: try pipeline.begin(first.settings), yields) { break }
+        if draw(equals, in: try pipeline.begin(first.request), yields) { break }
       } catch {
         for drawing in equals { drawing.end(.failure(.generation(error))) }
       }
@@ -174,9 +172,7 @@ package actor DiffusionEngine: PictureEngine {
   ) {
     let room = max(1, limits.withLock { $0.batch })
     for drawing in drawings where active.count < room {
-      drawing.prepare { (what) throws(GenerationError) in
-        try pipeline.prepare(what, drawing.settings)
-      }
+      drawing.prepare { (request) throws(GenerationError) in try pipeline.prepare(request) }
       if let lead = active.first?.drawing, lead.conditioning?.shape != drawing.conditioning?.shape {
         continue
       }
@@ -219,7 +215,7 @@ package actor DiffusionEngine: PictureEngine {
     place.drawing.perform { (drawing) throws(GenerationError) in
       let latents = denoising.cleanEstimate(of: place.picture)
       try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
-        let picture = try pipeline.decode(latents, of: drawing.conditioning!, drawing.settings)
+        let picture = try pipeline.decode(latents, of: drawing.conditioning!)
         drawing.show(picture, as: number, of: place.index)
       }
     }
@@ -229,7 +225,7 @@ package actor DiffusionEngine: PictureEngine {
     place.drawing.perform { (drawing) throws(GenerationError) in
       drawing.report(.decode, 0, of: 1, picture: place.index)
       let picture = try paced(.decode, sharedBy: [place]) { () throws(GenerationError) in
-        try pipeline.decode(place.picture.latents, of: drawing.conditioning!, drawing.settings)
+        try pipeline.decode(place.picture.latents, of: drawing.conditioning!)
       }
       if pipeline.hasOverflowed || !place.picture.latents.allSatisfy(\.isFinite) {
         drawing.noteOverflow(place.index)
@@ -308,8 +304,4 @@ extension ModelDescription {
       defaultSteps: facts.sampling.steps, defaultGuidance: facts.sampling.guidance,
       parameterCount: loaded.parameterCount, weightBytes: loaded.weightBytes, backend: backend)
   }
-}
-
-extension PeelUse {
-  var weighted: WeightedPeel { WeightedPeel(peel.content, strength: strength) }
 }

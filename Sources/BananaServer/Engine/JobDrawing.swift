@@ -6,7 +6,6 @@ import Models
 /// A job on its way through the engine; used on the engine's thread only.
 final class JobDrawing {
   let request: PictureRequest
-  let settings: PassSettings
   /// Set once the prompt is encoded.
   private(set) var conditioning: Conditioning?
   /// Wall-clock seconds, those of steps that several pictures share divided among them.
@@ -37,21 +36,15 @@ final class JobDrawing {
     self.job = job
     self.model = model
     request = job.request
-    settings = PassSettings(
-      size: PictureSize(width: request.width, height: request.height), steps: request.steps,
-      strength: request.edit?.strength ?? 1, peels: request.peels.map(\.weighted))
   }
 
   /// Encodes the prompt, unless that is done; what goes wrong ends the job.
-  func prepare(_ encode: (Drawing) throws(GenerationError) -> Conditioning) {
+  func prepare(_ encode: (PictureRequest) throws(GenerationError) -> Conditioning) {
     guard conditioning == nil else { return }
-    let drawing = Drawing(
-      prompt: request.prompt, style: request.style, guidance: request.guidance,
-      source: request.edit?.source)
     let start = ContinuousClock.now
     perform { (job) throws(GenerationError) in
       job.report(.text, 0, of: 1, picture: 0)
-      job.conditioning = try encode(drawing)
+      job.conditioning = try encode(job.request)
       job.report(.text, 1, of: 1, picture: 0)
     }
     took((ContinuousClock.now - start).seconds, rest: 0, in: .text)

@@ -1,4 +1,4 @@
-package import Models
+import Models
 
 /// What clients are told about a model that is open, and what requests are checked against.
 package struct ModelDescription: Sendable, Equatable {
@@ -34,15 +34,13 @@ package struct ModelDescription: Sendable, Equatable {
       self.peakBytes = peakBytes
     }
 
-    /// The size as the engine knows it.
-    package var offered: OfferedSize {
-      OfferedSize(PictureSize(width: width, height: height), shrinking: shrinking)
-    }
   }
 
-  /// The size of a request's pictures; nil if it is none of the model's.
-  package func size(width: Int, height: Int) -> Size? {
-    sizes.first { ($0.width, $0.height) == (width, height) }
+  /// A size of the model's as the engine knows it; its native one for any other.
+  func offered(_ size: PictureSize) -> OfferedSize {
+    let size = sizes.first { ($0.width, $0.height) == (size.width, size.height) } ?? nativeSize
+    return OfferedSize(
+      PictureSize(width: size.width, height: size.height), shrinking: size.shrinking)
   }
 
   package var name: String

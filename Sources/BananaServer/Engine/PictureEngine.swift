@@ -68,10 +68,7 @@ package enum ReleasableMemory: Sendable {
 package struct BatchKey: Hashable, Sendable {
   /// Its name.
   package var model: String
-  /// Pixels.
-  package var width: Int
-  /// Pixels.
-  package var height: Int
+  package var size: PictureSize
   package var steps: Int
   package var isGuided: Bool
   package var textTokens: Int
@@ -79,12 +76,11 @@ package struct BatchKey: Hashable, Sendable {
   package var editStrength: Float?
 
   package init(
-    model: String, width: Int, height: Int, steps: Int, isGuided: Bool, textTokens: Int,
+    model: String, size: PictureSize, steps: Int, isGuided: Bool, textTokens: Int,
     peels: [PeelUse], editStrength: Float?
   ) {
     self.model = model
-    self.width = width
-    self.height = height
+    self.size = size
     self.steps = steps
     self.isGuided = isGuided
     self.textTokens = textTokens
@@ -143,99 +139,6 @@ package struct PicturePreview: Sendable {
     self.png = png
     self.index = index
     self.picture = picture
-  }
-}
-
-/// One request for pictures, complete and checked.
-package struct PictureRequest: Sendable, Equatable {
-  /// What is behind the object in the picture.
-  package enum Background: String, Sendable, Equatable {
-    case transparent
-    /// Composed over white.
-    case opaque
-  }
-
-  /// Any Unicode, not blank.
-  package var prompt: String
-  /// One of the model's styles; nil is its default style.
-  package var style: String?
-  /// Pixels.
-  package var width: Int
-  /// Pixels.
-  package var height: Int
-  /// Denoising steps, 1...50; nil is the model's default.
-  package var steps: Int?
-  /// Strength of classifier-free guidance, 0...30; nil is the model's default.
-  package var guidance: Float?
-  /// Seed of the first picture; picture `i` uses `seed &+ i`.
-  package var seed: UInt64
-  /// How many pictures, 1...10.
-  package var count: Int
-  package var background: Background
-  /// Previews to make of each picture, 0...3.
-  package var previews: Int
-  package var peels: [PeelUse]
-  /// The picture to start from; nil draws from noise alone.
-  package var edit: PictureEdit?
-  /// Writes into the PNG what drew it.
-  package var marksProvenance: Bool
-
-  package init(
-    prompt: String, style: String? = nil, width: Int, height: Int, steps: Int? = nil,
-    guidance: Float? = nil, seed: UInt64, count: Int = 1, background: Background = .transparent,
-    previews: Int = 0, peels: [PeelUse] = [], edit: PictureEdit? = nil,
-    marksProvenance: Bool = true
-  ) {
-    self.prompt = prompt
-    self.style = style
-    self.width = width
-    self.height = height
-    self.steps = steps
-    self.guidance = guidance
-    self.seed = seed
-    self.count = count
-    self.background = background
-    self.previews = previews
-    self.peels = peels
-    self.edit = edit
-    self.marksProvenance = marksProvenance
-  }
-}
-
-/// A peel and how strongly it is applied.
-package struct PeelUse: Hashable, Sendable {
-  package var peel: InstalledPeel
-  package var strength: Float
-
-  package init(peel: InstalledPeel, strength: Float) {
-    self.peel = peel
-    self.strength = strength
-  }
-}
-
-/// A picture to change.
-package struct PictureEdit: Sendable, Equatable {
-  package var source: SourcePicture
-  /// Above 0, at most 1; 1 keeps nothing.
-  package var strength: Float
-
-  /// - Parameters:
-  ///   - image: Of any size.
-  ///   - mask: Alpha 0 is where to draw anew; of the image's size.
-  package init(image: PremultipliedImage, mask: PremultipliedImage?, strength: Float) {
-    source = SourcePicture(image: image, mask: mask)
-    self.strength = strength
-  }
-
-  package var image: PremultipliedImage { source.image }
-  package var mask: PremultipliedImage? { source.mask }
-
-  /// The same with pictures no larger than the model needs for one of `size`, which take less
-  /// memory while they wait.
-  package func fitted(to size: OfferedSize) -> PictureEdit {
-    var fitted = self
-    fitted.source = source.fitted(to: size)
-    return fitted
   }
 }
 

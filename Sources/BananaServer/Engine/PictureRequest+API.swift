@@ -1,4 +1,6 @@
 package import BananaAPI
+package import Diffusion
+import Models
 
 extension PictureRequest {
   /// Completes a wire request with the model's facts.
@@ -6,20 +8,19 @@ extension PictureRequest {
   ///   - wire: Already validated.
   ///   - randomSeed: Used when the request names no seed.
   ///   - peels: What the request's names stand for.
-  ///   - edit: The image to start from.
   /// - Throws: `APIError` for a size or style that is not `model`'s.
   package init(
     _ wire: ImageGenerationRequest, model: ModelDescription,
-    randomSeed: UInt64, peels: [PeelUse] = [], edit: PictureEdit? = nil
+    randomSeed: UInt64, peels: [PeelUse] = []
   ) throws(APIError) {
     let size = try model.size(named: wire.size, isStrict: wire.strictSize ?? false)
     self.init(
       prompt: Self.printable(wire.prompt), style: try model.style(named: wire.style),
-      width: size.width, height: size.height, steps: wire.steps,
+      size: PictureSize(width: size.width, height: size.height), steps: wire.steps,
       guidance: wire.guidance.map { Float($0) }, seed: wire.seed ?? randomSeed,
       count: wire.count ?? 1,
       background: wire.background == .opaque ? .opaque : .transparent,
-      previews: wire.partialImages ?? 0, peels: peels, edit: edit,
+      previews: wire.partialImages ?? 0, peels: peels,
       marksProvenance: wire.provenance ?? true)
   }
 

@@ -1,3 +1,4 @@
+import Diffusion
 import Imaging
 
 /// What a PNG says of how it came about.
@@ -14,7 +15,7 @@ enum Provenance {
   ) -> [PNG.Text] {
     // A masked edit leaves parts as they were.
     let sourceType =
-      request.edit?.mask == nil
+      request.image(.mask) == nil
       ? "trainedAlgorithmicMedia" : "compositeWithTrainedAlgorithmicMedia"
     let marking = PNG.Text(keyword: "XML:com.adobe.xmp", text: xmp(sourceType: sourceType))
     guard let seed, request.marksProvenance else { return [marking] }
@@ -30,12 +31,12 @@ enum Provenance {
     }
     let guidance = request.guidance ?? model.defaultGuidance
     if guidance != 1 { texts.append(PNG.Text(keyword: "guidance", text: "\(guidance)")) }
-    if let edit = request.edit {
-      texts.append(PNG.Text(keyword: "strength", text: "\(edit.strength)"))
+    if request.isEdit {
+      texts.append(PNG.Text(keyword: "strength", text: "\(request.strength)"))
     }
     if !request.peels.isEmpty {
       let peels = request.peels.map {
-        "\($0.peel.name):\($0.strength) sha256=\($0.peel.sha256)"
+        "\($0.name):\($0.strength) sha256=\($0.sha256)"
       }
       texts.append(PNG.Text(keyword: "peels", text: peels.joined(separator: ", ")))
     }

@@ -1,4 +1,6 @@
 import BananaAPI
+import Diffusion
+import Models
 
 /// What a person should know of how a request was read.
 enum RequestWarnings {
@@ -7,7 +9,8 @@ enum RequestWarnings {
     _ wire: ImageGenerationRequest, as request: PictureRequest, by model: ModelDescription
   ) -> [String] {
     var warnings: [String] = []
-    let drawn = ModelDescription.Size(width: request.width, height: request.height, peakBytes: 0)
+    let drawn = ModelDescription.Size(
+      width: request.size.width, height: request.size.height, peakBytes: 0)
     if let warning = model.warning(onSize: wire.size, drawn: drawn) { warnings.append(warning) }
     if let style = wire.style, style != request.style {
       warnings.append("style \"\(style)\" means nothing to \(model.name) and was ignored.")

@@ -65,7 +65,8 @@ extension APIError {
     case .unknownStyle: "style"
     case .unknownSize: "size"
     case .fixedGuidance: "guidance"
-    case .noSource: "image"
+    case .imageRole(.mask): "mask"
+    case .imageRole: "image"
     case .noSchedule: "strength"
     case .peel, .excessiveRank: "peels"
     case .execution, .unequalShapes: nil

@@ -1,5 +1,5 @@
 package import BananaAPI
-import Diffusion
+package import Diffusion
 import FoundationEssentials
 import Imaging
 import NIOCore
@@ -94,9 +94,9 @@ package struct EditForm {
   private static func strength(_ text: String?) throws(APIError) -> Float? {
     guard let text else { return nil }
     guard WireJSON.isNumber(text), let strength = Float(text),
-      PassSettings.strengths.contains(strength)
+      PictureRequest.strengths.contains(strength)
     else {
-      let range = PassSettings.strengths
+      let range = PictureRequest.strengths
       throw APIError(
         .invalidRequest,
         "strength is \"\(text.prefix(32))\"; it must be a number between \(range.lowerBound) "
@@ -138,23 +138,30 @@ package struct EditForm {
     String(decoding: try JSONEncoder().encode(text), as: UTF8.self)
   }
 
-  /// Reads the pictures.
+  /// Reads the images, and adds them to what the fields asked for.
   /// - Throws: `APIError` that names the file that is wrong.
-  package func edit(maximumPixels: Int) throws(APIError) -> PictureEdit {
-    let image = try Self.picture(image, "image", maximumPixels: maximumPixels)
+  package func addImages(
+    to request: inout PictureRequest, maximumPixels: Int
+  ) throws(APIError) {
+    let source = try Self.picture(image, "image", maximumPixels: maximumPixels)
+    let mask = try mask(of: source, maximumPixels: maximumPixels)
+    request.images = [ImageInput(source, role: .source)]
+    if let mask { request.images.append(ImageInput(mask, role: .mask)) }
     // What a mask marks is drawn anew; without one the picture should stay recognisable.
-    guard let bytes = mask else {
-      // A hole is the mask, as OpenAI's API has it.
-      return image.hasHole
-        ? PictureEdit(image: image, mask: image, strength: strength ?? 1)
-        : PictureEdit(image: image, mask: nil, strength: strength ?? 0.6)
-    }
+    request.strength = strength ?? (mask == nil ? 0.6 : 1)
+  }
+
+  private func mask(
+    of source: PremultipliedImage, maximumPixels: Int
+  ) throws(APIError) -> PremultipliedImage? {
+    // A hole is the mask, as OpenAI's API has it.
+    guard let bytes = mask else { return source.hasHole ? source : nil }
     let mask = try Self.picture(bytes, "mask", maximumPixels: maximumPixels)
-    guard mask.width == image.width, mask.height == image.height else {
+    guard mask.size == source.size else {
       throw APIError(
         .invalidRequest,
-        "The mask has \(mask.width)x\(mask.height) pixels and the image \(image.width)x"
-          + "\(image.height). Send a mask of the image's size.", param: "mask")
+        "The mask has \(mask.size) pixels and the image \(source.size). Send a mask of the image's "
+          + "size.", param: "mask")
     }
     guard mask.rgba.contains(where: { $0.w < 1 }) else {
       throw APIError(
@@ -162,7 +169,7 @@ package struct EditForm {
         "The mask is opaque everywhere, so that nothing would be drawn. Make it transparent where "
           + "the picture shall change.", param: "mask")
     }
-    return PictureEdit(image: image, mask: mask, strength: strength ?? 1)
+    return mask
   }
 
   private static func picture(

@@ -1,4 +1,5 @@
 import BananaAPI
+import Diffusion
 import HTTPTypes
 import Hummingbird
 
@@ -10,7 +11,7 @@ extension DaemonRoutes {
     let maximumPixels = await scheduler.configuration.editPixels
     let form = try await unmetered(context) { try EditForm(parts) }
     return try await draw(form.request, arrival: arrival, context) {
-      try form.edit(maximumPixels: maximumPixels)
+      try form.addImages(to: &$0, maximumPixels: maximumPixels)
     }
   }
 

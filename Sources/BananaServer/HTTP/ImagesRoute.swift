@@ -1,8 +1,10 @@
 import BananaAPI
+import Diffusion
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import Logging
+import Models
 import NIOCore
 import Weights
 
@@ -44,10 +46,11 @@ extension DaemonRoutes {
   }
 
   /// Queues a request and answers with its pictures or with the stream of its events.
-  /// - Parameter edit: Reads the picture to start from, on a thread that may take its time.
+  /// - Parameter readImages: Reads what comes with it, on a thread that may take its time.
   func draw(
     _ wire: ImageGenerationRequest, arrival: ContinuousClock.Instant,
-    _ context: DaemonRequestContext, edit: (@Sendable () throws -> PictureEdit)? = nil
+    _ context: DaemonRequestContext,
+    readImages: (@Sendable (inout PictureRequest) throws -> Void)? = nil
   ) async throws -> Response {
     if context.peer.isShared, wire.store == true {
       throw context.peer.notToldApart("no answer is kept for you", param: "store")
@@ -63,15 +66,17 @@ extension DaemonRoutes {
     // Files are opened, and images read, last: everything else of the request holds by now.
     request.peels = try await peels.uses(of: wire.peels ?? [], for: context.peer.peelUID)
     for use in request.peels {
-      do throws(PeelError) { try engine.check(use.peel.content) } catch {
+      do throws(PeelError) { try engine.check(use.peel) } catch {
         throw APIError(.peelInvalid, "\(error)", param: "peels")
       }
     }
-    if let edit {
-      let size = engine.model.size(width: request.width, height: request.height)
-      request.edit = try await unmetered(context) {
+    if let readImages {
+      let (whole, size) = (request, engine.model.offered(request.size))
+      request = try await unmetered(context) {
+        var request = whole
+        try readImages(&request)
         // Fitted before it waits, so that what waits is small.
-        try edit().fitted(to: (size ?? engine.model.nativeSize).offered)
+        return request.fitted(to: size)
       }
     }
     context.connection.releaseBody()
@@ -225,7 +230,7 @@ struct ImagesAnswer: Sendable {
       data: result.pictures.map {
         GeneratedImage(png: Data($0.png), seed: $0.seed, isURL: wire.responseFormat == "url")
       },
-      background: request.background.rawValue, size: "\(request.width)x\(request.height)",
+      background: request.background.rawValue, size: "\(request.size)",
       quality: wire.quality ?? "auto", model: model.name,
       timings: Timings(
         queueSeconds: told(job.queueSeconds), textSeconds: seconds(.text),
@@ -239,7 +244,7 @@ struct ImagesAnswer: Sendable {
     let which =
       request.count == 1
       ? "the picture" : "picture " + pictures.map { "\($0 + 1)" }.joined(separator: ", ")
-    let peels = request.peels.map { "\"\($0.peel.name)\"" }.joined(separator: ", ")
+    let peels = request.peels.map { "\"\($0.name)\"" }.joined(separator: ", ")
     return "Numbers overflowed (NaN or infinity) in \(which), which shows nothing useful. "
       + (peels.isEmpty
         ? "Draw with less guidance or another seed."
@@ -249,17 +254,17 @@ struct ImagesAnswer: Sendable {
   func completed(_ response: ImageGenerationResponse) -> [ImageCompleted] {
     response.data.enumerated().map { index, image in
       var completed = ImageCompleted(image: image, index: index, of: response)
-      if request.edit != nil { completed.type = StreamEventName.editCompleted }
+      if request.isEdit { completed.type = StreamEventName.editCompleted }
       return completed
     }
   }
 
   func partialImage(_ preview: PicturePreview) -> PartialImage {
     var partial = PartialImage(
-      png: Data(preview.png), createdAt: UnixTime.now, size: "\(request.width)x\(request.height)",
+      png: Data(preview.png), createdAt: UnixTime.now, size: "\(request.size)",
       quality: wire.quality ?? "auto", background: request.background.rawValue,
       partialImageIndex: preview.index, index: preview.picture)
-    if request.edit != nil { partial.type = StreamEventName.editPartialImage }
+    if request.isEdit { partial.type = StreamEventName.editPartialImage }
     return partial
   }
 }

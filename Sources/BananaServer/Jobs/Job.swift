@@ -1,4 +1,5 @@
 package import BananaAPI
+package import Diffusion
 
 /// A request that the scheduler took in; its events end with `.finished` or `.failed`.
 ///

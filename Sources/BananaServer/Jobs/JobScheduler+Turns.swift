@@ -1,4 +1,5 @@
 import BananaAPI
+import Diffusion
 
 /// Drawing, turn by turn.
 extension JobScheduler {

@@ -1,6 +1,7 @@
 import BananaAPI
 import Diffusion
 import Imaging
+import Models
 import Synchronization
 
 /// A job that waits or is drawn.
@@ -57,20 +58,20 @@ struct QueuedJob: Sendable {
   /// What it may cost: denoising steps over squares of 256 by 256 pixels. What it does cost is
   /// measured.
   var work: Double {
-    let squares = Double(request.width * request.height) / 65_536
+    let squares = Double(request.size.width * request.size.height) / 65_536
     return Double(request.count * key.steps * (key.isGuided ? 2 : 1)) * squares
   }
 
-  var pixels: Int { request.count * request.width * request.height }
+  var pixels: Int { request.count * request.size.width * request.size.height }
 
   /// Bytes of images that it holds while it waits.
-  var heldBytes: Int { request.edit?.source.byteCount ?? 0 }
+  var heldBytes: Int { request.images.reduce(0) { $0 + $1.byteCount } }
 
   /// What the owner is told.
   func info(state: JobInfo.State, jobsAhead: Int? = nil) -> JobInfo {
     var info = JobInfo(
       id: id, state: state, uid: uid, priority: submission.priority, createdAt: createdAt,
-      size: "\(request.width)x\(request.height)", pictures: request.count, steps: key.steps,
+      size: "\(request.size)", pictures: request.count, steps: key.steps,
       isStored: submission.isStored)
     info.jobsAhead = jobsAhead
     info.progress = tracker?.latest

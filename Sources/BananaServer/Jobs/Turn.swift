@@ -1,3 +1,4 @@
+import Diffusion
 import Synchronization
 
 /// One turn of the engine: the jobs that are drawn in it, and what they were charged by now.

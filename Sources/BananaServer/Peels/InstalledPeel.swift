@@ -1,48 +1,30 @@
-package import Diffusion
+import Diffusion
 import Synchronization
-package import Weights
 
 /// A peel that jobs can draw with, held open: it stays whole after its removal until the last
 /// holder lets go.
-package final class InstalledPeel: Sendable {
-  package let name: String
-  package let sha256: String
-  package let content: OpenPeel
-  /// The user who alone may draw with it; nil for all.
-  package let owner: UInt32?
+final class InstalledPeel: Sendable {
+  private let name: String
+  private let content: OpenPeel
   private let holders: PeelHolders
   /// The room in memory that it takes.
   private let lease: PeelMemory.Lease?
 
-  package convenience init(name: String, file: PeelFile, owner: UInt32?) {
-    self.init(name: name, OpenPeel(file), owner: owner, holders: PeelHolders(), lease: nil)
+  /// - Parameter holders: Counts this instance while it lives.
+  init(name: String, _ content: OpenPeel, holders: PeelHolders, lease: PeelMemory.Lease?) {
+    self.name = name
+    self.content = content
+    self.holders = holders
+    self.lease = lease
+    holders.enter()
   }
 
-  /// - Parameter holders: Counts this instance while it lives.
-  init(
-    name: String, _ content: OpenPeel, owner: UInt32?, holders: PeelHolders,
-    lease: PeelMemory.Lease?
-  ) {
-    self.lease = lease
-    self.name = name
-    sha256 = content.file.sha256
-    self.content = content
-    self.owner = owner
-    self.holders = holders
-    holders.enter()
+  func used(at strength: Float) -> PeelUse {
+    PeelUse(content, name: name, strength: strength, heldBy: self)
   }
 
   deinit {
     holders.leave()
-  }
-}
-
-/// Equal peels have equal content, whatever they are called.
-extension InstalledPeel: Hashable {
-  package static func == (a: InstalledPeel, b: InstalledPeel) -> Bool { a.sha256 == b.sha256 }
-
-  package func hash(into hasher: inout Hasher) {
-    hasher.combine(sha256)
   }
 }
 

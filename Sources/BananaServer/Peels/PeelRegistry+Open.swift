@@ -1,5 +1,5 @@
 package import BananaAPI
-import Diffusion
+package import Diffusion
 import Synchronization
 import Weights
 
@@ -21,7 +21,7 @@ extension PeelRegistry {
       var uses: [PeelUse] = []
       for reference in references {
         let peel = try await open(reference.name, for: .user(uid))
-        uses.append(PeelUse(peel: peel, strength: Float(reference.strength)))
+        uses.append(peel.used(at: Float(reference.strength)))
       }
       return uses
     } catch {
@@ -83,9 +83,7 @@ extension PeelRegistry {
     }
     let content = OpenPeel(file)
     try await checkAgainstModels(content)
-    let uid: UInt32? = if case .user(let uid) = entry.owner { uid } else { nil }
-    return InstalledPeel(
-      name: entry.name, content, owner: uid, holders: entry.holders, lease: lease)
+    return InstalledPeel(name: entry.name, content, holders: entry.holders, lease: lease)
   }
 
   /// Room in memory, if need be instead of what is only kept for the next job.

@@ -1,0 +1,47 @@
+package import Execution
+package import Models
+package import Weights
+
+/// Why no picture was drawn.
+package enum GenerationError: Error, Equatable, CustomStringConvertible {
+  case unknownStyle(String, known: [String])
+  case unknownSize(PictureSize, known: [PictureSize])
+  /// The model has no network that could read such a picture.
+  case imageRole(ImageInput.Role)
+  /// The model is distilled and has guidance folded in.
+  case fixedGuidance(Float)
+  case peel(PeelError)
+  /// There are no falling noise levels for these numbers.
+  case noSchedule(steps: Int, strength: Float)
+  /// Pictures that cannot be drawn in one pass.
+  case unequalShapes
+  /// The ranks of the peels that change one layer add up to too much.
+  case excessiveRank(Int, maximum: Int)
+  case execution(ExecutionError)
+
+  package var description: String {
+    switch self {
+    case .unknownStyle(let style, let known):
+      "this model has no style \"\(style)\"; it has \(known.joined(separator: ", "))"
+    case .unknownSize(let size, let known):
+      "this model draws pictures of \(known.map(\.description).joined(separator: ", ")) pixels,"
+        + " not \(size)"
+    case .imageRole(.source), .imageRole(.mask):
+      "this model cannot start from a picture; leave the image out"
+    case .imageRole(let role): "this model takes no \(role) image; leave it out"
+    case .fixedGuidance(let guidance):
+      "this model is distilled and has guidance built in; \(guidance) cannot be set. Leave "
+        + "guidance out"
+    case .noSchedule(let steps, let strength):
+      "there are no noise levels for \(steps) steps with a strength of \(strength). Ask for fewer "
+        + "steps, or for a strength between "
+        + "\(PictureRequest.strengths.lowerBound) and \(PictureRequest.strengths.upperBound)"
+    case .unequalShapes:
+      "pictures of unequal shapes were put into one pass; ask for them one after another"
+    case .peel(let error): "\(error)"
+    case .excessiveRank(let rank, let maximum):
+      "the peels have rank \(rank) together and at most \(maximum) is possible; use fewer of them"
+    case .execution(let error): "\(error)"
+    }
+  }
+}
