@@ -121,6 +121,50 @@ struct HostileUserTests {
     }
   }
 
+  private static func install(
+    _ name: String, _ bytes: [UInt8], at daemon: TestDaemon, uid: UInt32
+  ) async throws -> RawConnection.Answer {
+    try await RawConnection(daemon.socketPath, uid: uid)
+      .exchange("POST", "\(Route.peels)?name=\(name)", body: bytes)
+  }
+
+  /// Files of trigger words, more files than fit, and what Ben sees of them.
+  @Test func peelsOfWordsWithoutEnd() async throws {
+    var configuration = DaemonConfiguration()
+    configuration.peelLimits.peels = 2
+    try await Self.serving(configuration) { daemon async throws in
+      let words = String(repeating: "word, ", count: 2 << 20)
+      let wordy = TestPeel.bytes(metadata: ["modelspec.trigger_phrase": words])
+      try await withThrowingTaskGroup(of: RawConnection.Answer.self) { group in
+        for _ in 0..<4 {
+          group.addTask { try await Self.install("a", wordy, at: daemon, uid: Self.ann) }
+        }
+        try await Self.expectOthersServed(by: daemon)
+        for try await answer in group { #expect(answer.code == "peel_invalid", "\(answer.body)") }
+      }
+      let long = TestPeel.bytes(
+        metadata: ["modelspec.trigger_phrase": String(words.prefix(600_000))])
+      for name in ["a", "b"] {
+        #expect(try await Self.install(name, long, at: daemon, uid: Self.ann).status == 201)
+      }
+      let third = try await Self.install("c", TestPeel.bytes(), at: daemon, uid: Self.ann)
+      #expect(third.code == "quota_exceeded", "\(third.body)")
+      #expect(try await daemon.get(Route.peels, uid: Self.ann).body.utf8.count < 2 * 8192)
+
+      // Hers are none of Ben's, and his of the same name are others.
+      #expect(try await daemon.get(Route.peels, uid: Self.ben).body.contains(#""data":[]"#))
+      let foreign = try await daemon.begin("p", #""peels":["b"]"#, uid: Self.ben).answer()
+      #expect(foreign.code == "peel_not_found")
+      let removal = try await RawConnection(daemon.socketPath, uid: Self.ben)
+        .exchange("DELETE", Route.peel("b"))
+      #expect(removal.code == "peel_not_found")
+      #expect(
+        try await Self.install("a", TestPeel.bytes(), at: daemon, uid: Self.ben).status == 201)
+      let own = try await daemon.begin("p", #""peels":["a"]"#, uid: Self.ben).answer()
+      #expect(own.status == 200, "\(own.body)")
+    }
+  }
+
   @Test func formsThatAreHalfSent() async throws {
     try await Self.serving { daemon async throws in
       var clients: [RawConnection] = []
