@@ -12,15 +12,18 @@ enum UnicodeTables {
   static let scalarMapping = ScalarMapping(mapping)
 
   /// Combining classes of the marks that are kept, by scalar.
-  static let movingClasses: [UInt32: UInt8] = {
+  static let movingClasses = combiningClasses(movingMarks)
+
+  /// Reads words `RANGE:CLASS`, the class decimal.
+  static func combiningClasses(_ table: StaticString) -> [UInt32: UInt8] {
     var classes: [UInt32: UInt8] = [:]
-    for word in words(of: movingMarks) {
+    for word in words(of: table) {
       let parts = word.split(separator: 0x3A)
       let range = scalarRange(parts[0])
       for scalar in range { classes[scalar] = UInt8(number(parts[1], radix: 10)) }
     }
     return classes
-  }()
+  }
 
   static func words(of table: StaticString) -> [ArraySlice<UInt8>] {
     table.withUTF8Buffer { Array($0).split { $0 == 0x20 || $0 == 0x0A } }
@@ -55,12 +58,12 @@ struct ScalarSet: Sendable {
   }
 }
 
-/// What scalars become: canonically decomposed, without accents, in lower case.
+/// What scalars become, by a table of other scalars.
 ///
 /// Words of the table: `A-B:T` maps A...B to T..., `A-B/2:T` every second one of them, `A:T` maps
 /// one scalar and a following lone `U` the one after it, `A:T,U` maps one scalar to two.
 struct ScalarMapping: Sendable {
-  private var targets: [UInt32: [UInt32]] = [:]
+  private(set) var targets: [UInt32: [UInt32]] = [:]
 
   init(_ table: StaticString) {
     var cursor: UInt32 = 0
@@ -81,7 +84,7 @@ struct ScalarMapping: Sendable {
     }
   }
 
-  /// Calls `body` with each scalar that `scalar` becomes.
+  /// Calls `body` with each scalar that BERT makes of `scalar`.
   func forEachTarget(of scalar: UInt32, _ body: (UInt32) -> Void) {
     if scalar < 0x80 {
       body(0x41...0x5A ~= scalar ? scalar + 0x20 : scalar)

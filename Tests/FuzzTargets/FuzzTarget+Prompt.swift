@@ -36,5 +36,64 @@ extension FuzzTarget {
     try expect(
       tokens.ids.dropLast() == whole.ids.prefix(tokens.ids.count - 1), "a cut text begins otherwise"
     )
+    try chunks(text, maximumChunks: 1 + Int(first & 3))
+  }
+
+  /// Merges as CLIP's table has them.
+  private static let pairs = """
+    a n
+    r e
+    re d</w>
+    t h
+    th e</w>
+    an d</w>
+    Ã ©</w>
+    ' s</w>
+    , ,
+    """
+
+  private static let pairTokenizer = {
+    // The merges stand above.
+    // swift-format-ignore: NeverUseForceTry
+    try! CLIPTokenizer(merges: Array(pairs.utf8))
+  }()
+
+  /// A prompt with weights, in chunks of tokens.
+  private static func chunks(_ text: String, maximumChunks: Int) throws(Violation) {
+    let prompt = WeightedPrompt(parsing: text)
+    var kept = 0
+    for case .text(let part, let weight) in prompt.parts {
+      try expect(abs(weight) <= WeightedPrompt.largestWeight, "a weight of \(weight)")
+      kept += part.utf8.count
+    }
+    try expect(kept <= text.utf8.count, "a prompt is longer than it was written")
+    let cut = PromptChunks(
+      prompt, tokenizer: pairTokenizer, padding: 0, maximumChunks: maximumChunks)
+    try expect((1...maximumChunks).contains(cut.chunks.count), "the number of chunks")
+    for chunk in cut.chunks {
+      try expect(chunk.ids.count == 77 && chunk.weights.count == 77, "a chunk's length")
+      try expect(chunk.ids.count { $0 >= pairTokenizer.begin } == 2, "a token that no text has")
+    }
+    let whole = PromptChunks(prompt, tokenizer: pairTokenizer, padding: 0, maximumChunks: 1 << 20)
+    try expect(whole.omittedText == nil, "a prompt is cut without need")
+    try expect(whole.chunks.starts(with: cut.chunks), "a cut prompt begins otherwise")
+    try expect((cut.omittedText != nil) == (whole.chunks != cut.chunks), "what is said of the cut")
+    let omitted = cut.omittedText ?? ""
+    try expect(omitted.utf8.count <= kept + 7 * text.utf8.count, "the rest's length")
+  }
+
+  /// Reads a table, and a text with it.
+  static func merges(_ input: [UInt8]) throws(Violation) {
+    let tokenizer: CLIPTokenizer
+    do throws(BytePairTableError) {
+      tokenizer = try CLIPTokenizer(merges: input)
+    } catch { return try expectText(error) }
+    let text = String(decoding: input, as: UTF8.self)
+    let tokens = tokenizer.tokens(of: text, atMost: .max)
+    // Composing makes three scalars of one at most.
+    try expect(tokens.count <= 3 * text.utf8.count, "more tokens than bytes")
+    try expect(tokens.allSatisfy { 0..<tokenizer.begin ~= $0.id }, "a token that no text has")
+    let places = tokens.map(\.wordOffset) + [text.utf8.count]
+    try expect(zip(places, places.dropFirst()).allSatisfy { $0 <= $1 }, "words out of order")
   }
 }

@@ -17,6 +17,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   case path
   /// A prompt: a byte that says how many tokens fit, and in which case, then the text.
   case prompt
+  /// A tokenizer's `merges.txt`.
+  case merges
   /// The config file.
   case settings
   /// systemd's variables, a `NAME=value` a line.
@@ -41,6 +43,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .generation: try Self.generation(input)
     case .path: try Self.path(input)
     case .prompt: try Self.prompt(input)
+    case .merges: try Self.merges(input)
     case .settings: try Self.settings(input)
     case .environment: try Self.environment(input)
     case .events: try Self.events(input)
