@@ -40,6 +40,10 @@ package enum ForeignNames {
     "noiseseed": "seed", "randomseed": "seed", "manualseed": "seed", "generator": "seed",
     "modelid": "model", "modelname": "model", "checkpoint": "model", "ckptname": "model",
     "sdmodelcheckpoint": "model",
+    "negative": "negative_prompt", "negativeprompts": "negative_prompt",
+    "uncond": "negative_prompt",
+    "samplername": "sampler", "samplerindex": "sampler", "samplemethod": "sampler",
+    "samplingmethod": "sampler", "scheduler": "sampler",
     "styles": "style", "stylepreset": "style",
     "lora": "peels", "loras": "peels", "loraname": "peels", "lorascale": "peels",
     "lorastrength": "peels", "adapters": "peels", "adaptername": "peels",
@@ -54,12 +58,9 @@ package enum ForeignNames {
       for stem in stems { advice[stem] = clause }
     }
     say(
-      "the model reads no negative prompt: leave it out and say in the prompt what there shall be",
-      "negativeprompt", "negative", "negativeprompts", "uncond")
-    say(
-      "the model brings its own sampler: leave it out", "sampler", "samplername", "samplerindex",
-      "samplemethod", "samplingmethod", "scheduler", "schedule", "eta", "clipskip",
-      "sigmas", "timesteps")
+      "the model brings its own levels of noise: leave it out", "schedule", "eta", "sigmas",
+      "timesteps")
+    say("the model reads its text encoder's last layer: leave it out", "clipskip")
     say(
       "an image to begin with is a file of a form: send multipart/form-data with image, prompt and "
         + "strength to POST \(Route.imageEdits)",

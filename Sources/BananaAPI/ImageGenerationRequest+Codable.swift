@@ -21,15 +21,16 @@ extension ImageGenerationRequest: Codable {
     case .stream, .store, .provenance, .strictSize: .flag
     case .peels: .list
     case .prompt, .model, .size, .background, .style, .quality, .moderation, .user, .priority,
-      .responseFormat, .outputFormat:
+      .responseFormat, .outputFormat, .negativePrompt, .sampler:
       .text
     case nil: nil
     }
   }
 
   private enum CodingKeys: String, CodingKey, CaseIterable {
-    case prompt, model, size, background, style, seed, steps, guidance, stream, quality
+    case prompt, model, size, background, style, seed, steps, guidance, sampler, stream, quality
     case moderation, user, peels, priority, store, provenance
+    case negativePrompt = "negative_prompt"
     case count = "n"
     case partialImages = "partial_images"
     case responseFormat = "response_format"
@@ -49,18 +50,17 @@ extension ImageGenerationRequest: Codable {
     }
     self.init(prompt: prompt)
     self.ignored = ignored
+    negativePrompt = try fields.text(.negativePrompt)
     model = try fields.text(.model)
     count = try fields.value(Int.self, .count, "an integer")
     size = try fields.text(.size, "a string such as \"512x512\"")
     strictSize = try fields.value(Bool.self, .strictSize, "true or false")
-    let backgrounds = Background.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-    if try fields.text(.background, "one of \(backgrounds)") != nil {
-      background = try fields.value(Background.self, .background, "one of \(backgrounds)")
-    }
+    background = try fields.choice(.background)
     style = try fields.text(.style)
     seed = try fields.seed(.seed)
     steps = try fields.value(Int.self, .steps, "an integer")
     guidance = try fields.value(Double.self, .guidance, "a number")
+    sampler = try fields.choice(.sampler)
     stream = try fields.value(Bool.self, .stream, "true or false")
     partialImages = try fields.value(Int.self, .partialImages, "an integer")
     responseFormat = try fields.text(.responseFormat)
@@ -114,6 +114,7 @@ extension ImageGenerationRequest: Codable {
   public func encode(to encoder: any Encoder) throws {
     var fields = encoder.container(keyedBy: CodingKeys.self)
     try fields.encode(prompt, forKey: .prompt)
+    try fields.encodeIfPresent(negativePrompt, forKey: .negativePrompt)
     try fields.encodeIfPresent(model, forKey: .model)
     try fields.encodeIfPresent(count, forKey: .count)
     try fields.encodeIfPresent(size, forKey: .size)
@@ -122,6 +123,7 @@ extension ImageGenerationRequest: Codable {
     try fields.encodeIfPresent(seed, forKey: .seed)
     try fields.encodeIfPresent(steps, forKey: .steps)
     try fields.encodeIfPresent(guidance, forKey: .guidance)
+    try fields.encodeIfPresent(sampler, forKey: .sampler)
     try fields.encodeIfPresent(stream, forKey: .stream)
     try fields.encodeIfPresent(partialImages, forKey: .partialImages)
     try fields.encodeIfPresent(responseFormat, forKey: .responseFormat)
@@ -159,6 +161,15 @@ extension KeyedDecodingContainer {
   ) throws -> String? {
     let text = try value(String.self, key, expected)
     return text?.isEmpty == true ? nil : text
+  }
+
+  /// One of some names, or nil as with `text`.
+  fileprivate func choice<Choice: Decodable & CaseIterable & RawRepresentable<String>>(
+    _ key: Key
+  ) throws -> Choice? {
+    let names = Choice.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    guard try text(key, "one of \(names)") != nil else { return nil }
+    return try value(Choice.self, key, "one of \(names)")
   }
 
   /// A seed, or nil when it is absent, null or -1, by which other programs mean any.

@@ -12,8 +12,25 @@ public struct ImageGenerationRequest: Sendable, Equatable {
     case auto
   }
 
+  /// How a step is taken from one level of noise to the next.
+  public enum Sampler: String, Codable, Sendable, CaseIterable {
+    /// Along the line through the noise that is left.
+    case euler
+    /// The same with fresh noise in each step.
+    case eulerAncestral = "euler_a"
+    /// Another name for Euler's step.
+    case ddim
+    /// To the clean picture and back with fresh noise: for models that were distilled for it.
+    case lcm
+    /// Second order, from two steps.
+    case dpmSolver = "dpmpp_2m"
+  }
+
   /// What to draw: any Unicode, 1 to 4,000 characters (Unicode scalars), not blank.
   public var prompt: String
+  /// What there shall not be: any Unicode, at most 4,000 characters; without effect where there is
+  /// no guidance.
+  public var negativePrompt: String?
   /// A model's name; nil is the model that is loaded.
   public var model: String?
   /// How many pictures, 1...10; `n` on the wire; nil is 1.
@@ -33,6 +50,8 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var steps: Int?
   /// Strength of classifier-free guidance, 0...30; nil is the model's default.
   public var guidance: Double?
+  /// Nil is the model's default.
+  public var sampler: Sampler?
   /// Answer with server-sent events.
   public var stream: Bool?
   /// Previews of each picture to send while streaming, 0...3.
@@ -111,18 +130,15 @@ extension ImageGenerationRequest {
 
   /// Checks everything that does not depend on the model.
   public func validate() throws(APIError) {
-    if prompt.unicodeScalars.count > Limits.promptCharacters {
-      throw APIError(
-        .requestTooLarge,
-        "The prompt has \(prompt.unicodeScalars.count) characters; at most "
-          + "\(Limits.promptCharacters) are accepted. Shorten it.", param: "prompt")
-    }
+    try validateLength(of: prompt, "prompt")
+    try validateLength(of: negativePrompt ?? "", "negative_prompt")
     if prompt.unicodeScalars.allSatisfy(\.isBlank) {
       throw APIError(
         .invalidRequest, "The prompt is empty. Say what to draw, for example \"a red apple\".",
         param: "prompt")
     }
-    try validateTags()
+    try validateTags(in: prompt, "prompt")
+    try validateTags(in: negativePrompt ?? "", "negative_prompt")
     try require(count, in: Limits.count, "n")
     try require(steps, in: Limits.steps, "steps")
     try require(guidance, in: Limits.guidance, "guidance")
@@ -151,15 +167,24 @@ extension ImageGenerationRequest {
 
   /// What would only be words here has another place: a picture without the adapter that was meant
   /// is not what anybody wants.
-  private func validateTags() throws(APIError) {
-    guard let tag = ForeignNames.promptTag(in: prompt) else { return }
+  private func validateTags(in text: String, _ param: String) throws(APIError) {
+    guard let tag = ForeignNames.promptTag(in: text) else { return }
     throw APIError(
       .invalidRequest,
-      "The prompt has \"\(tag.text.prefix(96))\", by which other programs mean an adapter; here "
+      "\(param) has \"\(tag.text.prefix(96))\", by which other programs mean an adapter; here "
         + "it would be words. Leave it out and name what is installed (GET \(Route.peels)) in "
         + "\"peels\": [{\"name\": \"\(tag.name.prefix(64))\", \"strength\": \(tag.strength)}], or "
         + "with --peel.",
-      param: "prompt")
+      param: param)
+  }
+
+  private func validateLength(of text: String, _ param: String) throws(APIError) {
+    let count = text.unicodeScalars.count
+    guard count > Limits.promptCharacters else { return }
+    throw APIError(
+      .requestTooLarge,
+      "\(param) has \(count) characters; at most \(Limits.promptCharacters) are accepted. Shorten "
+        + "it.", param: param)
   }
 
   private func validatePeels() throws(APIError) {

@@ -95,6 +95,8 @@ public struct ModelInfo: Codable, Sendable, Equatable {
   public var defaultSteps: Int?
   /// Guidance when a request does not say.
   public var defaultGuidance: Double?
+  /// Sampler when a request does not say, as requests name it.
+  public var defaultSampler: String?
   /// Numbers that were trained.
   public var parameterCount: Int?
   /// Of its files.
@@ -137,6 +139,7 @@ public struct ModelInfo: Codable, Sendable, Equatable {
     case nativeSize = "native_size"
     case defaultSteps = "default_steps"
     case defaultGuidance = "default_guidance"
+    case defaultSampler = "default_sampler"
     case parameterCount = "parameter_count"
     case weightBytes = "weight_bytes"
     case peakBytes = "peak_bytes"

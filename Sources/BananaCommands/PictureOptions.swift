@@ -8,6 +8,9 @@ struct PictureOptions: ParsableArguments {
   @Argument(help: "What to draw; - reads it from standard input.")
   var prompt: String
 
+  @Option(help: "What there shall not be; without effect where there is no guidance.")
+  var negativePrompt: String?
+
   @Option(help: "One of the model's styles; `banana model list` shows them.")
   var style: String?
 
@@ -41,6 +44,11 @@ struct PictureOptions: ParsableArguments {
     transform: { try OptionNumber.real($0, in: ImageGenerationRequest.Limits.guidance) })
   var guidance: Double?
 
+  @Option(
+    help: ArgumentHelp(
+      "How steps are taken: \(Self.samplers); default: the model's own.", valueName: "sampler"))
+  var sampler: String?
+
   @Option(help: "transparent or opaque.")
   var background: String = "transparent"
 
@@ -58,7 +66,13 @@ struct PictureOptions: ParsableArguments {
   @Flag(help: "Leave out of the PNG what drew it.")
   var noProvenance = false
 
+  private static let samplers =
+    ImageGenerationRequest.Sampler.allCases.map(\.rawValue).joined(separator: ", ")
+
   func validate() throws {
+    if let sampler, ImageGenerationRequest.Sampler(rawValue: sampler) == nil {
+      throw ValidationError("--sampler must be one of \(Self.samplers).")
+    }
     guard ImageGenerationRequest.Background(rawValue: background) != nil else {
       throw ValidationError("--background must be transparent or opaque.")
     }
@@ -81,6 +95,8 @@ struct PictureOptions: ParsableArguments {
       size: size.map { Int($0) == nil ? $0 : "\($0)x\($0)" },
       background: .init(rawValue: background), style: style, seed: seed, steps: steps,
       guidance: guidance)
+    request.negativePrompt = negativePrompt
+    request.sampler = sampler.flatMap(ImageGenerationRequest.Sampler.init)
     if strictSize { request.strictSize = true }
     if !peels.isEmpty { request.peels = peels }
     request.priority = priority.flatMap(JobPriority.init)

@@ -55,6 +55,7 @@ extension ImageEdit {
   func body() throws(BananaError) -> HTTPBody {
     var form = MultipartForm()
     form.add("prompt", request.prompt)
+    form.add("negative_prompt", request.negativePrompt)
     form.add("model", request.model)
     form.add("n", request.count)
     form.add("size", request.size)
@@ -64,6 +65,7 @@ extension ImageEdit {
     form.add("seed", request.seed)
     form.add("steps", request.steps)
     form.add("guidance", request.guidance)
+    form.add("sampler", request.sampler?.rawValue)
     form.add("stream", request.stream)
     form.add("partial_images", request.partialImages)
     form.add("response_format", request.responseFormat)

@@ -7,15 +7,17 @@ import Weights
 package struct Conditioning {
   let size: OfferedSize
   let conditional: EncodedPrompt
-  /// The empty prompt, if there is guidance.
+  /// The negative prompt, which may be empty, if there is guidance.
   let unconditional: EncodedPrompt?
   let guidance: Float
   let source: EncodedSource?
   /// Whether the model knows no word of the prompt.
   package let isUnknown: Bool
 
-  /// Whether the model saw only the beginning of the prompt.
-  package var isTruncated: Bool { conditional.isTruncated }
+  /// Whether the model saw only the beginning of the prompt, or of the negative one.
+  package var isTruncated: Bool {
+    conditional.isTruncated || unconditional?.isTruncated ?? false
+  }
   /// Places that a picture takes in the denoiser's batch.
   var copies: Int { unconditional == nil ? 1 : 2 }
 
@@ -62,6 +64,7 @@ package final class Denoising {
   private let networks: BoundModel
   private let network: NetworkName
   private let schedule: NoiseSchedule
+  private let sampler: Sampler
   private let extents: Extents
   private let peels: PeelMix?
   /// Numbers of one picture's latents.
@@ -72,12 +75,13 @@ package final class Denoising {
 
   /// - Parameter extents: Of one picture.
   init(
-    _ schedule: NoiseSchedule, _ extents: Extents, model: LoadedModel, networks: BoundModel,
-    peels: PeelMix?
+    _ schedule: NoiseSchedule, _ sampler: Sampler, _ extents: Extents, model: LoadedModel,
+    networks: BoundModel, peels: PeelMix?
   ) {
     self.model = model
     self.networks = networks
     self.schedule = schedule
+    self.sampler = sampler
     self.extents = extents
     self.peels = peels
     network = model.family.network(.denoiser).name
@@ -161,8 +165,11 @@ package final class Denoising {
       picture, conditional: conditional, unconditional: unconditional, at: level)
     let step = SamplerStep(from: level, to: schedule.levels[picture.step + 1])
     let fresh = Philox(seed: picture.seed, stream: UInt32(picture.step + 1))
-    switch model.facts.sampling.sampler {
+    switch sampler {
     case .euler: step.firstOrder(&picture.latents, denoised: denoised, eta: 0, fresh: fresh)
+    case .eulerAncestral:
+      step.firstOrder(
+        &picture.latents, denoised: denoised, eta: step.ancestralEta, fresh: fresh)
     case .consistency: step.firstOrder(&picture.latents, denoised: denoised, eta: 1, fresh: fresh)
     case .dpmSolver:
       let previous =
@@ -173,9 +180,9 @@ package final class Denoising {
     picture.denoised = denoised
   }
 
-  /// The clean latents as they seem at `level`: guided away from those of the empty prompt (Ho and
-  /// Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6), and the source's where that is to
-  /// stay.
+  /// The clean latents as they seem at `level`: guided away from those of the negative prompt (Ho
+  /// and Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6), and the source's where that is
+  /// to stay.
   private func denoised(
     _ picture: UnfinishedPicture, conditional: Slice<UnsafeBufferPointer<Float>>,
     unconditional: Slice<UnsafeBufferPointer<Float>>?, at level: NoiseLevel
@@ -190,14 +197,14 @@ package final class Denoising {
       let clean = prediction.denoised(
         conditional[conditional.startIndex + index], x: x, at: level)
       guard let unconditional else { return clean }
-      let empty = prediction.denoised(
+      let negative = prediction.denoised(
         unconditional[unconditional.startIndex + index], x: x, at: level)
-      return empty + scale * (clean - empty)
+      return negative + scale * (clean - negative)
     }
   }
 
   /// The network's session with the texts of the pictures that are left: first everyone's prompt,
-  /// then, with guidance, everyone's empty prompt.
+  /// then, with guidance, everyone's negative prompt.
   private func bind() throws(ExecutionError) -> (session: Session, pictures: [UnfinishedPicture]) {
     if let bound { return bound }
     let pictures = self.pictures.filter { !isDone($0) }

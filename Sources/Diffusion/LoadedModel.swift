@@ -158,9 +158,16 @@ package final class LoadedModel: Sendable {
     facts.tokenizers.map { $0.paddedLength(of: text[$0.name]!.ids.count) }.max() ?? 0
   }
 
-  /// How many tokens a prompt is padded to.
-  package func textTokens(of prompt: String, style: String?) -> Int {
-    paddedLength(of: tokenized((try? self.prompt(prompt, style: style)) ?? prompt))
+  /// What the model is given for what there shall not be: the words alone, as it knows the empty
+  /// text that guidance leads away from.
+  func negative(_ prompt: String) -> String { EmojiNames.spelledOut(prompt) }
+
+  /// How many tokens the texts of a request are padded to.
+  package func textTokens(of request: PictureRequest) -> Int {
+    let prompt = (try? prompt(request.prompt, style: request.style)) ?? request.prompt
+    let isGuided = (request.guidance ?? facts.sampling.guidance) != 1
+    let texts = isGuided ? [prompt, negative(request.negativePrompt)] : [prompt]
+    return texts.map { paddedLength(of: tokenized($0)) }.max() ?? 0
   }
 
   private static func family(

@@ -15,6 +15,8 @@ package struct PictureRequest: Sendable, Equatable {
 
   /// Any Unicode, not blank.
   package var prompt: String
+  /// What there shall not be, any Unicode; means nothing without guidance.
+  package var negativePrompt: String
   /// One of the model's styles; nil is its default style.
   package var style: String?
   /// One of the model's.
@@ -23,6 +25,8 @@ package struct PictureRequest: Sendable, Equatable {
   package var steps: Int?
   /// Strength of classifier-free guidance, 0...30; 1 is none, nil the model's default.
   package var guidance: Float?
+  /// Nil is the model's.
+  package var sampler: Sampler?
   /// Seed of the first picture; picture `i` uses `seed &+ i`.
   package var seed: UInt64
   /// How many pictures, 1...10.
@@ -39,16 +43,18 @@ package struct PictureRequest: Sendable, Equatable {
   package var marksProvenance: Bool
 
   package init(
-    prompt: String, style: String? = nil, size: PictureSize, steps: Int? = nil,
-    guidance: Float? = nil, seed: UInt64 = 0, count: Int = 1,
-    background: Background = .transparent, previews: Int = 0, peels: [PeelUse] = [],
+    prompt: String, negativePrompt: String = "", style: String? = nil, size: PictureSize,
+    steps: Int? = nil, guidance: Float? = nil, sampler: Sampler? = nil, seed: UInt64 = 0,
+    count: Int = 1, background: Background = .transparent, previews: Int = 0, peels: [PeelUse] = [],
     images: [ImageInput] = [], strength: Float = 1, marksProvenance: Bool = true
   ) {
     self.prompt = prompt
+    self.negativePrompt = negativePrompt
     self.style = style
     self.size = size
     self.steps = steps
     self.guidance = guidance
+    self.sampler = sampler
     self.seed = seed
     self.count = count
     self.background = background
@@ -69,7 +75,8 @@ package struct PictureRequest: Sendable, Equatable {
 
   /// Whether pictures of both may be in one pass of the denoiser.
   package func sharesPass(with other: PictureRequest) -> Bool {
-    (size, steps, strength) == (other.size, other.steps, other.strength) && peels == other.peels
+    (size, steps, sampler, strength) == (other.size, other.steps, other.sampler, other.strength)
+      && peels == other.peels
   }
 
   /// The same with images no larger than drawing needs them, which take less memory while it

@@ -31,8 +31,8 @@ package final class Pipeline {
   /// next.
   package func prepare() throws(ExecutionError) {
     let facts = model.facts
-    let text = try promptEncoder.unconditional(
-      tokens: model.paddedLength(of: model.tokenized("")), peels: nil)
+    let text = try promptEncoder.encode(
+      "", tokens: model.paddedLength(of: model.tokenized("")), peels: nil)
     guard let size = facts.offered(facts.nativeSize) else { return }
     let batch = facts.sampling.guidance == 1 ? 1 : 2
     _ = try networks.session(
@@ -63,12 +63,14 @@ package final class Pipeline {
     // Before other jobs are in the pass.
     _ = try schedule(request)
     let mix = try PeelMix(request.peels, for: model.peelSites)
+    let tokens = model.textTokens(of: request)
     return try execution { () throws(ExecutionError) in
-      let conditional = try promptEncoder.encode(prompt, peels: mix)
-      return Conditioning(
-        size: size, conditional: conditional,
+      Conditioning(
+        size: size, conditional: try promptEncoder.encode(prompt, tokens: tokens, peels: mix),
         unconditional: guidance == 1
-          ? nil : try promptEncoder.unconditional(tokens: conditional.tokens, peels: mix),
+          ? nil
+          : try promptEncoder.encode(
+            model.negative(request.negativePrompt), tokens: tokens, peels: mix),
         guidance: guidance, source: try encodedSource(of: request.fitted(to: size), size),
         isUnknown: !model.knowsWord(of: request.prompt))
     }
@@ -84,7 +86,8 @@ package final class Pipeline {
   /// Makes ready for passes of requests that share one; the pictures come later.
   package func begin(_ request: PictureRequest) throws(GenerationError) -> Denoising {
     try Denoising(
-      schedule(request), model.facts.extents(of: offered(request.size)), model: model,
+      schedule(request), request.sampler ?? model.facts.sampling.sampler,
+      model.facts.extents(of: offered(request.size)), model: model,
       networks: networks, peels: PeelMix(request.peels, for: model.peelSites))
   }
 
@@ -182,10 +185,11 @@ extension NetworkPlans {
       if network.role == .denoiser { extents.batch = pictures * (isGuided ? 2 : 1) }
       return key(network.name, extents, peels: peels)
     }
-    // A picture's latents and their estimate, twice while a step is taken, and pixels in f32 three
-    // times on their way to PNG.
+    // A picture's latents and their estimate, twice while a step is taken. Pixels are those of one
+    // picture: in f32 behind the decoder, and in its file, which is hardly larger than 8 bits of
+    // each channel; what comes in between are rows.
     let latents = 4 * facts.latents.channels * extents.height * extents.width
-    let pixels = 16 * size.drawn.width * size.drawn.height
-    return peakBytes(of: keys, beside: resident) + pictures * 3 * latents + 3 * pixels
+    let pixels = size.drawn.width * size.drawn.height
+    return peakBytes(of: keys, beside: resident) + pictures * 3 * latents + (16 + 4) * pixels
   }
 }

@@ -15,7 +15,7 @@ struct EncodedPrompt {
 final class PromptEncoder {
   private let model: LoadedModel
   private let networks: BoundModel
-  /// What the text networks make of the empty prompt at each length: guidance needs it for every
+  /// What the text networks make of the empty text at each length: guidance needs it for every
   /// picture.
   private var empty: [Int: EncodedPrompt] = [:]
 
@@ -24,19 +24,15 @@ final class PromptEncoder {
     self.networks = networks
   }
 
-  /// Encodes a prompt.
-  func encode(_ prompt: String, peels: PeelMix?) throws(ExecutionError) -> EncodedPrompt {
-    let tokenized = model.tokenized(prompt)
-    return try conditioned(
-      text(tokenized, tokens: model.paddedLength(of: tokenized), peels: peels), peels: peels)
-  }
-
-  /// Encodes the empty prompt, padded to the length of another one.
-  func unconditional(tokens: Int, peels: PeelMix?) throws(ExecutionError) -> EncodedPrompt {
-    if let empty = empty[tokens] { return try conditioned(empty, peels: peels) }
-    let text = try text(model.tokenized(""), tokens: tokens, peels: peels)
-    if !model.textIsOpenToPeels { empty[tokens] = text }
-    return try conditioned(text, peels: peels)
+  /// Encodes a text.
+  /// - Parameter tokens: What it is padded to.
+  func encode(
+    _ text: String, tokens: Int, peels: PeelMix?
+  ) throws(ExecutionError) -> EncodedPrompt {
+    if text.isEmpty, let empty = empty[tokens] { return try conditioned(empty, peels: peels) }
+    let encoded = try self.text(model.tokenized(text), tokens: tokens, peels: peels)
+    if text.isEmpty, !model.textIsOpenToPeels { empty[tokens] = encoded }
+    return try conditioned(encoded, peels: peels)
   }
 
   /// What the text networks make of tokens.

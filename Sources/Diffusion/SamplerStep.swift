@@ -35,11 +35,19 @@ package struct SamplerStep {
     self.next = next
   }
 
+  /// How much of the next level's noise is fresh when a picture goes back as it came (DDPM): all
+  /// what the level before it had already, by the ratio of their noise to their signal.
+  package var ancestralEta: Float {
+    let ratio = next.noise * level.signal / (level.noise * next.signal)
+    return max(1 - ratio * ratio, 0).squareRoot()
+  }
+
   /// Goes to the clean latents and back to the next level, with the noise that is in the latents
   /// or with fresh one: `x' = s' x0 + n' (sqrt(1 - eta²) (x - s x0) / n + eta fresh)`.
   ///
   /// With `eta` 0 it is Euler's step on a flow and DDIM's on a variance preserving process (Song et
-  /// al. 2020, eq. 12), with 1 the consistency sampler's (Luo et al. 2023, algorithm 3).
+  /// al. 2020, eq. 12), with `ancestralEta` that of DDPM and Euler ancestral, with 1 that of the
+  /// consistency sampler (Luo et al. 2023, algorithm 3).
   /// - Parameters:
   ///   - latents: Updated in place.
   ///   - denoised: The clean latents as they seem from here.

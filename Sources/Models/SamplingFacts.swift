@@ -113,6 +113,9 @@ package enum Sampler: String, Decodable, Hashable, Sendable {
   /// Along the line through the noise that is left: on a flow Euler's method, on a variance
   /// preserving process DDIM (Song et al. 2020, "Denoising Diffusion Implicit Models").
   case euler
+  /// Between the two: with as much fresh noise as the model of adding noise has between the levels.
+  /// Song et al. 2020, eq. 16 with `eta` 1; Karras's programs call it ancestral.
+  case eulerAncestral = "euler_a"
   /// For distilled models: to the clean latents at once, and back with fresh noise. Luo et al.
   /// 2023, "Latent Consistency Models", algorithm 3.
   case consistency

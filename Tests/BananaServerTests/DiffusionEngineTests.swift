@@ -226,6 +226,14 @@ import Weights
     #expect(texts["model"] == "\(engine.model.name) \(engine.model.version)")
     #expect(texts["peels"] == "wavy:0.5 sha256=\(use.sha256)")
     #expect(texts["Software"] == "Banana")
+    #expect(texts["sampler"] == nil && texts["negative_prompt"] == nil)
+    var chosen = request("a frög", seed: 7)
+    (chosen.sampler, chosen.negativePrompt) = (.dpmSolver, "hats")
+    let others = Dictionary(
+      uniqueKeysWithValues: PNG.texts(in: try await draw(chosen)[0].png).map {
+        ($0.keyword, $0.text)
+      })
+    #expect(others["sampler"] == "dpmpp_2m" && others["negative_prompt"] == "hats")
     let xmp = try #require(texts["XML:com.adobe.xmp"])
     #expect(xmp.contains("Iptc4xmpExt:DigitalSourceType"))
     #expect(xmp.contains("newscodes/digitalsourcetype/trainedAlgorithmicMedia"))

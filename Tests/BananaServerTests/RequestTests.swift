@@ -29,7 +29,9 @@ import Testing
     Bad(#"{"prompt":"p","size":"x"}"#, 400, "invalid_request", "size"),
     Bad(#"{"prompt":"p","size":"99999999999999999999x1"}"#, 400, "invalid_request", "size"),
     Bad(#"{"prompt":"<lora:a:1> p"}"#, 400, "invalid_request", "prompt"),
-    Bad(#"{"prompt":"p","negative_prompt":"q"}"#, 400, "invalid_request", "negative_prompt"),
+    Bad(#"{"prompt":"p","negative_prompts":["q"]}"#, 400, "invalid_request", "negative_prompts"),
+    Bad(#"{"prompt":"p","negative_prompt":1}"#, 400, "invalid_request", "negative_prompt"),
+    Bad(#"{"prompt":"p","sampler":"heun"}"#, 400, "invalid_request", "sampler"),
     Bad(#"{"prompt":"p","size":"-256x-256"}"#, 400, "invalid_request", "size"),
     Bad(#"{"prompt":"p","style":"cubist"}"#, 400, "invalid_request", "style"),
     Bad(#"{"prompt":"p","n":0}"#, 400, "invalid_request", "n"),
@@ -120,6 +122,28 @@ import Testing
     }
   }
 
+  /// What other programs' users are used to, and where it changes nothing.
+  @Test func warnsOfWhatGuidanceWouldNeed() async throws {
+    let engine = FakeEngine()
+    try await TestDaemon.serving(engine) { daemon async throws in
+      func warnings(_ fields: String) async throws -> [String] {
+        try await BananaServerTests.answer(to: #"{"prompt":"p",\#(fields)}"#, from: daemon).warnings
+      }
+      #expect(try await warnings(#""negative_prompt":"q","sampler":"lcm""#) == [])
+      #expect(try await warnings(#""negative_prompt":"","guidance":1"#) == [])
+      let ignored = try await warnings(#""negative_prompt":"q","guidance":1"#)
+      #expect(ignored.count == 1 && ignored[0].contains("negative_prompt was ignored"))
+    }
+    var wire = ImageGenerationRequest(prompt: "p")
+    (wire.sampler, wire.negativePrompt) = (.euler, "q")
+    var model = engine.model
+    (model.isDistilled, model.defaultSampler, model.defaultGuidance) = (true, .consistency, 1)
+    let request = try PictureRequest(wire, model: model, randomSeed: 1)
+    let told = RequestWarnings.of(wire, as: request, by: model)
+    #expect(told.count == 2 && told[0].contains("built in"))
+    #expect(told[1] == "fake was distilled for the sampler lcm: leave sampler out.")
+  }
+
   @Test func replacesControlCharacters() async throws {
     let engine = FakeEngine()
     try await TestDaemon.serving(engine) { daemon async throws in
@@ -135,7 +159,8 @@ import Testing
         {"prompt":"p","model":"fake","n":2,"size":"256x256","background":"opaque","style":"flat",
          "seed":18446744073709551615,"steps":9,"guidance":0,"response_format":"b64_json",
          "output_format":"png","quality":"hd","output_compression":100,"moderation":"auto",
-         "user":"me","partial_images":0,"stream":false}
+         "user":"me","partial_images":0,"stream":false,"sampler":"euler_a",
+         "negative_prompt":"a\u0000hat"}
         """#
       let answer = try await BananaServerTests.answer(to: everything, from: daemon)
       #expect(answer.data.map(\.seed) == [.max, 0])
@@ -159,9 +184,9 @@ import Testing
       #expect(
         requests.first
           == PictureRequest(
-            prompt: "p", style: "flat", size: PictureSize(width: 256, height: 256), steps: 9,
-            guidance: 0,
-            seed: .max, count: 2, background: .opaque))
+            prompt: "p", negativePrompt: "a hat", style: "flat",
+            size: PictureSize(width: 256, height: 256), steps: 9, guidance: 0,
+            sampler: .eulerAncestral, seed: .max, count: 2, background: .opaque))
       #expect(requests.last?.style == nil)
       #expect(requests.last?.seed == defaults.data[0].seed)
     }

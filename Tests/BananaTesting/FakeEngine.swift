@@ -108,6 +108,7 @@ package final class FakeEngine: PictureEngine {
     BatchKey(
       model: model.name, size: request.size,
       steps: request.steps ?? model.defaultSteps,
+      sampler: request.sampler ?? model.defaultSampler,
       isGuided: (request.guidance ?? model.defaultGuidance) > 1, textTokens: 16,
       peels: request.peels, editStrength: request.isEdit ? request.strength : nil)
   }

@@ -150,6 +150,56 @@ import Weights
     }
   }
 
+  @Test func eachSamplerDrawsItsOwnPicture() throws {
+    let pipeline = pipeline()
+    var request = request("a red apple", steps: 4)
+    let usual = try pipeline.draw(request)
+    var pictures: [[PremultipliedImage]] = []
+    for sampler in [Sampler.euler, .eulerAncestral, .consistency, .dpmSolver] {
+      request.sampler = sampler
+      let drawn = try pipeline.draw(request)
+      #expect(!pictures.contains(drawn))
+      #expect(try pipeline.draw(request) == drawn)
+      pictures.append(drawn)
+    }
+    #expect(model.facts.sampling.sampler == .euler && pictures[0] == usual)
+    // One step goes to the clean latents at once, with whatever sampler.
+    request.steps = 1
+    let once = try [Sampler.euler, .eulerAncestral, .consistency, .dpmSolver].map {
+      request.sampler = $0
+      return try pipeline.draw(request)[0].pixels()
+    }
+    #expect(once.allSatisfy { $0 == once[0] })
+  }
+
+  /// Guidance leads away from the negative prompt, also beside pictures that have another one, and
+  /// where it is longer than the prompt.
+  @Test func negativePromptsAreLedAwayFrom() throws {
+    let pipeline = pipeline()
+    let long = "frog apple face x y z frog apple face x y z frog apple face x y z frog"
+    var requests = ["", "green frog", "x", long].map { negative in
+      var request = request("a red apple", steps: 2)
+      (request.guidance, request.negativePrompt) = (3, negative)
+      return request
+    }
+    let alone = try requests.map { try pipeline.draw($0)[0] }
+    #expect(Set(alone.map { $0.pixels().bytes }).count == requests.count)
+    #expect(model.textTokens(of: requests[3]) > model.textTokens(of: requests[0]))
+    let denoising = try pipeline.begin(requests[0])
+    let together = try requests.prefix(3).map {
+      let conditioning = try pipeline.prepare($0)
+      return (conditioning, try denoising.begin(conditioning, seed: $0.seed))
+    }
+    while !denoising.isDone { try denoising.advance() }
+    for ((conditioning, picture), expected) in zip(together, alone) {
+      #expect(try pipeline.decode(picture.latents, of: conditioning).whole() == expected)
+    }
+    // Without guidance there is nothing to lead away.
+    for index in requests.indices { requests[index].guidance = 1 }
+    let unguided = try requests.map { try pipeline.draw($0)[0] }
+    #expect(unguided.allSatisfy { $0 == unguided[0] })
+  }
+
   private func picture(_ side: Int) -> PremultipliedImage {
     var pixels = Pixels(width: side, height: side, filledWith: .white)
     for index in pixels.bytes.indices {
@@ -265,7 +315,7 @@ import Weights
     func told(_ resident: Residency) -> Int {
       pipeline.plans.passPeakBytes(
         pictures: pictures, of: OfferedSize(.square(64)), isGuided: guidance != 1,
-        tokens: model.textTokens(of: "a red apple", style: nil), peels: nil, hasSource: true,
+        tokens: model.textTokens(of: request), peels: nil, hasSource: true,
         resident: resident)
     }
     let cold = told(Residency())

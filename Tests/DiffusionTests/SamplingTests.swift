@@ -137,14 +137,18 @@ import Testing
     for steps in [1, 2, 5, 20] {
       let levels = try NoiseSchedule(process, steps: steps).levels
       var (first, second) = ([1, 1, -1] as [Float], [1, 1, -1] as [Float])
+      var ancestral = first
       for step in 0..<steps {
         let taken = SamplerStep(from: levels[step], to: levels[step + 1])
         taken.firstOrder(&first, denoised: clean, eta: 0, fresh: Philox(seed: 1))
+        taken.firstOrder(
+          &ancestral, denoised: clean, eta: taken.ancestralEta, fresh: Philox(seed: 1))
         taken.dpmSolver(
           &second, denoised: clean, previous: step == 0 ? nil : (clean, levels[step - 1]))
       }
       #expect(zip(first, clean).allSatisfy { abs($0 - $1) < 1e-5 })
       #expect(zip(second, clean).allSatisfy { abs($0 - $1) < 1e-5 })
+      #expect(zip(ancestral, clean).allSatisfy { abs($0 - $1) < 1e-5 })
     }
   }
 
@@ -168,6 +172,29 @@ import Testing
     let noise = (Double(x) - now.squareRoot() * Double(x0)) / (1 - now).squareRoot()
     let expected = then.squareRoot() * Double(x0) + (1 - then).squareRoot() * noise
     #expect(abs(Double(latents[0]) - expected) < 1e-6)
+  }
+
+  /// As k-diffusion writes it, for latents that are divided by the signal, in double precision.
+  @Test func theAncestralStepIsThatOfOthers() throws {
+    let levels = try NoiseSchedule(Self.stableDiffusion, steps: 4).levels
+    let (x0, x, fresh): (Double, Double, Philox) = (0.3, -1.2, Philox(seed: 5))
+    for index in 0..<3 {
+      let step = SamplerStep(from: levels[index], to: levels[index + 1])
+      var latents = [Float(x)]
+      step.firstOrder(
+        &latents, denoised: [Float(x0)], eta: step.ancestralEta, fresh: fresh)
+      func sigma(_ level: NoiseLevel) -> Double { Double(level.noise) / Double(level.signal) }
+      let (now, next) = (sigma(step.level), sigma(step.next))
+      let up = (next * next * (now * now - next * next) / (now * now)).squareRoot()
+      let down = (next * next - up * up).squareRoot()
+      let scaled = x / Double(step.level.signal)
+      let moved =
+        scaled + (scaled - x0) / now * (down - now) + up * Double(fresh.normal(at: 0))
+      #expect(abs(Double(latents[0]) - moved * Double(step.next.signal)) < 1e-5)
+    }
+    // From noise alone nothing can be kept.
+    let flow = try Self.flow(4).levels
+    #expect(SamplerStep(from: flow[0], to: flow[1]).ancestralEta == 1)
   }
 
   /// Of pictures with a normal distribution the best guess and the true path are known: the second

@@ -68,8 +68,9 @@ package actor DiffusionEngine: PictureEngine {
     BatchKey(
       model: model.name, size: request.size,
       steps: request.steps ?? model.defaultSteps,
+      sampler: request.sampler ?? model.defaultSampler,
       isGuided: (request.guidance ?? model.defaultGuidance) != 1,
-      textTokens: loaded.textTokens(of: request.prompt, style: request.style),
+      textTokens: loaded.textTokens(of: request),
       peels: request.peels, editStrength: request.isEdit ? request.strength : nil)
   }
 
@@ -287,7 +288,8 @@ extension ModelDescription {
     func size(_ offered: OfferedSize) -> Size {
       let peakBytes = plans.passPeakBytes(
         pictures: 1, of: offered, isGuided: facts.sampling.guidance != 1,
-        tokens: loaded.textTokens(of: "", style: nil), peels: nil, hasSource: false,
+        tokens: loaded.textTokens(of: PictureRequest(prompt: "", size: offered.size)),
+        peels: nil, hasSource: false,
         resident: Residency())
       return Size(
         width: offered.size.width, height: offered.size.height, shrinking: offered.shrinking,
@@ -302,6 +304,7 @@ extension ModelDescription {
       styles: facts.prompt.styles, defaultStyle: facts.prompt.defaultStyle,
       sizes: facts.sizes.map(size), nativeSize: size(facts.offered(facts.nativeSize)!),
       defaultSteps: facts.sampling.steps, defaultGuidance: facts.sampling.guidance,
+      defaultSampler: facts.sampling.sampler, isDistilled: facts.sampling.isGuidanceFixed,
       parameterCount: loaded.parameterCount, weightBytes: loaded.weightBytes, backend: backend)
   }
 }

@@ -1,4 +1,4 @@
-import Models
+package import Models
 
 /// What clients are told about a model that is open, and what requests are checked against.
 package struct ModelDescription: Sendable, Equatable {
@@ -57,6 +57,9 @@ package struct ModelDescription: Sendable, Equatable {
   package var nativeSize: Size
   package var defaultSteps: Int
   package var defaultGuidance: Float
+  package var defaultSampler: Sampler
+  /// Whether it was trained for its sampler and its guidance alone.
+  package var isDistilled: Bool
   package var parameterCount: Int
   /// Bytes of the mapped weight files.
   package var weightBytes: Int
@@ -67,6 +70,7 @@ package struct ModelDescription: Sendable, Equatable {
     name: String, family: String, version: String, description: String,
     licenses: [License] = [], styles: [String] = [], defaultStyle: String? = nil,
     sizes: [Size], nativeSize: Size, defaultSteps: Int, defaultGuidance: Float,
+    defaultSampler: Sampler = .euler, isDistilled: Bool = false,
     parameterCount: Int, weightBytes: Int, backend: String
   ) {
     precondition(!sizes.isEmpty && sizes.contains(nativeSize))
@@ -82,6 +86,8 @@ package struct ModelDescription: Sendable, Equatable {
     self.nativeSize = nativeSize
     self.defaultSteps = defaultSteps
     self.defaultGuidance = defaultGuidance
+    self.defaultSampler = defaultSampler
+    self.isDistilled = isDistilled
     self.parameterCount = parameterCount
     self.weightBytes = weightBytes
     self.backend = backend

@@ -70,18 +70,20 @@ package struct BatchKey: Hashable, Sendable {
   package var model: String
   package var size: PictureSize
   package var steps: Int
+  package var sampler: Sampler
   package var isGuided: Bool
   package var textTokens: Int
   package var peels: [PeelUse]
   package var editStrength: Float?
 
   package init(
-    model: String, size: PictureSize, steps: Int, isGuided: Bool, textTokens: Int,
-    peels: [PeelUse], editStrength: Float?
+    model: String, size: PictureSize, steps: Int, sampler: Sampler, isGuided: Bool,
+    textTokens: Int, peels: [PeelUse], editStrength: Float?
   ) {
     self.model = model
     self.size = size
     self.steps = steps
+    self.sampler = sampler
     self.isGuided = isGuided
     self.textTokens = textTokens
     self.peels = peels

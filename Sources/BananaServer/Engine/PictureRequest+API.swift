@@ -15,9 +15,12 @@ extension PictureRequest {
   ) throws(APIError) {
     let size = try model.size(named: wire.size, isStrict: wire.strictSize ?? false)
     self.init(
-      prompt: Self.printable(wire.prompt), style: try model.style(named: wire.style),
+      prompt: Self.printable(wire.prompt),
+      negativePrompt: Self.printable(wire.negativePrompt ?? ""),
+      style: try model.style(named: wire.style),
       size: PictureSize(width: size.width, height: size.height), steps: wire.steps,
-      guidance: wire.guidance.map { Float($0) }, seed: wire.seed ?? randomSeed,
+      guidance: wire.guidance.map { Float($0) }, sampler: wire.sampler?.taken,
+      seed: wire.seed ?? randomSeed,
       count: wire.count ?? 1,
       background: wire.background == .opaque ? .opaque : .transparent,
       previews: wire.partialImages ?? 0, peels: peels,
@@ -33,6 +36,28 @@ extension PictureRequest {
       scalars.append(scalar.properties.generalCategory == .control ? " " : scalar)
     }
     return String(scalars)
+  }
+}
+
+extension ImageGenerationRequest.Sampler {
+  fileprivate var taken: Sampler {
+    switch self {
+    case .euler, .ddim: .euler
+    case .eulerAncestral: .eulerAncestral
+    case .lcm: .consistency
+    case .dpmSolver: .dpmSolver
+    }
+  }
+
+  /// As requests name it.
+  init(_ sampler: Sampler) {
+    self =
+      switch sampler {
+      case .euler: .euler
+      case .eulerAncestral: .eulerAncestral
+      case .consistency: .lcm
+      case .dpmSolver: .dpmSolver
+      }
   }
 }
 

@@ -1,3 +1,4 @@
+import BananaAPI
 import Diffusion
 import Imaging
 
@@ -31,6 +32,13 @@ enum Provenance {
     }
     let guidance = request.guidance ?? model.defaultGuidance
     if guidance != 1 { texts.append(PNG.Text(keyword: "guidance", text: "\(guidance)")) }
+    if let sampler = request.sampler {
+      let name = ImageGenerationRequest.Sampler(sampler).rawValue
+      texts.append(PNG.Text(keyword: "sampler", text: name))
+    }
+    if !request.negativePrompt.isEmpty {
+      texts.append(PNG.Text(keyword: "negative_prompt", text: request.negativePrompt))
+    }
     if request.isEdit {
       texts.append(PNG.Text(keyword: "strength", text: "\(request.strength)"))
     }

@@ -1,11 +1,11 @@
-import BananaAPI
-import Diffusion
+package import BananaAPI
+package import Diffusion
 import Models
 
 /// What a person should know of how a request was read.
-enum RequestWarnings {
+package enum RequestWarnings {
   /// Warnings that are known before anything is drawn.
-  static func of(
+  package static func of(
     _ wire: ImageGenerationRequest, as request: PictureRequest, by model: ModelDescription
   ) -> [String] {
     var warnings: [String] = []
@@ -14,6 +14,15 @@ enum RequestWarnings {
     if let warning = model.warning(onSize: wire.size, drawn: drawn) { warnings.append(warning) }
     if let style = wire.style, style != request.style {
       warnings.append("style \"\(style)\" means nothing to \(model.name) and was ignored.")
+    }
+    if !request.negativePrompt.isEmpty, (request.guidance ?? model.defaultGuidance) == 1 {
+      warnings.append(
+        "negative_prompt was ignored: nothing leads away from it without guidance"
+          + (model.isDistilled ? ", which \(model.name) has built in." : "."))
+    }
+    if model.isDistilled, let sampler = request.sampler, sampler != model.defaultSampler {
+      let own = ImageGenerationRequest.Sampler(model.defaultSampler).rawValue
+      warnings.append("\(model.name) was distilled for the sampler \(own): leave sampler out.")
     }
     if let quality = wire.quality, quality != "auto" {
       warnings.append("quality \"\(quality.prefix(32))\" means nothing here and was ignored.")

@@ -217,7 +217,8 @@ struct ImagesAnswer: Sendable {
     func seconds(_ stage: PictureStage) -> Double { told(result.secondsByStage[stage] ?? 0) }
     var warnings = RequestWarnings.of(wire, as: request, by: model)
     if result.promptTokensTruncated {
-      warnings.append("The prompt is longer than the model reads: only its beginning was used.")
+      let which = request.negativePrompt.isEmpty ? "The prompt" : "The prompt or negative_prompt"
+      warnings.append("\(which) is longer than the model reads: only its beginning was used.")
     }
     if !result.overflowed.isEmpty { warnings.append(overflow(result.overflowed)) }
     if result.isPromptUnknown {

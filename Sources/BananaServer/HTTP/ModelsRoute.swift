@@ -61,6 +61,7 @@ extension ModelInfo {
       defaultGuidance: (known?.defaultGuidance).map { Double($0) },
       parameterCount: known?.parameterCount, weightBytes: model.weightBytes,
       peakBytes: known?.nativeSize.peakBytes)
+    defaultSampler = known.map { ImageGenerationRequest.Sampler($0.defaultSampler).rawValue }
     state = report.state
     progress = report.progress
     reason = report.reason
