@@ -181,8 +181,8 @@ package final class Denoising {
   }
 
   /// The clean latents as they seem at `level`: guided away from those of the negative prompt (Ho
-  /// and Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6), and the source's where that is
-  /// to stay.
+  /// and Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6), and the source's where that
+  /// is to stay.
   private func denoised(
     _ picture: UnfinishedPicture, conditional: Slice<UnsafeBufferPointer<Float>>,
     unconditional: Slice<UnsafeBufferPointer<Float>>?, at level: NoiseLevel
