@@ -48,7 +48,8 @@ extension OrderlyClient {
   }
 
   /// Sends bytes as they are.
-  /// - Parameter code: What it must be refused with; nil is a success.
+  /// - Parameter code: What it must be refused with, unless there is no room for anything; nil is a
+  ///   success.
   func raw(
     _ action: String, _ method: String, _ path: String, _ body: [UInt8]? = nil,
     expecting code: ErrorCode?
@@ -56,8 +57,12 @@ extension OrderlyClient {
     _ = await attempt(action) { [space] in
       let answer = try await RawConnection(space.socket).exchange(method, path, body: body)
       if answer.status == 0 { throw BananaError.connectionLost(reason: "no answer") }
-      let error = Self.errorObject(in: answer.body)
-      if error == .shuttingDown { throw BananaError.refused(APIError(.shuttingDown, "")) }
+      let error = Self.errorCode(in: answer.body)
+      if let error, error != code, [.shuttingDown, .busy, .quotaExceeded].contains(error) {
+        var refusal = APIError(error, "")
+        refusal.retryAfterSeconds = answer.headers["retry-after"].flatMap { Int($0) }
+        throw BananaError.refused(refusal)
+      }
       guard error == code, answer.status == code?.httpStatus ?? 200 else {
         throw Mismatch(
           what: "\(method) \(path) is answered with \(answer.status), "
@@ -66,7 +71,7 @@ extension OrderlyClient {
     }
   }
 
-  private static func errorObject(in body: String) -> ErrorCode? {
+  private static func errorCode(in body: String) -> ErrorCode? {
     // In chunks or not.
     guard let start = body.firstIndex(of: "{"), let end = body.lastIndex(of: "}") else {
       return nil
