@@ -28,12 +28,13 @@ enum Main {
     }
     var command: any ParsableCommand
     do { command = try Bananad.parseAsRoot() } catch { Bananad.exit(withError: error) }
+    // Whatever else there is to run is the parser's own: help.
+    guard let bananad = command as? Bananad else {
+      do { try command.run() } catch { Bananad.exit(withError: error) }
+      return
+    }
     do {
-      if let bananad = command as? Bananad {
-        try await bananad.run()
-      } else {
-        try command.run()
-      }
+      try await bananad.run()
     } catch let error as UsageError {
       fail(error.message, usage)
     } catch let error as SettingsError {

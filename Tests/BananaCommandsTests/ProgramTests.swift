@@ -101,6 +101,13 @@ import Testing
     }
   }
 
+  @Test(arguments: ["banana", "bananad", "banana generate"], ["--help", "-h"])
+  func helpIsForAsking(program: String, option: String) async throws {
+    let outcome = try await run(program + " " + option)
+    #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome.errors)")
+    #expect(String(decoding: outcome.output, as: UTF8.self).contains("USAGE: \(program)"))
+  }
+
   @Test func fewDescriptorsAreEnoughOrSaid() async throws {
     let client = try await run("ulimit -n 16; banana status --socket /tmp/no-banana-here.sock")
     #expect(client.status == 69 && client.errors.contains("No bananad is serving"))

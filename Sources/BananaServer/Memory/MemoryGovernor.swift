@@ -9,8 +9,9 @@ import Synchronization
 #endif
 
 /// Lets memory go before the kernel has to take it: idle plans when memory is short, everything
-/// when it stays short or when nobody has asked for a picture for a while. Weights are only mapped,
-/// and the kernel drops their pages by itself.
+/// when it stays short or when nobody has asked for a picture for a while, and what is free in the
+/// heap as soon as nothing is drawn. Weights are only mapped, and the kernel drops their pages by
+/// itself.
 package final class MemoryGovernor: Service, Sendable {
   /// What the sessions of one engine may hold together: the texts and the factors of peels that
   /// its networks read. What they run in is shared and counts apart.
@@ -38,7 +39,6 @@ package final class MemoryGovernor: Service, Sendable {
   private struct State {
     var engine: (any GovernedEngine)?
     var lastPressure: ContinuousClock.Instant?
-    var isReleased = false
     var pressureEvents = 0
   }
 
@@ -65,10 +65,7 @@ package final class MemoryGovernor: Service, Sendable {
 
   /// Governs `engine` from here on, instead of the one before.
   package func govern(_ engine: any GovernedEngine) {
-    state.withLock {
-      $0.engine = engine
-      $0.isReleased = false
-    }
+    state.withLock { $0.engine = engine }
   }
 
   /// What a new job may take; nil where the kernel does not tell.
@@ -94,8 +91,16 @@ package final class MemoryGovernor: Service, Sendable {
             for await _ in trigger.events() { await self.relieve() }
           }
         }
+        // What crowds had is in holes of the heap, and a picture finds its pages made by the one
+        // before only while pictures follow one another.
+        group.addTask { await self.whenIdle(for: .seconds(2)) { Allocator.trim() } }
         if let idleUnload = self.settings.idleUnload {
-          group.addTask { await self.unload(after: idleUnload) }
+          group.addTask {
+            await self.whenIdle(for: idleUnload) {
+              guard let engine = self.state.withLock({ $0.engine }) else { return }
+              await self.release(.everything, of: engine, because: "idle")
+            }
+          }
         }
       }
     }
@@ -117,21 +122,19 @@ package final class MemoryGovernor: Service, Sendable {
     await release(what, of: engine, because: "memory is short")
   }
 
-  private func unload(after idleUnload: Duration) async {
+  /// Does something once for each time that the engine is idle for so long.
+  private func whenIdle(for duration: Duration, _ body: () async -> Void) async {
+    var isDone = false
     while !Task.isCancelled {
-      let idle = activity.idleDuration(at: .now)
-      let rest = idle.map { idleUnload - $0 } ?? idleUnload
-      if rest <= .zero {
-        let engine = state.withLock { $0.isReleased ? nil : $0.engine }
-        if let engine {
-          await release(.everything, of: engine, because: "idle")
-          state.withLock { $0.isReleased = true }
-        }
-      } else {
-        state.withLock { $0.isReleased = false }
+      let rest = activity.idleDuration(at: .now).map { duration - $0 } ?? duration
+      if rest > .zero {
+        isDone = false
+      } else if !isDone {
+        await body()
+        isDone = true
       }
-      // A job that begins after a release is over, and idle for so long, no sooner than this.
-      try? await Task.sleep(for: rest > .zero ? rest : idleUnload)
+      // A job that begins after this is over, and idle for so long, no sooner than this.
+      try? await Task.sleep(for: rest > .zero ? rest : duration)
     }
   }
 
