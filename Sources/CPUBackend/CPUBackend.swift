@@ -54,17 +54,17 @@ package final class CPUBackend: Backend {
   package func plan(
     _ graph: Graph, for weights: WeightStore, activations: ActivationFormat
   ) -> Plan {
-    guard activations == .int8 else { return Planner.plan(graph) }
-    return Planner.plan(
-      graph.quantizingOperands { op in
-        if case .linear(let op) = op {
-          return op.quantization(for: weights.quantization(of: op.weight.name))
-        }
-        if case .convolution(let op) = op {
-          return op.quantization(for: weights.quantization(of: op.weight.name))
-        }
-        return nil
-      })
+    guard activations == .int8 else { return Planner.plan(graph) { $0.sharedBytes } }
+    let quantizing = graph.quantizingOperands { op in
+      if case .linear(let op) = op {
+        return op.quantization(for: weights.quantization(of: op.weight.name))
+      }
+      if case .convolution(let op) = op {
+        return op.quantization(for: weights.quantization(of: op.weight.name))
+      }
+      return nil
+    }
+    return Planner.plan(quantizing) { $0.sharedBytes }
   }
 
   package func sessionBytes(of plan: Plan) -> Int {
@@ -109,8 +109,9 @@ package final class CPUBackend: Backend {
         matrix(
           vectors.removeFirst(), op.quantization(for: weights.quantization(of: op.weight.name)))
       case .embedding: vectors = []
-      case .parameter, .sinusoidal, .matmul, .norm, .headNorm, .attention, .activation, .binary,
-        .slice, .meanPool, .depthToSpace, .spaceToDepth, .fold, .reshape, .quantize:
+      case .parameter, .sinusoidal, .matmul, .norm, .groupNorm, .headNorm, .attention, .activation,
+        .gatedActivation, .binary, .scale, .slice, .concatenation, .meanPool, .depthToSpace,
+        .spaceToDepth, .fold, .reshape, .quantize:
         break
       }
       for vector in vectors { bytes[vector.name] = vector.vectorBytes }

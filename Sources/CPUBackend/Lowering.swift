@@ -32,11 +32,15 @@ struct Lowering {
     case .matmul(let op): lower(op, node)
     case .convolution(let op): try lower(op, node)
     case .norm(let op): try lower(op, node)
+    case .groupNorm(let op): try lower(op, node)
     case .headNorm(let op): try lower(op, node)
     case .attention(let op): lower(op, node)
     case .activation(let op): lower(op, node)
+    case .gatedActivation(let op): lower(op, node)
     case .binary(let op): lower(op, node)
+    case .scale(let op): lower(op, node)
     case .slice(let op): lower(op, node)
+    case .concatenation(let op): lower(op, node)
     case .meanPool(let op): lower(op, node)
     case .depthToSpace(let op): lower(op, node)
     case .spaceToDepth(let op): lower(op, node)
@@ -53,8 +57,21 @@ extension Node {
     switch op {
     case .attention(let op): op.workerBytes(self)
     case .convolution(let op): op.workerBytes(self)
+    case .groupNorm(let op): op.workerBytes(self)
     case .parameter, .embedding, .sinusoidal, .linear, .matmul, .norm, .headNorm, .activation,
-      .binary, .slice, .meanPool, .depthToSpace, .spaceToDepth, .fold, .quantize, .reshape:
+      .gatedActivation, .binary, .scale, .slice, .concatenation, .meanPool, .depthToSpace,
+      .spaceToDepth, .fold, .quantize, .reshape:
+      0
+    }
+  }
+
+  /// Bytes that all threads need together, from the node's first step to its last.
+  var sharedBytes: Int {
+    switch op {
+    case .groupNorm(let op): op.sharedBytes(self)
+    case .parameter, .embedding, .sinusoidal, .linear, .matmul, .convolution, .norm, .headNorm,
+      .attention, .activation, .gatedActivation, .binary, .scale, .slice, .concatenation,
+      .meanPool, .depthToSpace, .spaceToDepth, .fold, .quantize, .reshape:
       0
     }
   }

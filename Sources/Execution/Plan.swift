@@ -33,10 +33,19 @@ package struct Plan: Hashable, Sendable {
   package let graph: Graph
   /// Where each value lies; a `reshape` shares its operand's place.
   package let places: [Value: Place]
+  /// What the threads that run a node share meanwhile, by the node's result.
+  package let sharedPlaces: [Value: Place]
   /// The size of what holds the inputs, which keep their values over runs.
   package let inputBytes: Int
   /// The size of what holds everything else, outputs included, while the network runs.
   package let arenaBytes: Int
+
+  package func sharedPlace(of node: Node) -> Place {
+    guard let place = sharedPlaces[node.result] else {
+      preconditionFailure("\(graph.name): nothing is shared for %\(node.result.id)")
+    }
+    return place
+  }
 
   package subscript(value: Value) -> Place {
     guard let place = places[value] else {

@@ -12,8 +12,12 @@ package enum Planner {
   /// Every place starts at a multiple of it: a cache line.
   package static let alignment = 64
 
-  /// - Parameter replaces: Whether results take their operands' places.
-  package static func plan(_ graph: Graph, replaces: Bool = true) -> Plan {
+  /// - Parameters:
+  ///   - replaces: Whether results take their operands' places.
+  ///   - sharedBytes: What a backend's threads share while a node runs, beside its values.
+  package static func plan(
+    _ graph: Graph, replaces: Bool = true, sharedBytes: (Node) -> Int = { _ in 0 }
+  ) -> Plan {
     var places: [Value: Place] = [:]
     var inputBytes = 0
     for input in graph.inputs {
@@ -23,8 +27,12 @@ package enum Planner {
     }
     var lives = Lifetimes(graph)
     if replaces { lives.replaceOperands(in: graph) }
-    let order = lives.all.sorted { ($0.byteCount, $1.value.id) > ($1.byteCount, $0.value.id) }
+    let shared = Self.shared(in: graph, sharedBytes)
+    let order = (Array(lives.lives.values) + shared.values).sorted {
+      ($0.byteCount, $1.id) > ($1.byteCount, $0.id)
+    }
     var placed: [(life: Lifetime, place: Place)] = []
+    var placesOfLives: [Int: Place] = [:]
     var arenaBytes = 0
     for life in order {
       let neighbours = placed.filter { $0.life.overlaps(life) }.map(\.place)
@@ -32,11 +40,29 @@ package enum Planner {
         .arena, offset: lowestGap(neighbours.sorted { $0.offset < $1.offset }, life.byteCount),
         byteCount: life.byteCount)
       placed.append((life, place))
-      places[life.value] = place
+      placesOfLives[life.id] = place
       arenaBytes = max(arenaBytes, place.end)
     }
+    for (value, life) in lives.lives { places[value] = placesOfLives[life.id] }
     for value in lives.owners.keys { places[value] = places[lives.owner(of: value)] }
-    return Plan(graph: graph, places: places, inputBytes: inputBytes, arenaBytes: arenaBytes)
+    return Plan(
+      graph: graph, places: places,
+      sharedPlaces: shared.compactMapValues { placesOfLives[$0.id] }, inputBytes: inputBytes,
+      arenaBytes: arenaBytes)
+  }
+
+  /// What lives only while a node runs, by the node's result.
+  private static func shared(
+    in graph: Graph, _ sharedBytes: (Node) -> Int
+  ) -> [Value: Lifetime] {
+    var shared: [Value: Lifetime] = [:]
+    for (index, node) in graph.nodes.enumerated() {
+      let byteCount = sharedBytes(node)
+      guard byteCount > 0 else { continue }
+      shared[node.result] = Lifetime(
+        id: -1 - index, byteCount: aligned(byteCount), first: index, last: index)
+    }
+    return shared
   }
 
   private static func lowestGap(_ neighbours: [Place], _ byteCount: Int) -> Int {
@@ -49,20 +75,24 @@ package enum Planner {
   }
 }
 
-extension Value {
-  /// The size of its place.
-  fileprivate var placeBytes: Int {
-    (byteCount + Planner.alignment - 1) / Planner.alignment * Planner.alignment
+extension Planner {
+  fileprivate static func aligned(_ byteCount: Int) -> Int {
+    (byteCount + alignment - 1) / alignment * alignment
   }
 }
 
-/// The first and last node at which a value must be in memory.
+extension Value {
+  /// The size of its place.
+  fileprivate var placeBytes: Int { Planner.aligned(byteCount) }
+}
+
+/// The first and last node at which a value, or what a node's threads share, must be in memory.
 private struct Lifetime {
-  let value: Value
+  /// The value's; below 0 for what is shared.
+  let id: Int
+  let byteCount: Int
   let first: Int
   var last: Int
-
-  var byteCount: Int { value.placeBytes }
 
   func overlaps(_ other: Lifetime) -> Bool { first <= other.last && other.first <= last }
 }
@@ -71,9 +101,7 @@ private struct Lifetime {
 private struct Lifetimes {
   /// Whose place a value shares.
   private(set) var owners: [Value: Value] = [:]
-  private var lives: [Value: Lifetime] = [:]
-
-  var all: [Lifetime] { Array(lives.values) }
+  private(set) var lives: [Value: Lifetime] = [:]
 
   /// A `reshape` shares its operand's place.
   init(_ graph: Graph) {
@@ -82,7 +110,8 @@ private struct Lifetimes {
       if case .reshape = node.op {
         owners[node.result] = owner(of: node.operands[0])
       } else {
-        lives[node.result] = Lifetime(value: node.result, first: index, last: index)
+        lives[node.result] = Lifetime(
+          id: node.result.id, byteCount: node.result.placeBytes, first: index, last: index)
       }
     }
     for output in graph.outputs { lives[owner(of: output.value)]?.last = graph.nodes.count }

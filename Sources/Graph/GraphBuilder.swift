@@ -99,6 +99,14 @@ extension GraphBuilder {
     append(.norm(Norm(kind: .layer, epsilon: epsilon, weight: weight, bias: bias)), [x])
   }
 
+  package func groupNorm(
+    _ x: Value, weight: WeightReference? = nil, bias: WeightReference? = nil, groups: Int,
+    epsilon: Float
+  ) -> Value {
+    append(
+      .groupNorm(GroupNorm(groups: groups, epsilon: epsilon, weight: weight, bias: bias)), [x])
+  }
+
   package func headNorm(
     _ x: Value, heads: Int, weight: WeightReference?, epsilon: Float, grid: HeadNorm.Grid?
   ) -> Value {
@@ -130,6 +138,19 @@ extension GraphBuilder {
 
   package func silu(_ x: Value) -> Value { append(.activation(.silu), [x]) }
   package func gelu(_ x: Value) -> Value { append(.activation(.gelu), [x]) }
+  package func quickGELU(_ x: Value) -> Value { append(.activation(.quickGELU), [x]) }
+  package func relu(_ x: Value) -> Value { append(.activation(.relu), [x]) }
+  package func tanh(_ x: Value) -> Value { append(.activation(.tanh), [x]) }
+
+  /// The first half of the channels times the activation of the second; GEGLU with `gelu`.
+  package func gated(_ x: Value, by activation: Activation) -> Value {
+    append(.gatedActivation(GatedActivation(activation)), [x])
+  }
+
+  package func scale(_ x: Value, by factor: Float) -> Value {
+    append(.scale(Scale(factor: factor)), [x])
+  }
+
   package func add(_ a: Value, _ b: Value) -> Value { append(.binary(.add), [a, b]) }
   package func multiply(_ a: Value, _ b: Value) -> Value { append(.binary(.multiply), [a, b]) }
 
@@ -142,6 +163,11 @@ extension GraphBuilder {
     let width = x.shape.last / parts
     precondition(width * parts == x.shape.last, "\(x.shape) does not split into \(parts)")
     return (0..<parts).map { slice(x, $0 * width..<($0 + 1) * width) }
+  }
+
+  /// Channels side by side.
+  package func concatenate(_ parts: [Value]) -> Value {
+    append(.concatenation(Concatenation()), parts)
   }
 
   package func meanPool(_ x: Value, mask: Value) -> Value {

@@ -40,11 +40,15 @@ package enum Op: Hashable, Sendable {
   case matmul(Matmul)
   case convolution(Convolution)
   case norm(Norm)
+  case groupNorm(GroupNorm)
   case headNorm(HeadNorm)
   case attention(Attention)
   case activation(Activation)
+  case gatedActivation(GatedActivation)
   case binary(Binary)
+  case scale(Scale)
   case slice(Slice)
+  case concatenation(Concatenation)
   case meanPool(MeanPool)
   case depthToSpace(DepthToSpace)
   case spaceToDepth(SpaceToDepth)
@@ -61,11 +65,15 @@ package enum Op: Hashable, Sendable {
     case .matmul(let op): op
     case .convolution(let op): op
     case .norm(let op): op
+    case .groupNorm(let op): op
     case .headNorm(let op): op
     case .attention(let op): op
     case .activation(let op): op
+    case .gatedActivation(let op): op
     case .binary(let op): op
+    case .scale(let op): op
     case .slice(let op): op
+    case .concatenation(let op): op
     case .meanPool(let op): op
     case .depthToSpace(let op): op
     case .spaceToDepth(let op): op

@@ -181,12 +181,16 @@ struct ReferenceContext {
     case .matmul: each { product(operands[0], operands[1], at: $0) }
     case .convolution(let op): convolution(op)
     case .norm(let op): norm(op)
+    case .groupNorm(let op): groupNorm(op)
     case .headNorm(let op): headNorm(op)
     case .attention(let op): attention(op)
     case .activation(let function): each { function.value(operands[0].floats[$0], rounded) }
+    case .gatedActivation(let op): gated(op)
     case .binary(.add): each { operands[0].floats[$0] + broadcast(operands[1], at: $0) }
     case .binary(.multiply): each { operands[0].floats[$0] * broadcast(operands[1], at: $0) }
+    case .scale(let op): each { operands[0].floats[$0] * op.factor }
     case .slice(let op): slice(op)
+    case .concatenation: concatenate()
     case .meanPool: meanPool()
     case .depthToSpace(let op):
       shuffle(coarse: operands[0], fine: result, op.factor) { fine, coarse in

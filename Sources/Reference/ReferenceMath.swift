@@ -7,6 +7,9 @@ import TensorTypes
   import Musl
 #endif
 
+/// The C function, which has the name of the case.
+private func hyperbolicTangent(_ x: Double) -> Double { tanh(x) }
+
 extension Activation {
   /// The function of one element.
   func value(_ x: Float, _ rounded: ReferenceArithmetic) -> Float {
@@ -16,6 +19,9 @@ extension Activation {
     case .silu: Float(x64 / rounded(1 + rounded(exp(-x64))))
     case .gelu:
       Float(0.5 * x64 * rounded(1 + rounded(erf(rounded(x64 / 2.0.squareRoot())))))
+    case .quickGELU: Float(x64 / rounded(1 + rounded(exp(rounded(-1.702 * x64)))))
+    case .relu: x < 0 ? 0 : x
+    case .tanh: Float(hyperbolicTangent(x64))
     }
   }
 }
@@ -57,6 +63,35 @@ extension ReferenceContext {
           y = y * (1 + operands[1].floats[at]) + operands[2].floats[at]
         }
         result.floats[row * width + channel] = op.activation.value(y, rounded)
+      }
+    }
+  }
+
+  func groupNorm(_ op: GroupNorm) {
+    let (channels, width) = (result.shape.last, result.shape.last / op.groups)
+    let rows = result.shape.rows / result.shape[0]
+    let weight = op.weight.map(self.weight)
+    let bias = op.bias.map(self.weight)
+    for item in 0..<result.shape[0] {
+      for group in 0..<op.groups {
+        let places = (0..<rows).flatMap { row in
+          let start = (item * rows + row) * channels + group * width
+          return start..<start + width
+        }
+        let x = places.map { Double(operands[0].floats[$0]) }
+        let mean = rounded(x.reduce(0) { rounded($0 + $1) } / Double(x.count))
+        let sum = x.reduce(0) { sum, x in
+          let difference = rounded(x - mean)
+          return rounded(sum + rounded(difference * difference))
+        }
+        let variance = rounded(sum / Double(x.count))
+        let reciprocal = rounded(1 / rounded((variance + Double(op.epsilon)).squareRoot()))
+        for (place, x) in zip(places, x) {
+          var y = Float(rounded(x - mean) * reciprocal)
+          if let weight { y *= weight[place % channels] }
+          if let bias { y += bias[place % channels] }
+          result.floats[place] = op.activation.value(y, rounded)
+        }
       }
     }
   }

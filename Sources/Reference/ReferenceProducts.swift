@@ -90,6 +90,27 @@ extension ReferenceContext {
     each { operands[0].floats[$0 / op.count * width + op.offset + $0 % op.count] }
   }
 
+  func concatenate() {
+    var offset = 0
+    for operand in operands {
+      let width = operand.shape.last
+      for index in 0..<operand.shape.count {
+        let (row, channel) = index.quotientAndRemainder(dividingBy: width)
+        result.floats[row * result.shape.last + offset + channel] = operand.floats[index]
+      }
+      offset += width
+    }
+  }
+
+  func gated(_ op: GatedActivation) {
+    let width = result.shape.last
+    each { index in
+      let value = index / width * 2 * width + index % width
+      let gate = op.activation.value(operands[0].floats[value + width], rounded)
+      return operands[0].floats[value] * gate
+    }
+  }
+
   func meanPool() {
     let (x, mask) = (operands[0], operands[1])
     let (tokens, width) = (x.shape[1], x.shape[2])

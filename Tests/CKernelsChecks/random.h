@@ -51,6 +51,12 @@ static inline double naive_activation(double x, int activation) {
       return 0.5 * x * (1 + erf(x * sqrt(0.5)));
     case BANANA_ACTIVATION_GELU_TANH:
       return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case BANANA_ACTIVATION_QUICK_GELU:
+      return x / (1 + exp(-1.702 * x));
+    case BANANA_ACTIVATION_RELU:
+      return fmax(x, 0);
+    case BANANA_ACTIVATION_TANH:
+      return tanh(x);
     default:
       return x;
   }

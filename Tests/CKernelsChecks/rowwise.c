@@ -71,6 +71,47 @@ double banana_check_norm(banana_level level, int m, int n, bool subtract_mean, b
   return worst;
 }
 
+// Group g has a mean of 100 g, so that what is lost by summing squares would show.
+double banana_check_group_norm(banana_level level, int rows, int n, int groups) {
+  const banana_kernels *kernels = banana_kernels_for(level);
+  uint64_t seed = (uint64_t)rows * 1009 + n;
+  const int width = n / groups;
+  const double total = (double)rows * width;
+  const size_t count = (size_t)rows * n;
+  float *x = random_floats(count, &seed), *y = allocate(count * sizeof(float));
+  float *mean = allocate(n * sizeof(float)), *scale = random_floats(n, &seed);
+  float *bias = random_floats(n, &seed), *scratch = allocate(3 * n * sizeof(float));
+  double(*statistics)[2] = allocate(groups * sizeof *statistics);
+  for (int i = 0; i < rows * n; i++) x[i] += 100 * (i % n / width);
+  kernels->group_statistics(x, rows, n, groups, scratch, statistics);
+  double worst = 0;
+  for (int g = 0; g < groups; g++) {
+    double sum = 0, squares = 0;
+    for (int r = 0; r < rows; r++) {
+      for (int i = 0; i < width; i++) sum += x[(size_t)r * n + g * width + i];
+    }
+    for (int r = 0; r < rows; r++) {
+      for (int i = 0; i < width; i++) {
+        squares += pow(x[(size_t)r * n + g * width + i] - sum / total, 2);
+      }
+    }
+    worst = larger(worst, excess(statistics[g][0], sum / total, 1e-6));
+    worst = larger(worst, excess(statistics[g][1], squares, 1e-5 * squares + 1e-6));
+    for (int i = 0; i < width; i++) mean[g * width + i] = (float)statistics[g][0];
+  }
+  const banana_group_norm p = {.x = x, .y = y, .n = n, .mean = mean, .scale = scale, .bias = bias,
+                               .activation = BANANA_ACTIVATION_SILU};
+  kernels->group_norm(&p, 0, rows / 2);
+  kernels->group_norm(&p, rows / 2, rows);
+  for (int i = 0; i < rows * n; i++) {
+    const int c = i % n;
+    const double v = ((double)x[i] - mean[c]) * scale[c] + bias[c];
+    worst = larger(worst, excess(y[i], naive_activation(v, BANANA_ACTIVATION_SILU), 1e-6));
+  }
+  free(x), free(y), free(mean), free(scale), free(bias), free(scratch), free(statistics);
+  return worst;
+}
+
 double banana_check_head_norm(banana_level level, int tokens, int heads, int width, int stretch) {
   const banana_kernels *kernels = banana_kernels_for(level);
   uint64_t seed = (uint64_t)tokens * 1009 + width;
@@ -188,6 +229,22 @@ double banana_check_activation(banana_level level, int activation) {
     worst = larger(worst, excess(y[i], expected, 5e-7 * fabs(expected) + 2e-7));
   }
   free(x), free(y);
+  return worst;
+}
+
+double banana_check_gated_activation(banana_level level, int count, int activation) {
+  const banana_kernels *kernels = banana_kernels_for(level);
+  uint64_t seed = count;
+  float *value = random_floats(count, &seed), *gate = random_floats(count, &seed);
+  float *y = allocate((count + 1) * sizeof(float));
+  y[count] = 7;
+  kernels->gated_activation(value, gate, count, activation, y);
+  double worst = exact(y[count], 7);
+  for (int i = 0; i < count; i++) {
+    const double expected = value[i] * naive_activation(gate[i], activation);
+    worst = larger(worst, excess(y[i], expected, 5e-7));
+  }
+  free(value), free(gate), free(y);
   return worst;
 }
 

@@ -61,7 +61,7 @@ let levels = (0..<BANANA_LEVEL_COUNT.rawValue).map { banana_level(rawValue: $0) 
     #expect(banana_check_convolution_f32(level, 1, 1, 4, 17) <= 1)
   }
 
-  @Test(arguments: levels, [0, 1, 2, 3] as [Int32])
+  @Test(arguments: levels, 0..<Int32(BANANA_ACTIVATION_COUNT.rawValue))
   func epilogues(level: banana_level, activation: Int32) {
     for gateRows in [0, 1, 3] as [Int32] {
       for hasResidual in [false, true] {

@@ -36,9 +36,20 @@ import Testing
     #expect(banana_check_attention(level, 3, 64, 500, 1, 1, 32) <= 1)
   }
 
-  @Test(arguments: levels, [0, 1, 2, 3] as [Int32])
+  @Test(arguments: levels) func groupNorms(level: banana_level) {
+    for (rows, n, groups) in [
+      (1, 3, 1), (2, 20, 5), (7, 32, 32), (257, 48, 3), (515, 96, 4), (40, 2560, 32),
+    ] as [(Int32, Int32, Int32)] {
+      #expect(banana_check_group_norm(level, rows, n, groups) <= 1, "\(rows) x \(n)/\(groups)")
+    }
+  }
+
+  @Test(arguments: levels, 0..<Int32(BANANA_ACTIVATION_COUNT.rawValue))
   func activations(level: banana_level, activation: Int32) {
     #expect(banana_check_activation(level, activation) <= 1)
+    for count in Self.widths {
+      #expect(banana_check_gated_activation(level, count, activation) <= 1, "\(count)")
+    }
   }
 
   @Test(arguments: levels) func elementwise(level: banana_level) {

@@ -27,7 +27,7 @@ static void check_level(banana_level level) {
       EXPECT(banana_check_linear_int4(level, rows[i], outputs[j], 100, 32));
       EXPECT(banana_check_linear_int4(level, rows[i], outputs[j], 100, 64));
       EXPECT(banana_check_linear_int4(level, rows[i] + 16, outputs[j], 100, 64));
-      for (int activation = 0; activation < 4; activation++) {
+      for (int activation = 0; activation < BANANA_ACTIVATION_COUNT; activation++) {
         EXPECT(banana_check_epilogue(level, rows[i], outputs[j], activation, j % 4, i % 2, (i + j) % 2 * 6));
       }
     }
@@ -40,10 +40,13 @@ static void check_level(banana_level level) {
   }
   EXPECT(banana_check_convolution_int8(level, 5, 7, 12, 20));
   EXPECT(banana_check_convolution_f32(level, 5, 7, 3, 20));
+  EXPECT(banana_check_group_norm(level, 3, 20, 5));
+  EXPECT(banana_check_group_norm(level, 515, 64, 4));
   EXPECT(banana_check_head_norm(level, 5, 3, 64, 32));
   EXPECT(banana_check_head_norm(level, 5, 2, 12, 6));
-  for (int activation = 0; activation < 4; activation++) {
+  for (int activation = 0; activation < BANANA_ACTIVATION_COUNT; activation++) {
     EXPECT(banana_check_activation(level, activation));
+    EXPECT(banana_check_gated_activation(level, 37, activation));
   }
   EXPECT(banana_check_elementwise(level, 37));
 }

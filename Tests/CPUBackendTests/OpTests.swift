@@ -183,11 +183,35 @@ import Weights
         g.output("sum \(index)", g.add(a, other))
         g.output("product \(index)", g.multiply(a, other))
       }
-      g.output("silu", g.silu(a))
-      g.output("gelu", g.gelu(a))
+      for activation in Activation.allCases {
+        g.output("\(activation)", g.append(.activation(activation), [a]))
+      }
+      g.output("scale", g.scale(a, by: -0.18215))
+      g.output("in place", g.scale(g.relu(a), by: 3))
       g.output("slice", g.slice(a, 1..<4))
       g.output("reshape", g.silu(g.reshape(a, [shape[0] * shape[1], shape[2]])))
       try expectAgreement(g.build(), TestWeights().store())
+    }
+  }
+
+  @Test func gatedActivations() throws {
+    for shape in [[1, 1, 2], [2, 5, 34], [2, 40, 192]] {
+      let g = GraphBuilder("gated")
+      let x = g.input("x", Shape(shape))
+      for activation in Activation.allCases {
+        g.output("\(activation)", g.gated(x, by: activation))
+      }
+      try expectAgreement(g.build(), TestWeights().store())
+    }
+  }
+
+  @Test func concatenations() throws {
+    for (height, width, channels) in [(1, 1, [3]), (3, 5, [7, 16]), (9, 8, [1, 20, 3, 16])] {
+      let g = GraphBuilder("concatenation")
+      let parts = channels.enumerated().map { g.input("x\($0)", [2, height, width, $1]) }
+      g.output("parts", g.concatenate(parts))
+      g.output("twice", g.concatenate([parts[0], parts[0]]))
+      try expectAgreement(g.build(), TestWeights().store(), isCopy: true)
     }
   }
 

@@ -72,7 +72,7 @@ struct RandomNetwork {
     mutating func step() {
       let x = pick()
       let width = x.shape.last
-      switch Int.random(in: 0..<12, using: &random) {
+      switch Int.random(in: 0..<15, using: &random) {
       case 0: values.append(linear(x, outputs: Bool.random(using: &random) ? 16 : 32))
       case 1: values.append(Bool.random(using: &random) ? g.silu(x) : g.gelu(x))
       case 2: values.append(g.add(x, pick(like: x)))
@@ -100,6 +100,13 @@ struct RandomNetwork {
         let weight = weights.add(name(), [width, 3, 3, width], format)
         let y = g.silu(g.convolution(picture, weight))
         values.append(g.reshape(g.add(y, picture), [batch, tokens, width]))
+      case 12:
+        let y = g.groupNorm(
+          x, weight: vector(width), bias: vector(width), groups: 4, epsilon: 1e-5)
+        values.append(Bool.random(using: &random) ? g.silu(y) : y)
+      case 13:
+        let both = g.concatenate([x, g.scale(pick(like: x), by: 0.5)])
+        values.append(g.gated(both, by: .gelu))
       case 10 where Bool.random(using: &random):
         let folded = g.fold(g.reshape(x, [batch, 4, 4, width]), patch: 2, overlap: 1)
         values.append(g.reshape(folded, [batch, tokens, width]))

@@ -54,6 +54,24 @@ import Testing
     }
   }
 
+  /// What threads share lies beside everything that the node reads and writes.
+  @Test(arguments: 0..<20) func whatIsSharedOverlapsNothingMeanwhile(seed: Int) {
+    let graph = RandomGraph.make(seed: UInt64(seed))
+    let plan = Planner.plan(graph) { $0.operands.count * 100 }
+    for node in graph.nodes {
+      let shared = plan.sharedPlace(of: node)
+      #expect(shared.offset % Planner.alignment == 0)
+      #expect(shared.byteCount >= node.operands.count * 100)
+      #expect(shared.end <= plan.arenaBytes)
+      for place in (node.operands + [node.result]).map({ plan[$0] }) {
+        #expect(
+          place.region != shared.region || place.end <= shared.offset
+            || shared.end <= place.offset)
+      }
+    }
+    #expect(Planner.plan(graph).sharedPlaces.isEmpty)
+  }
+
   /// What is read again, or by another part of the op, keeps its place.
   @Test func onlyWhatNothingElseNeedsIsReplaced() {
     let g = GraphBuilder("g")

@@ -99,6 +99,7 @@ INLINE f32x16 exponential(f32x16 x) {
 INLINE f32x16 sigmoid(f32x16 x) { return 1.0f / (1.0f + exponential(-x)); }
 
 #include "error_function.h"
+#include "hyperbolic_tangent.h"
 
 INLINE f32x16 activate(f32x16 x, int32_t activation) {
   switch (activation) {
@@ -110,6 +111,12 @@ INLINE f32x16 activate(f32x16 x, int32_t activation) {
     case BANANA_ACTIVATION_GELU_TANH:
       // 0.5 (1 + tanh u) is sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3).
       return x * sigmoid(x * (1.59576912f + 0.0713548162f * (x * x)));
+    case BANANA_ACTIVATION_QUICK_GELU:
+      return x * sigmoid(x * 1.702f);
+    case BANANA_ACTIVATION_RELU:
+      return select16(x < 0.0f, splat(0), x);
+    case BANANA_ACTIVATION_TANH:
+      return hyperbolic_tangent(x);
     default:
       return x;
   }

@@ -25,10 +25,15 @@
   void banana_int4_group_sums_##set(const int8_t *, ptrdiff_t, int32_t, int32_t, int32_t,  \
                                     int32_t *);                                            \
   void banana_norm_##set(const banana_norm *, int32_t, int32_t);                           \
-  void banana_head_norm_##set(const banana_head_norm *, int32_t, int32_t);                           \
+  void banana_group_statistics_##set(const float *, int32_t, int32_t, int32_t, float *,    \
+                                     double (*)[2]);                                       \
+  void banana_group_norm_##set(const banana_group_norm *, int32_t, int32_t);               \
+  void banana_head_norm_##set(const banana_head_norm *, int32_t, int32_t);                 \
   void banana_attention_##set(const banana_attention *, int32_t, int32_t, int32_t, int32_t, \
                               float *);                                                    \
   void banana_activation_##set(const float *, size_t, int32_t, float *);                   \
+  void banana_gated_activation_##set(const float *, const float *, size_t, int32_t,        \
+                                     float *);                                             \
   void banana_add_##set(const float *, const float *, size_t, float *);                    \
   void banana_multiply_##set(const float *, const float *, size_t, float *);               \
   double banana_peak_f32_##set(int64_t, float *);
@@ -42,8 +47,10 @@
    .quantize_rows = banana_quantize_rows_##f32,                                              \
    .absolute_maximum = banana_absolute_maximum_##f32, .quantize = banana_quantize_##f32,     \
    .int4_group_sums = banana_int4_group_sums_##f32, .norm = banana_norm_##f32,               \
-   .head_norm = banana_head_norm_##f32, .attention = banana_attention_##f32,                           \
-   .activation = banana_activation_##f32, .add = banana_add_##f32,                           \
+   .group_statistics = banana_group_statistics_##f32, .group_norm = banana_group_norm_##f32, \
+   .head_norm = banana_head_norm_##f32, .attention = banana_attention_##f32,                 \
+   .activation = banana_activation_##f32,                                                    \
+   .gated_activation = banana_gated_activation_##f32, .add = banana_add_##f32,               \
    .multiply = banana_multiply_##f32}
 
 DECLARE_INT(portable)

@@ -33,6 +33,10 @@ typedef enum {
   BANANA_ACTIVATION_SILU = 1,
   BANANA_ACTIVATION_GELU_ERF = 2,
   BANANA_ACTIVATION_GELU_TANH = 3,
+  BANANA_ACTIVATION_QUICK_GELU = 4,
+  BANANA_ACTIVATION_RELU = 5,
+  BANANA_ACTIVATION_TANH = 6,
+  BANANA_ACTIVATION_COUNT = 7,
 } banana_activation;
 
 // The storage of plain (not quantized) weights.
@@ -137,6 +141,17 @@ typedef struct {
   int32_t activation;  // banana_activation
 } banana_norm;
 
+// y = activation((x - mean) * scale + bias), channel by channel
+typedef struct {
+  const float *_Nullable x;  // [rows, n]
+  float *_Nullable y;  // [rows, n]; may be x
+  int32_t n;
+  const float *_Nullable mean;  // [n]
+  const float *_Nullable scale;  // [n]
+  const float *_Nullable bias;  // [n]
+  int32_t activation;  // banana_activation
+} banana_group_norm;
+
 // RMS norm over each head (optional), then a rotation: a head is cut into stretches of `stretch`
 // channels, within which channel i turns with channel i + stretch / 2.
 typedef struct {
@@ -218,6 +233,11 @@ typedef struct {
                                    int32_t groups, int32_t group, int32_t *sums);
 
   void (*norm)(const banana_norm *, int32_t row0, int32_t row1);
+  // Of each of `groups` stretches of channels of x [rows, n]: the mean, and the sum of the squares
+  // of the deviations from it. `scratch` has room for 3 n floats.
+  void (*group_statistics)(const float *x, int32_t rows, int32_t n, int32_t groups,
+                           float *scratch, double (*statistics)[2]);
+  void (*group_norm)(const banana_group_norm *, int32_t row0, int32_t row1);
   void (*head_norm)(const banana_head_norm *, int32_t row0, int32_t row1);
   // Rows [row0, row1) of the heads that share kv head `kv_head` of batch item `item`.
   void (*attention)(const banana_attention *, int32_t item, int32_t kv_head,
@@ -226,6 +246,9 @@ typedef struct {
   // y = activation(x); y may be x.
   void (*activation)(const float *x, size_t count, int32_t activation,
                               float *y);
+  // y = value * activation(gate); y may be either.
+  void (*gated_activation)(const float *value, const float *gate, size_t count,
+                           int32_t activation, float *y);
   // y = a + b, y = a * b; y may be a or b.
   void (*add)(const float *a, const float *b, size_t count,
                        float *y);
@@ -308,6 +331,9 @@ void banana_depth_to_space(const float *x, int32_t w, int32_t c, int32_t factor,
 // The inverse, [h*factor, w*factor, c] -> [h, w, factor*factor*c], target lines [line0, line1).
 void banana_space_to_depth(const float *x, int32_t w, int32_t c, int32_t factor, int32_t line0,
                            int32_t line1, float *y);
+
+// y = factor x; y may be x.
+void banana_scale(const float *x, size_t count, float factor, float *y);
 
 // (left, right) = (cosine left + sine right, cosine right - sine left); the two do not overlap.
 void banana_fold(float *left, float *right, size_t count, float cosine, float sine);

@@ -9,6 +9,9 @@ extension Activation {
     case .none: Int32(BANANA_ACTIVATION_NONE.rawValue)
     case .silu: Int32(BANANA_ACTIVATION_SILU.rawValue)
     case .gelu: Int32(BANANA_ACTIVATION_GELU_ERF.rawValue)
+    case .quickGELU: Int32(BANANA_ACTIVATION_QUICK_GELU.rawValue)
+    case .relu: Int32(BANANA_ACTIVATION_RELU.rawValue)
+    case .tanh: Int32(BANANA_ACTIVATION_TANH.rawValue)
     }
   }
 }

@@ -7,6 +7,12 @@ package enum Activation: String, OpPayload, CaseIterable {
   case silu
   /// `x Phi(x)` with the error function. Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
   case gelu
+  /// `x sigmoid(1.702 x)`, which stands for `gelu` in CLIP. Hendrycks and Gimpel 2016, section 2.
+  case quickGELU
+  /// `max(x, 0)`.
+  case relu
+  /// The hyperbolic tangent.
+  case tanh
 
   package var name: String { "activation.\(rawValue)" }
 

@@ -69,6 +69,12 @@ extension Op {
       op.activation = function
       return .norm(op)
     }
+    if case .groupNorm(var op) = self, case .activation(let function) = next,
+      op.activation == .none
+    {
+      op.activation = function
+      return .groupNorm(op)
+    }
     return nil
   }
 }

@@ -16,10 +16,12 @@ double banana_check_epilogue(banana_level level, int m, int n, int activation, i
                              bool residual, int rank);
 double banana_check_quantize(banana_level level, int m, int k);
 double banana_check_norm(banana_level level, int m, int n, bool subtract_mean, bool modulated);
+double banana_check_group_norm(banana_level level, int rows, int n, int groups);
 double banana_check_head_norm(banana_level level, int tokens, int heads, int width, int stretch);
 double banana_check_attention(banana_level level, int queries, int text, int latents, int heads,
                               int kv_heads, int width);
 double banana_check_activation(banana_level level, int activation);
+double banana_check_gated_activation(banana_level level, int count, int activation);
 double banana_check_elementwise(banana_level level, int count);
 double banana_check_pack(int n, int k);
 double banana_check_embedding(int rows, int width);

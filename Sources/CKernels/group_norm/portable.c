@@ -1,0 +1,3 @@
+#include "../common/targets.h"
+#define BANANA_SET portable
+#include "group_norm.h"
