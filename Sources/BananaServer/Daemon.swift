@@ -89,7 +89,8 @@ package struct Daemon: Service {
     peels = PeelRegistry(
       stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
       limits: configuration.peelLimits, accounts: accounts, logger: logger,
-      models: models.peelModels)
+      models: models.peelModels
+    ) { [scheduler] account, seconds in await scheduler.charge(account, seconds: seconds) }
   }
 
   /// What keeps board and machine well while the daemon serves.

@@ -195,6 +195,26 @@ import Weights
     }
   }
 
+  /// What is checked, hashed and written for an account is paid for by it, and by nobody for all.
+  @Test func checkingIsCharged() async throws {
+    try await TemporaryFolder.with { folder async throws in
+      let spent = Mutex<[Account: Double]>([:])
+      let registry = PeelRegistry(
+        stateDirectory: folder, shippedDirectory: nil, accounts: .ofStrangers,
+        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        models: PeelModels { _ in }
+      ) { account, seconds in spent.withLock { $0[account, default: 0] += seconds } }
+      try await registry.install(TestPeel.bytes(), "shared", .everyone)
+      #expect(spent.withLock { $0 }.isEmpty)
+      try await registry.install(TestPeel.bytes(), "own", .user(7))
+      await #expect(throws: PeelRegistryError.self) {
+        try await registry.install([1, 2, 3], "broken", .user(8))
+      }
+      let charged = spent.withLock { $0 }
+      #expect(charged.count == 2 && charged.values.allSatisfy { $0 > 0 && $0 < 10 })
+    }
+  }
+
   /// Jobs that wait with peels hold no more than a share of memory.
   @Test func openFilesHaveARoom() async throws {
     try await with { fixture in

@@ -52,7 +52,7 @@ package final class PeelRegistry: Sendable {
   let logger: Logger
   let models: PeelModels
   let index: Mutex<PeelIndex>
-  let work = PeelWork()
+  let work: PeelWork
   let memory = PeelMemory()
   private let indexing = Mutex(Indexing())
 
@@ -60,9 +60,11 @@ package final class PeelRegistry: Sendable {
   ///   - stateDirectory: Its folder `peels` holds what is installed; made when needed.
   ///   - shippedDirectory: `NAME.safetensors` that everybody may use; only read.
   ///   - accounts: Whose limits a uid's peels count into.
+  ///   - charge: Told of the processor time that was spent on an account's peels.
   package init(
     stateDirectory: String, shippedDirectory: String?, limits: Limits = Limits(),
-    accounts: AccountBook = AccountBook(), logger: Logger, models: PeelModels
+    accounts: AccountBook = AccountBook(), logger: Logger, models: PeelModels,
+    charge: @escaping @Sendable (Account, _ seconds: Double) async -> Void = { _, _ in }
   ) {
     self.stateDirectory = stateDirectory
     self.shippedDirectory = shippedDirectory
@@ -70,6 +72,7 @@ package final class PeelRegistry: Sendable {
     self.logger = logger
     self.models = models
     index = Mutex(PeelIndex(limits: limits))
+    work = PeelWork(charge: charge)
   }
 
   var limits: Limits { index.withLock { $0.limits } }
