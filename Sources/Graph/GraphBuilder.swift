@@ -77,9 +77,14 @@ extension GraphBuilder {
   }
 
   package func convolution(
-    _ x: Value, _ weight: WeightReference, bias: WeightReference? = nil
+    _ x: Value, _ weight: WeightReference, bias: WeightReference? = nil, stride: Int = 1,
+    padding: Convolution.Padding = .allSides, upsampling: Int = 1
   ) -> Value {
-    append(.convolution(Convolution(weight: weight, bias: bias)), [x])
+    append(
+      .convolution(
+        Convolution(
+          weight: weight, bias: bias, stride: stride, padding: padding, upsampling: upsampling)),
+      [x])
   }
 
   package func rmsNorm(_ x: Value, weight: WeightReference? = nil, epsilon: Float) -> Value {

@@ -64,22 +64,23 @@ extension ReferenceContext {
 
   /// What the pixels of a line, counted over all items, are sums of: `[x, ky, kx, channel]`.
   private func patches(of picture: [Double], line: Int, _ op: Convolution) -> [Double] {
-    let (kernelHeight, kernelWidth) = (op.weight.shape[1], op.weight.shape[2])
-    let (height, width, inputs) = (result.shape[1], result.shape[2], op.weight.shape[3])
-    let (item, y) = line.quotientAndRemainder(dividingBy: height)
-    let patchSize = kernelHeight * kernelWidth * inputs
-    var patches = Array(repeating: 0.0, count: width * patchSize)
-    for ky in 0..<kernelHeight where (0..<height).contains(y + ky - kernelHeight / 2) {
-      let source = (item * height + y + ky - kernelHeight / 2) * width
-      for x in 0..<width {
-        // The pixels of the kernel's line that are within the picture.
-        let left = max(0, x - kernelWidth / 2)
-        let right = min(width, x - kernelWidth / 2 + kernelWidth)
-        let skipped = left - (x - kernelWidth / 2)
-        let at = x * patchSize + (ky * kernelWidth + skipped) * inputs
-        patches.replaceSubrange(
-          at..<at + (right - left) * inputs,
-          with: picture[(source + left) * inputs..<(source + right) * inputs])
+    let source = operands[0].shape
+    let (height, width, inputs) = (source[1], source[2], source[3])
+    let (item, y) = line.quotientAndRemainder(dividingBy: result.shape[1])
+    let patchSize = op.kernelHeight * op.kernelWidth * inputs
+    var patches = Array(repeating: 0.0, count: result.shape[2] * patchSize)
+    for ky in 0..<op.kernelHeight {
+      let fineY = y * op.stride + ky - op.paddingTop
+      guard (0..<height * op.upsampling).contains(fineY) else { continue }
+      let sourceLine = (item * height + fineY / op.upsampling) * width
+      for x in 0..<result.shape[2] {
+        for kx in 0..<op.kernelWidth {
+          let fineX = x * op.stride + kx - op.paddingLeft
+          guard (0..<width * op.upsampling).contains(fineX) else { continue }
+          let from = (sourceLine + fineX / op.upsampling) * inputs
+          let to = x * patchSize + (ky * op.kernelWidth + kx) * inputs
+          patches.replaceSubrange(to..<to + inputs, with: picture[from..<from + inputs])
+        }
       }
     }
     return patches

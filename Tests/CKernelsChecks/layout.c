@@ -92,22 +92,32 @@ double banana_check_pixels(int h, int w, int c, int factor) {
   return worst;
 }
 
-double banana_check_patches(int h, int w, int c, int kernel_h, int kernel_w) {
+double banana_check_patches(int h, int w, int kernel_h, int kernel_w, int padding, int stride,
+                            int upsampling) {
   uint64_t seed = (uint64_t)h * 1009 + w;
-  const int k = kernel_h * kernel_w * c, stride = k + 5;
-  uint8_t *x = allocate((size_t)h * w * c), *panel = allocate((size_t)h * w * stride);
+  const int c = 3, k = kernel_h * kernel_w * c, row_stride = k + 5;
+  const int height = h * upsampling, width = w * upsampling;
+  // Patches that begin on every pixel, and before and behind the picture.
+  const int lines = (height + padding) / stride + 1, columns = (width + padding) / stride + 1;
+  uint8_t *x = allocate((size_t)h * w * c);
+  uint8_t *panel = allocate((size_t)lines * columns * row_stride);
   for (int i = 0; i < h * w * c; i++) x[i] = (uint8_t)next_random(&seed);
-  const banana_patches p = {.x = x, .h = h, .w = w, .pixel_bytes = c, .kernel_h = kernel_h,
-                            .kernel_w = kernel_w, .padding = 0x80, .row_stride = stride};
-  banana_convolution_patches(&p, 0, h * w, panel);
+  const banana_patches p = {.x = x, .h = h, .w = w, .upsampling = upsampling, .pixel_bytes = c,
+                            .kernel_h = kernel_h, .kernel_w = kernel_w, .padding_top = padding,
+                            .padding_left = padding, .stride = stride, .columns = columns,
+                            .padding = 0x80, .row_stride = row_stride};
+  const int half = lines * columns / 2;
+  banana_convolution_patches(&p, 0, half, panel);
+  banana_convolution_patches(&p, half, lines * columns, panel + (size_t)half * row_stride);
   double worst = 0;
-  for (int r = 0; r < h * w; r++) {
-    for (int i = 0; i < stride; i++) {
-      const int py = r / w + i / (kernel_w * c) - kernel_h / 2;
-      const int px = r % w + i / c % kernel_w - kernel_w / 2;
-      const bool inside = i < k && py >= 0 && py < h && px >= 0 && px < w;
-      const int expected = inside ? x[(py * w + px) * c + i % c] : 0x80;
-      worst = larger(worst, exact(panel[(size_t)r * stride + i], expected));
+  for (int r = 0; r < lines * columns; r++) {
+    for (int i = 0; i < row_stride; i++) {
+      const int py = r / columns * stride - padding + i / (kernel_w * c);
+      const int px = r % columns * stride - padding + i / c % kernel_w;
+      const bool inside = i < k && py >= 0 && py < height && px >= 0 && px < width;
+      const int expected =
+          inside ? x[(py / upsampling * w + px / upsampling) * c + i % c] : 0x80;
+      worst = larger(worst, exact(panel[(size_t)r * row_stride + i], expected));
     }
   }
   free(x), free(panel);

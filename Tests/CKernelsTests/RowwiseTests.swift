@@ -74,9 +74,15 @@ import Testing
     for (h, w, k) in [(1, 1, 3), (2, 1, 3), (5, 4, 3), (5, 4, 1), (3, 3, 5)]
       as [(Int32, Int32, Int32)]
     {
-      #expect(banana_check_patches(h, w, 3, k, k) == 0, "\(h) x \(w), kernel \(k)")
+      for (stride, upsampling) in [(1, 1), (2, 1), (1, 2), (3, 2)] as [(Int32, Int32)] {
+        for padding in [0, k / 2] {
+          #expect(
+            banana_check_patches(h, w, k, k, padding, stride, upsampling) == 0,
+            "\(h) x \(w), kernel \(k), \(padding), \(stride), \(upsampling)")
+        }
+      }
     }
-    #expect(banana_check_patches(4, 5, 2, 1, 3) == 0)
+    #expect(banana_check_patches(4, 5, 1, 3, 1, 1, 1) == 0)
   }
 }
 

@@ -62,7 +62,9 @@ int main(void) {
   EXPECT(banana_check_pack(19, 21));
   EXPECT(banana_check_embedding(5, 64));
   EXPECT(banana_check_pixels(4, 3, 5, 2));
-  EXPECT(banana_check_patches(5, 4, 3, 3, 3));
+  EXPECT(banana_check_patches(5, 4, 3, 3, 1, 1, 1));
+  EXPECT(banana_check_patches(5, 4, 3, 3, 0, 2, 1));
+  EXPECT(banana_check_patches(5, 4, 3, 3, 1, 1, 2));
   printf("%d checks, %d failures\n", checks, failures);
   return failures != 0;
 }

@@ -119,6 +119,36 @@ import Weights
     }
   }
 
+  /// Every way to walk over a picture, read in place and gathered, at odd and even sizes.
+  @Test(arguments: [StorageFormat.float32, .int8, .int4(group: 32)])
+  func convolutionsThatChangeTheSize(format: StorageFormat) throws {
+    for (height, width, inputs, outputs, kernel) in [
+      (3, 2, 4, 3, 3), (5, 8, 3, 17, 3), (12, 11, 16, 20, 3), (6, 5, 8, 33, 1), (7, 9, 4, 5, 5),
+    ] {
+      var weights = TestWeights()
+      let w = weights.add("w", [outputs, kernel, kernel, inputs], format)
+      let bias = weights.add("b", [outputs])
+      let g = GraphBuilder("convolution")
+      let x = g.input("x", [2, height, width, inputs])
+      for padding in [Convolution.Padding.allSides, .end] {
+        for (stride, upsampling) in [(1, 1), (2, 1), (1, 2), (3, 2)] {
+          let op = Convolution(
+            weight: w, bias: bias, stride: stride, padding: padding, upsampling: upsampling)
+          let plain = g.append(.convolution(op), [x])
+          let name = "\(padding) \(stride) \(upsampling)"
+          g.output(name, plain)
+          var gated = op
+          gated.epilogue = Epilogue(activation: .silu, hasGate: true, hasResidual: true)
+          let gate = g.input("\(name) gate", [2, outputs])
+          g.output("\(name) gated", g.append(.convolution(gated), [x, gate, g.relu(plain)]))
+        }
+      }
+      let store = try weights.store()
+      try expectAgreement(g.build(), store)
+      try expectAgreement(g.build(), store, .int8)
+    }
+  }
+
   @Test func norms() throws {
     for width in [5, 16, 67] {
       var weights = TestWeights()

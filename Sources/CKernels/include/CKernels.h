@@ -338,18 +338,24 @@ void banana_scale(const float *x, size_t count, float factor, float *y);
 // (left, right) = (cosine left + sine right, cosine right - sine left); the two do not overlap.
 void banana_fold(float *left, float *right, size_t count, float cosine, float sine);
 
-// A picture whose patches around each pixel are the left matrix of a convolution of stride 1.
+// A picture whose patches are the left matrix of a convolution. Patch r, of line r / columns and
+// column r % columns, starts `stride` pixels behind the one before it.
 typedef struct {
   const uint8_t *_Nullable x;  // [h, w] pixels of pixel_bytes bytes
   int32_t h;
   int32_t w;
+  int32_t upsampling;  // each pixel is read as a square of so many lines and columns
   int32_t pixel_bytes;
-  int32_t kernel_h;  // odd
+  int32_t kernel_h;
   int32_t kernel_w;
+  int32_t padding_top;  // lines outside the picture that the first patches begin with
+  int32_t padding_left;
+  int32_t stride;
+  int32_t columns;  // patches in a line
   uint8_t padding;  // the byte outside the picture and behind a row's end
   ptrdiff_t row_stride;  // bytes of a patch in the panel
 } banana_patches;
-// Gathers the patches of pixels [row0, row1) into a panel.
+// Gathers patches [row0, row1) into a panel.
 void banana_convolution_patches(const banana_patches *patches, int32_t row0, int32_t row1,
                                 uint8_t *panel);
 

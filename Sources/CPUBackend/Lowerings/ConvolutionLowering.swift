@@ -4,9 +4,6 @@ import Graph
 import TensorTypes
 
 extension Convolution {
-  private var kernelHeight: Int { weight.shape[1] }
-  private var kernelWidth: Int { weight.shape[2] }
-
   /// How the kernels want the input for weights in a format; nil for f32.
   func quantization(for format: StorageFormat?) -> Quantize? {
     switch format {
@@ -20,45 +17,52 @@ extension Convolution {
   }
 
   /// The blocks of int8 weights hold four consecutive inputs: where a kernel line ends with a
-  /// block, patches need not be gathered.
+  /// block, and every pixel is read as it is, patches need not be gathered.
   private var readsInPlace: Bool {
-    (kernelWidth * weight.shape[3]).isMultiple(of: BlockLayout.inputs)
+    upsampling == 1 && (kernelWidth * weight.shape[3]).isMultiple(of: BlockLayout.inputs)
   }
 
   /// How patches are gathered for the input as it is; nil where it is read in place.
-  fileprivate func panel(over input: Value) -> PatchPanel? {
+  fileprivate func panel(_ node: Node) -> PatchPanel? {
+    let (input, result) = (node.operands[0], node.result.shape)
     let lineInputs = weight.shape.count / weight.shape[0]
     guard case .int8(let quantize) = input.elementType else {
-      if kernelHeight == 1, kernelWidth == 1 { return nil }
-      return PatchPanel(input.shape, weight.shape, elementBytes: 4, stride: 4 * lineInputs)
+      if kernelHeight == 1, kernelWidth == 1, stride == 1, upsampling == 1 { return nil }
+      return PatchPanel(self, input.shape, result, elementBytes: 4, rowBytes: 4 * lineInputs)
     }
     if let group = quantize.group {
       let groups = (lineInputs + group - 1) / group
       return PatchPanel(
-        input.shape, weight.shape, elementBytes: 1, stride: groups * group, sumsPerRow: groups)
+        self, input.shape, result, elementBytes: 1, rowBytes: groups * group, sumsPerRow: groups)
     }
     if readsInPlace { return nil }
     return PatchPanel(
-      input.shape, weight.shape, elementBytes: 1,
-      stride: BlockLayout.quads(of: lineInputs) * BlockLayout.inputs)
+      self, input.shape, result, elementBytes: 1,
+      rowBytes: BlockLayout.quads(of: lineInputs) * BlockLayout.inputs)
   }
 
   /// Bytes that each thread needs of its own.
-  func workerBytes(_ node: Node) -> Int { panel(over: node.operands[0])?.byteCount ?? 0 }
+  func workerBytes(_ node: Node) -> Int { panel(node)?.byteCount ?? 0 }
 
-  /// Where the rows of a convolution over a padded picture are.
-  fileprivate func rows(over shape: Shape, borderHeight: Int, borderWidth: Int) -> banana_rows {
-    let (height, width, channels) = (shape[1], shape[2], shape[3])
+  /// Where the rows of a convolution over a picture `x` with a border are, and how far behind the
+  /// border's start the first one is.
+  fileprivate func rows(
+    over x: Shape, _ border: Quantize, result: Shape
+  ) -> (rows: banana_rows, start: Int) {
+    let channels = x[3]
+    let line = (x[2] + 2 * border.borderWidth) * channels
     var rows = banana_rows()
-    rows.row_stride = channels
-    rows.line_rows = Int32(width)
-    rows.item_lines = Int32(height)
-    rows.line_stride = (width + 2 * borderWidth) * channels
-    rows.item_stride = (height + 2 * borderHeight) * rows.line_stride
+    rows.row_stride = stride * channels
+    rows.line_rows = Int32(result[2])
+    rows.item_lines = Int32(result[1])
+    rows.line_stride = stride * line
+    rows.item_stride = (x[1] + 2 * border.borderHeight) * line
     rows.segments = Int32(kernelHeight)
     rows.segment_length = Int32(kernelWidth * channels)
-    rows.segment_stride = rows.line_stride
-    return rows
+    rows.segment_stride = line
+    let start =
+      (border.borderHeight - paddingTop) * line + (border.borderWidth - paddingLeft) * channels
+    return (rows, start)
   }
 }
 
@@ -70,8 +74,8 @@ extension Lowering {
     let source = place(x)
     let n = op.weight.shape[0]
     let inputs = op.weight.shape.count / n
-    let tiling = Tiling(rows: x.shape.rows, outputs: n, inputs: inputs, grain)
-    let panel = op.panel(over: x)
+    let tiling = Tiling(rows: node.result.shape.rows, outputs: n, inputs: inputs, grain)
+    let panel = op.panel(node)
     guard case .int8(let quantize) = x.elementType else {
       var arguments = banana_linear_f32()
       arguments.w = try weights.floats(op.weight)
@@ -88,7 +92,7 @@ extension Lowering {
       return
     }
     let scales = source + quantize.layout(of: x.shape).scales
-    let area = Int32(x.shape[1] * x.shape[2])
+    let area = Int32(node.result.shape[1] * node.result.shape[2])
     switch try weights.integers(op.weight) {
     case .int8(let w, let rowScales, let initial):
       var arguments = banana_linear_int8()
@@ -98,17 +102,17 @@ extension Lowering {
       arguments.n = Int32(n)
       arguments.row_scale_rows = area
       if let panel {
-        arguments.rows = contiguousRows(stride: panel.stride, length: panel.stride)
+        arguments.rows = contiguousRows(stride: panel.rowBytes, length: panel.rowBytes)
         append(
           PatchStep(op.name, arguments, panel, source: source, epilogue, kernels) {
             $0.row_scale = UnsafePointer($1.floats(scales))
           })
       } else {
-        arguments.rows = op.rows(
-          over: x.shape, borderHeight: quantize.borderHeight, borderWidth: quantize.borderWidth)
+        let (rows, start) = op.rows(over: x.shape, quantize, result: node.result.shape)
+        arguments.rows = rows
         append(
           MatrixProductStep(op.name, arguments, tiling, epilogue, kernels) {
-            $0.a = UnsafePointer($1.bytes(source))
+            $0.a = UnsafePointer($1.bytes(source + start))
             $0.row_scale = UnsafePointer($1.floats(scales))
           })
       }
@@ -119,7 +123,7 @@ extension Lowering {
       arguments.n = Int32(n)
       arguments.group = Int32(group)
       arguments.groups = Int32(panel.sumsPerRow)
-      arguments.row_stride = panel.stride
+      arguments.row_stride = panel.rowBytes
       arguments.row_scale_rows = area
       append(
         PatchStep(op.name, arguments, panel, source: source, epilogue, kernels) {
@@ -129,40 +133,41 @@ extension Lowering {
   }
 }
 
-/// Bands of pixels whose patches one thread gathers into a panel of its own.
+/// Bands of patches that one thread gathers into a panel of its own.
 private struct PatchPanel {
+  let op: Convolution
   /// The picture without a border, `[batch, y, x, channel]`.
   let shape: Shape
-  let kernelHeight: Int
-  let kernelWidth: Int
   let elementBytes: Int
-  /// Bytes of a row.
-  let stride: Int
+  let rowBytes: Int
+  /// Patches in a line, and in an item.
+  let columns: Int
+  let area: Int
   /// int32 sums kept for each row, behind the panel.
   let sumsPerRow: Int
   /// A band lies within one item.
   let bandsPerItem: Split
 
   init(
-    _ shape: Shape, _ kernel: Shape, elementBytes: Int, stride: Int, sumsPerRow: Int = 0
+    _ op: Convolution, _ shape: Shape, _ result: Shape, elementBytes: Int, rowBytes: Int,
+    sumsPerRow: Int = 0
   ) {
+    self.op = op
     self.shape = shape
-    kernelHeight = kernel[1]
-    kernelWidth = kernel[2]
     self.elementBytes = elementBytes
-    self.stride = stride
+    self.rowBytes = rowBytes
     self.sumsPerRow = sumsPerRow
-    let area = shape[1] * shape[2]
+    columns = result[2]
+    area = result[1] * result[2]
     bandsPerItem = Split(area, into: (area + 95) / 96)
   }
 
-  private var area: Int { shape[1] * shape[2] }
   var bandCount: Int { shape[0] * bandsPerItem.count }
   private var rowLimit: Int {
     (0..<bandsPerItem.count).map { bandsPerItem.range($0).count }.max() ?? 0
   }
   /// Kernels may read a vector past the last element that they use.
-  var panelBytes: Int { (rowLimit * stride + 127) / 64 * 64 }
+  var panelBytes: Int { (rowLimit * rowBytes + 127) / 64 * 64 }
   var byteCount: Int { panelBytes + (rowLimit * sumsPerRow * 4 + 63) / 64 * 64 }
 
   /// Gathers a band and returns its rows, counted over all items.
@@ -173,14 +178,19 @@ private struct PatchPanel {
     let (item, part) = band.quotientAndRemainder(dividingBy: bandsPerItem.count)
     let range = bandsPerItem.range(part)
     var patches = banana_patches()
-    patches.x = pixels + item * area * shape[3] * elementBytes
+    patches.x = pixels + item * shape[1] * shape[2] * shape[3] * elementBytes
     patches.h = Int32(shape[1])
     patches.w = Int32(shape[2])
+    patches.upsampling = Int32(op.upsampling)
     patches.pixel_bytes = Int32(shape[3] * elementBytes)
-    patches.kernel_h = Int32(kernelHeight)
-    patches.kernel_w = Int32(kernelWidth)
+    patches.kernel_h = Int32(op.kernelHeight)
+    patches.kernel_w = Int32(op.kernelWidth)
+    patches.padding_top = Int32(op.paddingTop)
+    patches.padding_left = Int32(op.paddingLeft)
+    patches.stride = Int32(op.stride)
+    patches.columns = Int32(columns)
     patches.padding = padding
-    patches.row_stride = stride
+    patches.row_stride = rowBytes
     banana_convolution_patches(&patches, Int32(range.lowerBound), Int32(range.upperBound), panel)
     return item * area + range.lowerBound..<item * area + range.upperBound
   }
@@ -204,7 +214,7 @@ extension banana_linear_f32: PatchArguments {
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     a = UnsafePointer(
-      (patches - rows.lowerBound * panel.stride).assumingMemoryBound(to: Float.self))
+      (patches - rows.lowerBound * panel.rowBytes).assumingMemoryBound(to: Float.self))
   }
 }
 
@@ -218,7 +228,7 @@ extension banana_linear_int8: PatchArguments {
     _ kernels: UnsafePointer<banana_kernels>
   ) {
     a = UnsafePointer(
-      patches.assumingMemoryBound(to: UInt8.self) - rows.lowerBound * panel.stride)
+      patches.assumingMemoryBound(to: UInt8.self) - rows.lowerBound * panel.rowBytes)
   }
 }
 
@@ -231,8 +241,8 @@ extension banana_linear_int4: PatchArguments {
   ) {
     let signed = patches.assumingMemoryBound(to: Int8.self)
     let sums = (patches + panel.panelBytes).assumingMemoryBound(to: Int32.self)
-    kernels.pointee.int4_group_sums(signed, panel.stride, Int32(rows.count), groups, group, sums)
-    a = UnsafePointer(signed - rows.lowerBound * panel.stride)
+    kernels.pointee.int4_group_sums(signed, panel.rowBytes, Int32(rows.count), groups, group, sums)
+    a = UnsafePointer(signed - rows.lowerBound * panel.rowBytes)
     group_sums = UnsafePointer(sums - rows.lowerBound * panel.sumsPerRow)
   }
 }

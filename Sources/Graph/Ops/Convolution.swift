@@ -1,25 +1,49 @@
 package import TensorTypes
 
-/// A two-dimensional convolution of stride 1 whose result has its input's height and width
-/// (zero padding of half the kernel), with the same epilogue as `Linear`.
+/// A two-dimensional convolution with zeros around the picture, and with the same epilogue as
+/// `Linear`.
 ///
 /// Operands: x `[batch, y, x, in]`; then gate and residual as in `Linear`. The result is
-/// `[batch, y, x, out]`.
+/// `[batch, y, x, out]`, of x's height and width times `upsampling`, over `stride`.
 package struct Convolution: OpPayload {
   package var name: String { "convolution" }
+  /// Where the zeros are: as many lines and columns as half the kernel has.
+  package enum Padding: Hashable, Sendable {
+    case allSides
+    /// Below and to the right only, as in the encoder of Stable Diffusion's autoencoder.
+    case end
+  }
+
   /// `[out, kernelHeight, kernelWidth, in]`, odd kernel sizes.
   package let weight: WeightReference
   /// `[out]`.
   package let bias: WeightReference?
+  /// Lines, and columns, from one patch to the next.
+  package let stride: Int
+  package let padding: Padding
+  /// Each pixel of x is read as a square of so many lines and columns: the nearest-neighbour
+  /// enlargement before the convolution, which is never in memory.
+  package let upsampling: Int
   package var epilogue: Epilogue
 
   package init(
-    weight: WeightReference, bias: WeightReference? = nil, epilogue: Epilogue = Epilogue()
+    weight: WeightReference, bias: WeightReference? = nil, stride: Int = 1,
+    padding: Padding = .allSides, upsampling: Int = 1, epilogue: Epilogue = Epilogue()
   ) {
     self.weight = weight
     self.bias = bias
+    self.stride = stride
+    self.padding = padding
+    self.upsampling = upsampling
     self.epilogue = epilogue
   }
+
+  package var kernelHeight: Int { weight.shape[1] }
+  package var kernelWidth: Int { weight.shape[2] }
+  /// Lines of zeros above the picture.
+  package var paddingTop: Int { padding == .end ? 0 : kernelHeight / 2 }
+  /// Columns of zeros to the left of the picture.
+  package var paddingLeft: Int { padding == .end ? 0 : kernelWidth / 2 }
 
   package var takesQuantized: Bool { true }
 
@@ -40,7 +64,15 @@ package struct Convolution: OpPayload {
     guard x.rank == 4, w.rank == 4, w[1] % 2 == 1, w[2] % 2 == 1, x.last == w[3] else {
       throw ShapeError(name, "\(weight.name) \(w) does not take \(x)")
     }
-    let result = x.replacingLast(with: w[0])
+    guard stride > 0, upsampling > 0 else {
+      throw ShapeError(name, "stride \(stride), upsampling \(upsampling): both are at least 1")
+    }
+    let lines = x[1] * upsampling + paddingTop + kernelHeight / 2 - kernelHeight
+    let columns = x[2] * upsampling + paddingLeft + kernelWidth / 2 - kernelWidth
+    guard lines >= 0, columns >= 0 else {
+      throw ShapeError(name, "\(weight.name) \(w) does not fit into \(x)")
+    }
+    let result: Shape = [x[0], lines / stride + 1, columns / stride + 1, w[0]]
     try epilogue.checkShapes(operands, result, bias: bias, name)
     return result
   }

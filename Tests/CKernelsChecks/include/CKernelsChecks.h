@@ -26,7 +26,8 @@ double banana_check_elementwise(banana_level level, int count);
 double banana_check_pack(int n, int k);
 double banana_check_embedding(int rows, int width);
 double banana_check_pixels(int h, int w, int c, int factor);
-double banana_check_patches(int h, int w, int c, int kernel_h, int kernel_w);
+double banana_check_patches(int h, int w, int kernel_h, int kernel_w, int padding, int stride,
+                            int upsampling);
 
 
 // Heap allocations of this process so far (0 where they cannot be counted).
