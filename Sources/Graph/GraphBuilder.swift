@@ -66,8 +66,11 @@ extension GraphBuilder {
     append(.embedding(Embedding(table: table)), [ids])
   }
 
-  package func sinusoidal(_ x: Value, width: Int, scale: Float) -> Value {
-    append(.sinusoidal(Sinusoidal(width: width, scale: scale)), [x])
+  package func sinusoidal(
+    _ x: Value, width: Int, scale: Float, maximumPeriod: Float = 10_000
+  ) -> Value {
+    append(
+      .sinusoidal(Sinusoidal(width: width, scale: scale, maximumPeriod: maximumPeriod)), [x])
   }
 
   package func linear(

@@ -1,0 +1,187 @@
+import Foundation
+import Graph
+import TensorTypes
+import Testing
+
+@testable import Models
+
+@Suite struct StableDiffusionTests {
+  /// Stable Diffusion 1.5's unet/config.json and vae/config.json.
+  static let unet = """
+    {"_class_name": "UNet2DConditionModel", "act_fn": "silu", "attention_head_dim": 8,
+     "block_out_channels": [320, 640, 1280, 1280], "center_input_sample": false,
+     "cross_attention_dim": 768, "down_block_types": ["CrossAttnDownBlock2D",
+     "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"], "downsample_padding": 1,
+     "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4, "layers_per_block": 2,
+     "mid_block_scale_factor": 1, "norm_eps": 1e-05, "norm_num_groups": 32, "out_channels": 4,
+     "sample_size": 64, "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D",
+     "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]}
+    """
+  static let vae = """
+    {"_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [128, 256, 512, 512],
+     "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D",
+     "DownEncoderBlock2D"], "in_channels": 3, "latent_channels": 4, "layers_per_block": 2,
+     "norm_num_groups": 32, "out_channels": 3, "sample_size": 512, "up_block_types":
+     ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"]}
+    """
+
+  /// A configuration with some fields as JSON, or without them where it is nil.
+  private func configuration(
+    _ json: String, _ changes: [String: String?] = [:]
+  ) throws -> DiffusersConfiguration {
+    let decoder = JSONDecoder()
+    let base = try decoder.decode(
+      [String: DiffusersConfiguration.Field].self, from: Data(json.utf8))
+    let changed = try changes.mapValues { text in
+      try text.map { try decoder.decode(DiffusersConfiguration.Field.self, from: Data($0.utf8)) }
+    }
+    return DiffusersConfiguration(
+      base.merging(changed.compactMapValues { $0 }) { $1 }
+        .filter { name, _ in changed[name].map { $0 != nil } ?? true })
+  }
+
+  private func denoiser(_ changes: [String: String?] = [:], side: Int = 8) throws -> Graph {
+    try UNet(configuration: UNetConfiguration(configuration(Self.unet, changes)))
+      .graph(batch: 2, tokens: 77, height: side, width: side)
+  }
+
+  private func parameters(_ graphs: Graph...) -> Int {
+    Set(graphs.flatMap(\.weights)).reduce(0) { $0 + $1.shape.count }
+  }
+
+  @Test func stableDiffusionHasItsParameters() throws {
+    let unet = UNet(configuration: try UNetConfiguration(configuration(Self.unet)))
+    let network = unet.graph(batch: 2, tokens: 77, height: 64, width: 64)
+    let context = unet.context(batch: 1, tokens: 77)
+    #expect(parameters(network, context) == 859_520_964)
+    #expect(network.outputs[0].value.shape == [2, 64, 64, 4])
+    #expect(context.outputs.count == 2 * 16)
+    // 401 billion multiplications a picture, less the text's keys and values.
+    #expect((395...402).contains(network.operationCount / 4 / 1_000_000_000))
+
+    let autoencoder = Autoencoder(
+      configuration: try AutoencoderConfiguration(configuration(Self.vae)))
+    let encoder = autoencoder.encoder(batch: 1, latentHeight: 64, latentWidth: 64)
+    let decoder = autoencoder.decoder(batch: 1, latentHeight: 64, latentWidth: 64)
+    #expect(parameters(encoder, decoder) == 83_653_863)
+    #expect(decoder.outputs[0].value.shape == [1, 512, 512, 3])
+    #expect(encoder.outputs[0].value.shape == [1, 64, 64, 4])
+  }
+
+  /// BK-SDM-tiny: fewer blocks, and none in the middle.
+  @Test func prunedNetworksHaveTheirParameters() throws {
+    let unet = UNet(
+      configuration: try UNetConfiguration(
+        configuration(
+          Self.unet,
+          [
+            "block_out_channels": "[320, 640, 1280]", "layers_per_block": "1",
+            "mid_block_type": "null",
+            "down_block_types": """
+            ["CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]
+            """,
+            "up_block_types": """
+            ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"]
+            """,
+          ])))
+    let network = unet.graph(batch: 1, tokens: 77, height: 64, width: 64)
+    #expect(parameters(network, unet.context(batch: 1, tokens: 77)) == 323_384_964)
+  }
+
+  @Test func everyResidualIsFused() throws {
+    let graph = try denoiser().fusingEpilogues()
+    // What is left is the noise level, which is a row for all places.
+    let loose = graph.nodes.filter { $0.op == .binary(.add) && $0.operands[1].shape.rank > 2 }
+    #expect(loose.isEmpty, "\(graph.dump())")
+    let activations = graph.nodes.filter {
+      if case .activation = $0.op { true } else { false }
+    }
+    #expect(activations.isEmpty, "\(graph.dump())")
+  }
+
+  @Test func unetsThatCannotBeAreRefusedByField() throws {
+    let changes: [(field: String, value: String?)] = [
+      ("block_out_channels", "[320, 640, 1280]"), ("block_out_channels", "[]"),
+      ("block_out_channels", "[320, 640, 1280, -1280]"), ("block_out_channels", nil),
+      ("block_out_channels", "[320, 640, 1280, 1e300]"), ("block_out_channels", "\"320\""),
+      ("block_out_channels", "[320, 640, 1280.5, 1280]"),
+      ("down_block_types", "[\"DownBlock2D\"]"), ("down_block_types", "null"),
+      ("down_block_types", "[\"AttnDownBlock2D\", 1, 2, 3]"), ("up_block_types", nil),
+      ("mid_block_type", "\"UNetMidBlock2DSimpleCrossAttn\""), ("mid_block_type", "7"),
+      ("layers_per_block", "[2, 2]"), ("layers_per_block", "0"), ("layers_per_block", "1000000"),
+      ("layers_per_block", "true"), ("layers_per_block", "[2, 2, 2, [2]]"),
+      ("attention_head_dim", "7"), ("attention_head_dim", "[5, 10, 20, 3]"),
+      ("attention_head_dim", "0"), ("attention_head_dim", "{}"),
+      ("transformer_layers_per_block", "[[1], 1, 1, 1]"), ("cross_attention_dim", "null"),
+      ("norm_num_groups", "33"), ("norm_num_groups", "null"), ("norm_num_groups", "0"),
+      ("norm_eps", "0"), ("norm_eps", "-1"), ("norm_eps", "\"small\""),
+      ("in_channels", "3"), ("out_channels", "0"), ("time_cond_proj_dim", "17"),
+      ("class_embed_type", "\"timestep\""), ("addition_embed_type", "\"text_time\""),
+      ("only_cross_attention", "[true, true, true, false]"), ("act_fn", "\"gelu\""),
+      ("resnet_time_scale_shift", "\"scale_shift\""), ("flip_sin_to_cos", "false"),
+      ("freq_shift", "1"), ("conv_in_kernel", "1"), ("dual_cross_attention", "true"),
+    ]
+    for (field, value) in changes {
+      let configuration = try configuration(Self.unet, [field: value])
+      let comment = Comment(rawValue: "\(field) = \(value ?? "nothing")")
+      let error = #expect(throws: ConfigurationError.self, comment) {
+        try UNetConfiguration(configuration)
+      }
+      #expect(error?.component == "UNet", comment)
+      #expect(error?.reason.contains(field) == true || field == "block_out_channels", comment)
+    }
+    #expect(throws: ConfigurationError.self) {
+      try UNetConfiguration(
+        configuration(
+          Self.unet,
+          [
+            "block_out_channels": "[320]", "down_block_types": "[\"DownBlock2D\"]",
+            "up_block_types": "[\"UpBlock2D\"]", "mid_block_type": "null",
+          ]))
+    }
+  }
+
+  @Test func errorsSayWhatIsWrong() throws {
+    let configuration = try configuration(Self.unet, ["attention_head_dim": "[5, 10, 20, 3]"])
+    let error = #expect(throws: ConfigurationError.self) { try UNetConfiguration(configuration) }
+    #expect(
+      error?.description
+        == """
+        the UNet's configuration is wrong: attention_head_dim is [5, 10, 20, 3]: 1280 of \
+        block_out_channels do not split into 3 heads
+        """)
+  }
+
+  @Test func autoencodersThatCannotBeAreRefusedByField() throws {
+    let changes: [(field: String, value: String?)] = [
+      ("block_out_channels", "[128, 256]"), ("block_out_channels", nil),
+      ("down_block_types", "[\"AttnDownEncoderBlock2D\"]"), ("layers_per_block", "[2, 2, 2, 2]"),
+      ("up_block_types", "[\"UpDecoderBlock2D\"]"), ("norm_num_groups", "48"),
+      ("latent_channels", "0"), ("in_channels", "4"), ("out_channels", "\"3\""),
+      ("scaling_factor", "0"), ("scaling_factor", "null"), ("shift_factor", "\"0\""),
+      ("latents_mean", "[0, 0, 0, 0]"), ("use_quant_conv", "1"), ("act_fn", "\"relu\""),
+    ]
+    for (field, value) in changes {
+      let configuration = try configuration(Self.vae, [field: value])
+      let comment = Comment(rawValue: "\(field) = \(value ?? "nothing")")
+      let error = #expect(throws: ConfigurationError.self, comment) {
+        try AutoencoderConfiguration(configuration)
+      }
+      #expect(error?.reason.contains(field) == true, comment)
+    }
+  }
+
+  @Test func otherFieldsAndDefaultsAreRead() throws {
+    let plain = try UNetConfiguration(configuration(Self.unet))
+    let said: [String: String?] = [
+      "layers_per_block": "[2, 2, 2, 2]", "attention_head_dim": "[8, 8, 8, 8]",
+      "norm_eps": nil, "norm_num_groups": nil, "in_channels": nil, "only_cross_attention": "false",
+      "mid_block_type": "\"UNetMidBlock2DCrossAttn\"", "something_new": "{\"a\": [1, null]}",
+      "time_cond_proj_dim": "null",
+    ]
+    #expect(try UNetConfiguration(configuration(Self.unet, said)) == plain)
+    let inpainting = try denoiser(["in_channels": "9"])
+    #expect(inpainting.inputs.first { $0.name == "source" }?.value.shape == [2, 8, 8, 5])
+    #expect(try AutoencoderConfiguration(configuration(Self.vae)).scalingFactor == 0.18215)
+  }
+}
