@@ -44,6 +44,8 @@ package enum ForeignNames {
     "uncond": "negative_prompt",
     "samplername": "sampler", "samplerindex": "sampler", "samplemethod": "sampler",
     "samplingmethod": "sampler", "scheduler": "sampler",
+    "schedule": "spacing", "scheduletype": "spacing", "sigmaschedule": "spacing",
+    "noiseschedule": "spacing", "timestepspacing": "spacing", "usekarrassigmas": "spacing",
     "styles": "style", "stylepreset": "style",
     "lora": "peels", "loras": "peels", "loraname": "peels", "lorascale": "peels",
     "lorastrength": "peels", "adapters": "peels", "adaptername": "peels",
@@ -58,7 +60,7 @@ package enum ForeignNames {
       for stem in stems { advice[stem] = clause }
     }
     say(
-      "the model brings its own levels of noise: leave it out", "schedule", "eta", "sigmas",
+      "levels of noise are chosen by steps and spacing: leave it out", "eta", "sigmas",
       "timesteps")
     say("the model reads its text encoder's last layer: leave it out", "clipskip")
     say(

@@ -21,15 +21,15 @@ extension ImageGenerationRequest: Codable {
     case .stream, .store, .provenance, .strictSize: .flag
     case .peels: .list
     case .prompt, .model, .size, .background, .style, .quality, .moderation, .user, .priority,
-      .responseFormat, .outputFormat, .negativePrompt, .sampler:
+      .responseFormat, .outputFormat, .negativePrompt, .sampler, .spacing:
       .text
     case nil: nil
     }
   }
 
   private enum CodingKeys: String, CodingKey, CaseIterable {
-    case prompt, model, size, background, style, seed, steps, guidance, sampler, stream, quality
-    case moderation, user, peels, priority, store, provenance
+    case prompt, model, size, background, style, seed, steps, guidance, sampler, spacing
+    case stream, quality, moderation, user, peels, priority, store, provenance
     case negativePrompt = "negative_prompt"
     case count = "n"
     case partialImages = "partial_images"
@@ -61,6 +61,7 @@ extension ImageGenerationRequest: Codable {
     steps = try fields.value(Int.self, .steps, "an integer")
     guidance = try fields.value(Double.self, .guidance, "a number")
     sampler = try fields.choice(.sampler)
+    spacing = try fields.choice(.spacing)
     stream = try fields.value(Bool.self, .stream, "true or false")
     partialImages = try fields.value(Int.self, .partialImages, "an integer")
     responseFormat = try fields.text(.responseFormat)
@@ -124,6 +125,7 @@ extension ImageGenerationRequest: Codable {
     try fields.encodeIfPresent(steps, forKey: .steps)
     try fields.encodeIfPresent(guidance, forKey: .guidance)
     try fields.encodeIfPresent(sampler, forKey: .sampler)
+    try fields.encodeIfPresent(spacing, forKey: .spacing)
     try fields.encodeIfPresent(stream, forKey: .stream)
     try fields.encodeIfPresent(partialImages, forKey: .partialImages)
     try fields.encodeIfPresent(responseFormat, forKey: .responseFormat)

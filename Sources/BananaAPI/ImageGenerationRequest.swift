@@ -18,12 +18,26 @@ public struct ImageGenerationRequest: Sendable, Equatable {
     case euler
     /// The same with fresh noise in each step.
     case eulerAncestral = "euler_a"
-    /// Another name for Euler's step.
+    /// Euler's step, as other programs' samplers of this name take it.
     case ddim
     /// To the clean picture and back with fresh noise: for models that were distilled for it.
     case lcm
+    /// The same with less fresh noise, likewise.
+    case tcd
     /// Second order, from two steps.
     case dpmSolver = "dpmpp_2m"
+  }
+
+  /// Which levels of noise steps are taken at.
+  public enum Spacing: String, Codable, Sendable, CaseIterable {
+    /// Evenly down from the steps of training that have the most noise.
+    case trailing
+    /// Evenly up from those that have the least.
+    case leading
+    /// Closer together where there is little noise.
+    case karras
+    /// Those that consistency models were distilled from.
+    case lcm
   }
 
   /// What to draw: any Unicode, 1 to 4,000 characters (Unicode scalars), not blank.
@@ -52,6 +66,8 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var guidance: Double?
   /// Nil is the model's default.
   public var sampler: Sampler?
+  /// Nil is the model's default, or what goes with the sampler.
+  public var spacing: Spacing?
   /// Answer with server-sent events.
   public var stream: Bool?
   /// Previews of each picture to send while streaming, 0...3.

@@ -97,6 +97,13 @@ public struct ModelInfo: Codable, Sendable, Equatable {
   public var defaultGuidance: Double?
   /// Sampler when a request does not say, as requests name it.
   public var defaultSampler: String?
+  /// Samplers that requests may name.
+  public var samplers: [String]?
+  /// Spacing when a request does not say, as requests name it; nil where levels of noise are the
+  /// model's own.
+  public var defaultSpacing: String?
+  /// Spacings that requests may name.
+  public var spacings: [String]?
   /// Numbers that were trained.
   public var parameterCount: Int?
   /// Of its files.
@@ -131,7 +138,7 @@ public struct ModelInfo: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case id, object, created, status, family, version, description, licenses, styles, sizes
-    case state, progress, reason
+    case state, progress, reason, samplers, spacings
     case isDefault = "is_default"
     case aliasOf = "alias_of"
     case ownedBy = "owned_by"
@@ -140,6 +147,7 @@ public struct ModelInfo: Codable, Sendable, Equatable {
     case defaultSteps = "default_steps"
     case defaultGuidance = "default_guidance"
     case defaultSampler = "default_sampler"
+    case defaultSpacing = "default_spacing"
     case parameterCount = "parameter_count"
     case weightBytes = "weight_bytes"
     case peakBytes = "peak_bytes"

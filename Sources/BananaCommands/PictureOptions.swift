@@ -49,6 +49,12 @@ struct PictureOptions: ParsableArguments {
       "How steps are taken: \(Self.samplers); default: the model's own.", valueName: "sampler"))
   var sampler: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Which levels of noise steps are taken at: \(Self.spacings); default: the model's own.",
+      valueName: "spacing"))
+  var spacing: String?
+
   @Option(help: "transparent or opaque.")
   var background: String = "transparent"
 
@@ -68,10 +74,15 @@ struct PictureOptions: ParsableArguments {
 
   private static let samplers =
     ImageGenerationRequest.Sampler.allCases.map(\.rawValue).joined(separator: ", ")
+  private static let spacings =
+    ImageGenerationRequest.Spacing.allCases.map(\.rawValue).joined(separator: ", ")
 
   func validate() throws {
     if let sampler, ImageGenerationRequest.Sampler(rawValue: sampler) == nil {
       throw ValidationError("--sampler must be one of \(Self.samplers).")
+    }
+    if let spacing, ImageGenerationRequest.Spacing(rawValue: spacing) == nil {
+      throw ValidationError("--spacing must be one of \(Self.spacings).")
     }
     guard ImageGenerationRequest.Background(rawValue: background) != nil else {
       throw ValidationError("--background must be transparent or opaque.")
@@ -97,6 +108,7 @@ struct PictureOptions: ParsableArguments {
       guidance: guidance)
     request.negativePrompt = negativePrompt
     request.sampler = sampler.flatMap(ImageGenerationRequest.Sampler.init)
+    request.spacing = spacing.flatMap(ImageGenerationRequest.Spacing.init)
     if strictSize { request.strictSize = true }
     if !peels.isEmpty { request.peels = peels }
     request.priority = priority.flatMap(JobPriority.init)

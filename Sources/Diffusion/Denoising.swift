@@ -30,6 +30,33 @@ package struct Conditioning {
   package var shape: Shape { Shape(tokens: conditional.tokens, copies: copies) }
 }
 
+/// The normal numbers that a picture is given at one of its steps, by its latents' indices.
+struct PictureNoise {
+  private let philox: Philox
+  /// Latents' places and channels, if the sequence goes from channel to channel.
+  private let planes: (places: Int, channels: Int)?
+
+  /// - Parameters:
+  ///   - step: 0 for what the picture begins with, `k` for the fresh noise of its step `k`.
+  ///   - count: Numbers of the picture's latents.
+  init(seed: UInt64, step: Int, count: Int, _ space: LatentSpace) {
+    switch space.noiseOrder {
+    case .latents:
+      philox = Philox(seed: seed, stream: UInt32(step))
+      planes = nil
+    case .planes:
+      philox = Philox(seed: seed, offset: UInt32(step))
+      planes = (count / space.channels, space.channels)
+    }
+  }
+
+  func normal(at index: Int) -> Float {
+    guard let planes else { return philox.normal(at: index) }
+    let (place, channel) = index.quotientAndRemainder(dividingBy: planes.channels)
+    return philox.normal(at: channel * planes.places + place)
+  }
+}
+
 /// One picture on its way from noise to latents. It may leave a pass between two steps and go on in
 /// another one of the same settings.
 package final class UnfinishedPicture {
@@ -42,13 +69,20 @@ package final class UnfinishedPicture {
   /// Steps that are done.
   package fileprivate(set) var step = 0
 
-  fileprivate init(_ conditioning: Conditioning, seed: UInt64, count: Int, level: NoiseLevel) {
+  fileprivate init(
+    _ conditioning: Conditioning, seed: UInt64, count: Int, _ space: LatentSpace,
+    _ schedule: NoiseSchedule
+  ) {
     self.conditioning = conditioning
     self.seed = seed
-    let noise = Philox(seed: seed)
-    latents = (0..<count).map { noise.normal(at: $0) }
+    let noise = PictureNoise(seed: seed, step: 0, count: count, space)
+    latents = (0..<count).map(noise.normal)
     denoised = Array(repeating: 0, count: count)
-    guard let source = conditioning.source else { return }
+    guard let source = conditioning.source else {
+      if schedule.initialNoise != 1 { latents = latents.map { schedule.initialNoise * $0 } }
+      return
+    }
+    let level = schedule.levels[0]
     for index in latents.indices {
       latents[index] = level.signal * source.latents[index] + level.noise * latents[index]
     }
@@ -64,7 +98,6 @@ package final class Denoising {
   private let networks: BoundModel
   private let network: NetworkName
   private let schedule: NoiseSchedule
-  private let sampler: Sampler
   private let extents: Extents
   private let peels: PeelMix?
   /// Numbers of one picture's latents.
@@ -75,13 +108,12 @@ package final class Denoising {
 
   /// - Parameter extents: Of one picture.
   init(
-    _ schedule: NoiseSchedule, _ sampler: Sampler, _ extents: Extents, model: LoadedModel,
-    networks: BoundModel, peels: PeelMix?
+    _ schedule: NoiseSchedule, _ extents: Extents, model: LoadedModel, networks: BoundModel,
+    peels: PeelMix?
   ) {
     self.model = model
     self.networks = networks
     self.schedule = schedule
-    self.sampler = sampler
     self.extents = extents
     self.peels = peels
     network = model.family.network(.denoiser).name
@@ -102,7 +134,7 @@ package final class Denoising {
     _ conditioning: Conditioning, seed: UInt64
   ) throws(GenerationError) -> UnfinishedPicture {
     let picture = UnfinishedPicture(
-      conditioning, seed: seed, count: count, level: schedule.levels[0])
+      conditioning, seed: seed, count: count, model.facts.latents, schedule)
     try add(picture)
     return picture
   }
@@ -163,20 +195,11 @@ package final class Denoising {
     let level = schedule.levels[picture.step]
     let denoised = denoised(
       picture, conditional: conditional, unconditional: unconditional, at: level)
-    let step = SamplerStep(from: level, to: schedule.levels[picture.step + 1])
-    let fresh = Philox(seed: picture.seed, stream: UInt32(picture.step + 1))
-    switch sampler {
-    case .euler: step.firstOrder(&picture.latents, denoised: denoised, eta: 0, fresh: fresh)
-    case .eulerAncestral:
-      step.firstOrder(
-        &picture.latents, denoised: denoised, eta: step.ancestralEta, fresh: fresh)
-    case .consistency: step.firstOrder(&picture.latents, denoised: denoised, eta: 1, fresh: fresh)
-    case .dpmSolver:
-      let previous =
-        picture.step == 0
-        ? nil : (denoised: picture.denoised, level: schedule.levels[picture.step - 1])
-      step.dpmSolver(&picture.latents, denoised: denoised, previous: previous)
-    }
+    let fresh = PictureNoise(
+      seed: picture.seed, step: picture.step + 1, count: count, model.facts.latents)
+    schedule.take(
+      picture.step, &picture.latents, denoised: denoised, previous: picture.denoised,
+      fresh: fresh.normal)
     picture.denoised = denoised
   }
 

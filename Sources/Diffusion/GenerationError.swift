@@ -11,6 +11,10 @@ package enum GenerationError: Error, Equatable, CustomStringConvertible {
   /// The model is distilled and has guidance folded in.
   case fixedGuidance(Float)
   case peel(PeelError)
+  /// The model cannot be walked so.
+  case unknownSampler(Sampler, known: [Sampler])
+  /// The model has no such steps of training; none at all if nothing is known.
+  case unknownSpacing(TimestepSpacing, known: [TimestepSpacing])
   /// There are no falling noise levels for these numbers.
   case noSchedule(steps: Int, strength: Float)
   /// Pictures that cannot be drawn in one pass.
@@ -32,6 +36,14 @@ package enum GenerationError: Error, Equatable, CustomStringConvertible {
     case .fixedGuidance(let guidance):
       "this model is distilled and has guidance built in; \(guidance) cannot be set. Leave "
         + "guidance out"
+    case .unknownSampler(let sampler, let known):
+      "this model cannot be drawn with the sampler \(sampler.rawValue); it can with "
+        + known.map(\.rawValue).joined(separator: ", ")
+    case .unknownSpacing(let spacing, let known):
+      "this model cannot be drawn with the spacing \(spacing.rawValue); "
+        + (known.isEmpty
+          ? "its levels of noise are its own. Leave spacing out"
+          : "it can with " + known.map(\.rawValue).joined(separator: ", "))
     case .noSchedule(let steps, let strength):
       "there are no noise levels for \(steps) steps with a strength of \(strength). Ask for fewer "
         + "steps, or for a strength between "

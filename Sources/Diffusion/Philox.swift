@@ -10,18 +10,20 @@
 /// Box-Muller transform, in the counter layout with which CUDA generators draw normals.
 package struct Philox: Sendable {
   package let seed: UInt64
-  /// Which of the seed's sequences: 0 is what a picture begins with, `k` the fresh noise of its
-  /// step `k`.
+  /// Which of the seed's sequences.
   package let stream: UInt32
+  /// How often PyTorch's generator on CUDA was asked for such a sequence before.
+  package let offset: UInt32
 
-  package init(seed: UInt64, stream: UInt32 = 0) {
+  package init(seed: UInt64, stream: UInt32 = 0, offset: UInt32 = 0) {
     self.seed = seed
     self.stream = stream
+    self.offset = offset
   }
 
   /// Element `index` of the sequence.
   package func normal(at index: Int) -> Float {
-    let random = block(counter: (0, 0, UInt32(truncatingIfNeeded: index), stream))
+    let random = block(counter: (offset, 0, UInt32(truncatingIfNeeded: index), stream))
     let u = Double(random.0) * 0x1p-32 + 0x1p-33
     let v = (Double(random.1) * 0x1p-32 + 0x1p-33) * 2 * Double.pi
     return Float((-2 * log(u)).squareRoot() * sin(v))

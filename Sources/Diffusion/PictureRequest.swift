@@ -27,6 +27,8 @@ package struct PictureRequest: Sendable, Equatable {
   package var guidance: Float?
   /// Nil is the model's.
   package var sampler: Sampler?
+  /// Nil is the model's, or what goes with the sampler.
+  package var spacing: TimestepSpacing?
   /// Seed of the first picture; picture `i` uses `seed &+ i`.
   package var seed: UInt64
   /// How many pictures, 1...10.
@@ -44,8 +46,9 @@ package struct PictureRequest: Sendable, Equatable {
 
   package init(
     prompt: String, negativePrompt: String = "", style: String? = nil, size: PictureSize,
-    steps: Int? = nil, guidance: Float? = nil, sampler: Sampler? = nil, seed: UInt64 = 0,
-    count: Int = 1, background: Background = .transparent, previews: Int = 0, peels: [PeelUse] = [],
+    steps: Int? = nil, guidance: Float? = nil, sampler: Sampler? = nil,
+    spacing: TimestepSpacing? = nil, seed: UInt64 = 0, count: Int = 1,
+    background: Background = .transparent, previews: Int = 0, peels: [PeelUse] = [],
     images: [ImageInput] = [], strength: Float = 1, marksProvenance: Bool = true
   ) {
     self.prompt = prompt
@@ -55,6 +58,7 @@ package struct PictureRequest: Sendable, Equatable {
     self.steps = steps
     self.guidance = guidance
     self.sampler = sampler
+    self.spacing = spacing
     self.seed = seed
     self.count = count
     self.background = background
@@ -75,7 +79,8 @@ package struct PictureRequest: Sendable, Equatable {
 
   /// Whether pictures of both may be in one pass of the denoiser.
   package func sharesPass(with other: PictureRequest) -> Bool {
-    (size, steps, sampler, strength) == (other.size, other.steps, other.sampler, other.strength)
+    (size, steps, sampler, spacing, strength)
+      == (other.size, other.steps, other.sampler, other.spacing, other.strength)
       && peels == other.peels
   }
 

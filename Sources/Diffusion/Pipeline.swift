@@ -86,15 +86,16 @@ package final class Pipeline {
   /// Makes ready for passes of requests that share one; the pictures come later.
   package func begin(_ request: PictureRequest) throws(GenerationError) -> Denoising {
     try Denoising(
-      schedule(request), request.sampler ?? model.facts.sampling.sampler,
-      model.facts.extents(of: offered(request.size)), model: model,
+      schedule(request), model.facts.extents(of: offered(request.size)), model: model,
       networks: networks, peels: PeelMix(request.peels, for: model.peelSites))
   }
 
   private func schedule(_ request: PictureRequest) throws(GenerationError) -> NoiseSchedule {
-    try NoiseSchedule(
-      model.facts.noise, steps: request.steps ?? model.facts.sampling.steps,
-      strength: request.strength)
+    let facts = model.facts
+    let sampler = request.sampler ?? facts.sampling.sampler
+    return try NoiseSchedule(
+      facts.noise, sampler, request.spacing ?? facts.spacing(for: sampler),
+      steps: request.steps ?? facts.sampling.steps, strength: request.strength)
   }
 
   private func offered(_ size: PictureSize) throws(GenerationError) -> OfferedSize {

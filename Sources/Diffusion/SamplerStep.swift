@@ -42,18 +42,26 @@ package struct SamplerStep {
     return max(1 - ratio * ratio, 0).squareRoot()
   }
 
+  /// The same when a picture goes without fresh noise to a level below the next one, and from there
+  /// up to the next (Zheng et al. 2024, "Trajectory Consistency Distillation", algorithm 2).
+  package func trajectoryEta(by way: NoiseLevel) -> Float {
+    let ratio = next.signal / way.signal
+    return min(max(1 - ratio * ratio, 0).squareRoot() / next.noise, 1)
+  }
+
   /// Goes to the clean latents and back to the next level, with the noise that is in the latents
   /// or with fresh one: `x' = s' x0 + n' (sqrt(1 - eta²) (x - s x0) / n + eta fresh)`.
   ///
-  /// With `eta` 0 it is Euler's step on a flow and DDIM's on a variance preserving process (Song et
-  /// al. 2020, eq. 12), with `ancestralEta` that of DDPM and Euler ancestral, with 1 that of the
-  /// consistency sampler (Luo et al. 2023, algorithm 3).
+  /// With `eta` 0 it is Euler's step and, on a variance preserving process, DDIM's (Song et al.
+  /// 2020, eq. 12), with `ancestralEta` that of DDPM and Euler ancestral, with `trajectoryEta` that
+  /// of trajectory consistency, with 1 that of the consistency sampler (Luo et al. 2023, algorithm
+  /// 3).
   /// - Parameters:
   ///   - latents: Updated in place.
   ///   - denoised: The clean latents as they seem from here.
   ///   - fresh: The step's noise, element by element.
   package func firstOrder(
-    _ latents: inout [Float], denoised: [Float], eta: Float, fresh: Philox
+    _ latents: inout [Float], denoised: [Float], eta: Float, fresh: (Int) -> Float
   ) {
     precondition(latents.count == denoised.count)
     let kept = next.noise * (1 - eta * eta).squareRoot() / level.noise
@@ -61,7 +69,7 @@ package struct SamplerStep {
     for index in latents.indices {
       var x = next.signal * denoised[index]
       if kept != 0 { x += kept * (latents[index] - level.signal * denoised[index]) }
-      if added != 0 { x += added * fresh.normal(at: index) }
+      if added != 0 { x += added * fresh(index) }
       latents[index] = x
     }
   }
@@ -96,5 +104,27 @@ package struct SamplerStep {
 
   private static func lambda(_ level: NoiseLevel) -> Double {
     log(Double(level.signal)) - log(Double(level.noise))
+  }
+}
+
+extension NoiseSchedule {
+  /// Takes one of its steps.
+  /// - Parameters:
+  ///   - latents: At the step's level; updated in place to the next one.
+  ///   - denoised: The clean latents as they seem from here.
+  ///   - previous: What they seemed at the step before; means nothing at the first one.
+  ///   - fresh: The step's noise, element by element.
+  package func take(
+    _ step: Int, _ latents: inout [Float], denoised: [Float], previous: [Float],
+    fresh: (Int) -> Float
+  ) {
+    let taken = SamplerStep(from: levels[step], to: levels[step + 1])
+    switch order {
+    case .first(let etas):
+      taken.firstOrder(&latents, denoised: denoised, eta: etas[step], fresh: fresh)
+    case .second:
+      taken.dpmSolver(
+        &latents, denoised: denoised, previous: step == 0 ? nil : (previous, levels[step - 1]))
+    }
   }
 }

@@ -38,6 +38,16 @@ package struct ModelFacts: Sendable, Hashable {
       width: size.drawn.width / latents.scale)
   }
 
+  /// The spacing where a request names the sampler and none: models of their own sampler have their
+  /// own, and what consistency models were distilled from goes with their samplers.
+  package func spacing(for sampler: Sampler) -> TimestepSpacing? {
+    switch (noise, sampler) {
+    case (.variancePreserving, .consistency), (.variancePreserving, .trajectoryConsistency):
+      sampler == sampling.sampler ? noise.spacing : .lcm
+    default: noise.spacing
+    }
+  }
+
   /// The extents for which networks are traced where only their weights and names matter.
   package var smallestExtents: Extents { extents(of: sizes[0], tokens: 1) }
 
@@ -45,7 +55,7 @@ package struct ModelFacts: Sendable, Hashable {
   package func validate() throws(ConfigurationError) {
     try latents.validate()
     try pixels.validate()
-    try sampling.validate()
+    try sampling.validate(noise)
     try noise.validate(prediction)
     try prompt.validate()
     for tokenizer in tokenizers { try tokenizer.validate() }
@@ -63,12 +73,17 @@ package struct LatentSpace: Sendable, Hashable {
   /// What a channel's numbers are normalized by for the denoiser, `[channel]` each.
   package var mean: [Float]
   package var standardDeviation: [Float]
+  package var noiseOrder: NoiseOrder
 
-  package init(channels: Int, scale: Int, mean: [Float], standardDeviation: [Float]) {
+  package init(
+    channels: Int, scale: Int, mean: [Float], standardDeviation: [Float],
+    noiseOrder: NoiseOrder = .planes
+  ) {
     self.channels = channels
     self.scale = scale
     self.mean = mean
     self.standardDeviation = standardDeviation
+    self.noiseOrder = noiseOrder
   }
 
   func validate() throws(ConfigurationError) {
@@ -81,6 +96,15 @@ package struct LatentSpace: Sendable, Hashable {
       mean.allSatisfy(\.isFinite) && standardDeviation.allSatisfy { $0.isFinite && $0 > 0 },
       "latents", "a mean is not finite or a standard deviation is not positive")
   }
+}
+
+/// Which of a seed's normal numbers each latent is given.
+package enum NoiseOrder: Sendable, Hashable {
+  /// `[y, x, channel]`, as latents lie here; each step has a sequence of its own.
+  case latents
+  /// `[channel, y, x]`, each step's behind those before it, as PyTorch's generators on CUDA draw
+  /// them, and other programs that give the same pictures.
+  case planes
 }
 
 /// What a decoder's numbers stand for.

@@ -18,7 +18,31 @@ package enum NoiseProcess: Hashable, Sendable {
   /// 2024, "Scaling Rectified Flow Transformers for High-Resolution Image Synthesis", eq. 23.
   case flow(shift: Float)
   /// `x(t) = sqrt(abar) x0 + sqrt(1 - abar) eps`, `abar` the product of `1 - beta` up to step `t`.
-  case variancePreserving(Betas, TimestepSpacing)
+  case variancePreserving(Betas, Timesteps)
+
+  /// The samplers that it can be walked with.
+  package var samplers: [Sampler] {
+    switch self {
+    case .flow: Sampler.allCases.filter { $0 != .trajectoryConsistency }
+    case .variancePreserving: Sampler.allCases
+    }
+  }
+
+  /// The spacings that it can be walked with; none where levels are not steps of training.
+  package var spacings: [TimestepSpacing] {
+    switch self {
+    case .flow: []
+    case .variancePreserving: TimestepSpacing.allCases
+    }
+  }
+
+  /// Where a request says nothing.
+  package var spacing: TimestepSpacing? {
+    switch self {
+    case .flow: nil
+    case .variancePreserving(_, let timesteps): timesteps.spacing
+    }
+  }
 
   fileprivate static let shifts: ClosedRange<Float> = 0.01...100
 
@@ -32,8 +56,12 @@ package enum NoiseProcess: Hashable, Sendable {
       try ConfigurationError.check(
         prediction == .sample || prediction == .velocity, "sampling",
         "a flow's network cannot predict the \(prediction.rawValue)")
-    case .variancePreserving(let betas, _):
+    case .variancePreserving(let betas, let timesteps):
       try betas.validate()
+      try timesteps.validate(of: betas)
+      try ConfigurationError.check(
+        !betas.endInNoise || prediction != .noise, "sampling",
+        "noise that hides the whole picture cannot be predicted: nothing follows from it")
       try ConfigurationError.check(
         prediction != .velocity, "sampling", "only a flow's network predicts a velocity")
     }
@@ -47,38 +75,86 @@ package struct Betas: Hashable, Sendable {
   /// The first and the last one, between which their square roots rise evenly.
   package var first: Double
   package var last: Double
+  /// Whether they are stretched until the last step leaves nothing of the picture: zero terminal
+  /// signal-to-noise ratio, diffusers' `rescale_betas_zero_snr`.
+  package var endInNoise: Bool
 
-  package init(count: Int = 1000, first: Double = 0.00085, last: Double = 0.012) {
+  package init(
+    count: Int = 1000, first: Double = 0.00085, last: Double = 0.012, endInNoise: Bool = false
+  ) {
     self.count = count
     self.first = first
     self.last = last
+    self.endInNoise = endInNoise
   }
 
-  /// What is left of the picture's variance after each step, `[step]`. Ho et al. 2020, eq. 4.
+  /// What is left of the picture's variance after each step, `[step]`. Ho et al. 2020, eq. 4; where
+  /// they end in noise, Lin et al. 2023, "Common Diffusion Noise Schedules and Sample Steps Are
+  /// Flawed", algorithm 1.
   package var cumulativeSignals: [Double] {
     let (from, to) = (first.squareRoot(), last.squareRoot())
     var product = 1.0
-    return (0..<count).map { step in
+    let signals = (0..<count).map { step in
       let root = from + (to - from) * Double(step) / Double(max(count - 1, 1))
       product *= 1 - root * root
       return product
+    }
+    guard endInNoise else { return signals }
+    let (highest, lowest) = (signals[0].squareRoot(), signals[count - 1].squareRoot())
+    return signals.map { signal in
+      let root = (signal.squareRoot() - lowest) * highest / (highest - lowest)
+      return root * root
     }
   }
 
   func validate() throws(ConfigurationError) {
     try ConfigurationError.check(
-      1...100_000 ~= count && 0 < first && first <= last && last < 1, "sampling",
+      2...100_000 ~= count && 0 < first && first <= last && last < 1, "sampling",
       "betas from \(first) to \(last) in \(count) steps are no noise process")
   }
 }
 
-/// Which of the steps of training a sampler takes. Lin et al. 2023, "Common Diffusion Noise
-/// Schedules and Sample Steps Are Flawed", table 2.
-package enum TimestepSpacing: Hashable, Sendable {
-  /// Evenly down from the last one.
+/// Which of the steps of training a sampler takes.
+package enum TimestepSpacing: String, CaseIterable, Hashable, Sendable {
+  /// Evenly down from the last one. Lin et al. 2023, table 2, as the next one.
   case trailing
-  /// Evenly up from `offset`.
-  case leading(offset: Int)
+  /// Evenly up from the first one, or a little above it.
+  case leading
+  /// Evenly in the seventh root of noise over signal, between the steps of training as well. Karras
+  /// et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", eq. 5.
+  case karras
+  /// Some of those that a consistency model was distilled from. Luo et al. 2023, "Latent
+  /// Consistency Models", section 4.3.
+  case lcm
+}
+
+/// How steps of training are taken.
+package struct Timesteps: Hashable, Sendable {
+  /// Where a request says nothing.
+  package var spacing: TimestepSpacing
+  /// What `leading` begins with; diffusers' `steps_offset`.
+  package var offset: Int
+  /// Steps of the sampler that consistency models are distilled from, of which `lcm` takes some;
+  /// diffusers' `original_inference_steps`.
+  package var distilled: Int
+  /// Whether DDIM goes to the picture itself at last, and not to the first step of training;
+  /// diffusers' `set_alpha_to_one`.
+  package var ddimEndsClean: Bool
+
+  package init(
+    _ spacing: TimestepSpacing, offset: Int = 1, distilled: Int = 50, ddimEndsClean: Bool = true
+  ) {
+    self.spacing = spacing
+    self.offset = offset
+    self.distilled = distilled
+    self.ddimEndsClean = ddimEndsClean
+  }
+
+  func validate(of betas: Betas) throws(ConfigurationError) {
+    try ConfigurationError.check(
+      0..<betas.count ~= offset && 1...betas.count ~= distilled, "sampling",
+      "an offset of \(offset) and \(distilled) distilled steps do not fit \(betas.count) steps")
+  }
 }
 
 /// How a model is sampled where a request says nothing.
@@ -97,7 +173,10 @@ package struct SamplingRecipe: Hashable, Sendable {
     self.isGuidanceFixed = isGuidanceFixed
   }
 
-  func validate() throws(ConfigurationError) {
+  func validate(_ noise: NoiseProcess) throws(ConfigurationError) {
+    try ConfigurationError.check(
+      noise.samplers.contains(sampler), "sampling",
+      "a flow cannot be walked with the sampler \(sampler.rawValue)")
     try ConfigurationError.check(
       1...1000 ~= steps, "sampling", "steps \(steps) is not in 1...1000")
     try ConfigurationError.check(
@@ -109,16 +188,21 @@ package struct SamplingRecipe: Hashable, Sendable {
 }
 
 /// How a step is taken from one noise level to the next.
-package enum Sampler: String, Decodable, Hashable, Sendable {
-  /// Along the line through the noise that is left: on a flow Euler's method, on a variance
-  /// preserving process DDIM (Song et al. 2020, "Denoising Diffusion Implicit Models").
+package enum Sampler: String, Decodable, CaseIterable, Hashable, Sendable {
+  /// Euler's method along the line through the noise that is left, in noise over signal.
   case euler
   /// Between the two: with as much fresh noise as the model of adding noise has between the levels.
   /// Song et al. 2020, eq. 16 with `eta` 1; Karras's programs call it ancestral.
   case eulerAncestral = "euler_a"
+  /// The same step as Euler's, which begins with noise of variance 1 and may end a little above the
+  /// picture. Song et al. 2020, "Denoising Diffusion Implicit Models", eq. 12.
+  case ddim
   /// For distilled models: to the clean latents at once, and back with fresh noise. Luo et al.
   /// 2023, "Latent Consistency Models", algorithm 3.
   case consistency
+  /// The same, but to a step in between, with the noise that is there, and then up to the next with
+  /// fresh one. Zheng et al. 2024, "Trajectory Consistency Distillation", algorithm 2.
+  case trajectoryConsistency = "tcd"
   /// The second-order multistep solver. Lu et al. 2022, "DPM-Solver++", algorithm 2.
   case dpmSolver = "dpm++2m"
 }

@@ -59,7 +59,7 @@ import Testing
     ("cfg_scale", "guidance"), ("guidance_scale", "guidance"), ("batch_size", "n"),
     ("num_images", "n"), ("width", "size"), ("height", "size"), ("Seed", "seed"),
     ("negative", "negative_prompt"), ("sampler_name", "sampler"), ("scheduler", "sampler"),
-    ("sigmas", "levels of noise"), ("clip_skip", "leave it out"),
+    ("sigmas", "levels of noise"), ("timestep_spacing", "spacing"), ("clip_skip", "leave it out"),
     ("init_images", "/v1/images/edits"), ("denoising_strength", "/v1/images/edits"),
     ("loras", "peels"), ("enable_hr", "leave it out"), ("strictSize", "strict_size"),
   ])

@@ -226,7 +226,7 @@ import Weights
     #expect(texts["model"] == "\(engine.model.name) \(engine.model.version)")
     #expect(texts["peels"] == "wavy:0.5 sha256=\(use.sha256)")
     #expect(texts["Software"] == "Banana")
-    #expect(texts["sampler"] == nil && texts["negative_prompt"] == nil)
+    #expect(texts["sampler"] == nil && texts["spacing"] == nil && texts["negative_prompt"] == nil)
     var chosen = request("a frög", seed: 7)
     (chosen.sampler, chosen.negativePrompt) = (.dpmSolver, "hats")
     let others = Dictionary(

@@ -32,6 +32,7 @@ import Testing
     Bad(#"{"prompt":"p","negative_prompts":["q"]}"#, 400, "invalid_request", "negative_prompts"),
     Bad(#"{"prompt":"p","negative_prompt":1}"#, 400, "invalid_request", "negative_prompt"),
     Bad(#"{"prompt":"p","sampler":"heun"}"#, 400, "invalid_request", "sampler"),
+    Bad(#"{"prompt":"p","spacing":"even"}"#, 400, "invalid_request", "spacing"),
     Bad(#"{"prompt":"p","size":"-256x-256"}"#, 400, "invalid_request", "size"),
     Bad(#"{"prompt":"p","style":"cubist"}"#, 400, "invalid_request", "style"),
     Bad(#"{"prompt":"p","n":0}"#, 400, "invalid_request", "n"),
@@ -142,6 +143,44 @@ import Testing
     let told = RequestWarnings.of(wire, as: request, by: model)
     #expect(told.count == 2 && told[0].contains("built in"))
     #expect(told[1] == "fake was distilled for the sampler lcm: leave sampler out.")
+    (wire.sampler, wire.negativePrompt, wire.spacing, model.defaultSpacing) = (
+      nil, nil, .karras, .lcm
+    )
+    let spaced = try PictureRequest(wire, model: model, randomSeed: 1)
+    #expect(
+      RequestWarnings.of(wire, as: spaced, by: model)
+        == ["fake was distilled for the spacing lcm: leave spacing out."])
+  }
+
+  /// What a model cannot be walked with is refused before it waits, with what it can.
+  @Test func namesWhatAModelCanBeDrawnWith() throws {
+    var model = FakeEngine().model
+    (model.samplers, model.spacings) = ([.euler, .consistency], [])
+    func refusal(_ change: (inout ImageGenerationRequest) -> Void) -> APIError? {
+      var wire = ImageGenerationRequest(prompt: "p")
+      change(&wire)
+      do throws(APIError) {
+        _ = try PictureRequest(wire, model: model, randomSeed: 1)
+        return nil
+      } catch { return error }
+    }
+    #expect(refusal { $0.sampler = .lcm } == nil)
+    let sampler = refusal { $0.sampler = .tcd }
+    #expect(sampler?.param == "sampler" && sampler?.code == .invalidRequest)
+    #expect(sampler?.message.contains(#"Use "euler", "lcm", or leave sampler out."#) == true)
+    let none = refusal { $0.spacing = .karras }
+    #expect(none?.param == "spacing" && none?.message.contains("Leave spacing out.") == true)
+    model.spacings = [.trailing, .leading]
+    #expect(refusal { $0.spacing = .leading } == nil)
+    #expect(refusal { $0.spacing = .lcm }?.message.contains(#"Use "trailing", "leading","#) == true)
+    model.spacings = TimestepSpacing.allCases
+    model.samplers = Sampler.allCases
+    for spacing in ImageGenerationRequest.Spacing.allCases {
+      #expect(refusal { $0.spacing = spacing } == nil)
+    }
+    for sampler in ImageGenerationRequest.Sampler.allCases {
+      #expect(refusal { $0.sampler = sampler } == nil)
+    }
   }
 
   @Test func replacesControlCharacters() async throws {
@@ -159,7 +198,7 @@ import Testing
         {"prompt":"p","model":"fake","n":2,"size":"256x256","background":"opaque","style":"flat",
          "seed":18446744073709551615,"steps":9,"guidance":0,"response_format":"b64_json",
          "output_format":"png","quality":"hd","output_compression":100,"moderation":"auto",
-         "user":"me","partial_images":0,"stream":false,"sampler":"euler_a",
+         "user":"me","partial_images":0,"stream":false,"sampler":"euler_a","spacing":"karras",
          "negative_prompt":"a\u0000hat"}
         """#
       let answer = try await BananaServerTests.answer(to: everything, from: daemon)
@@ -186,7 +225,7 @@ import Testing
           == PictureRequest(
             prompt: "p", negativePrompt: "a hat", style: "flat",
             size: PictureSize(width: 256, height: 256), steps: 9, guidance: 0,
-            sampler: .eulerAncestral, seed: .max, count: 2, background: .opaque))
+            sampler: .eulerAncestral, spacing: .karras, seed: .max, count: 2, background: .opaque))
       #expect(requests.last?.style == nil)
       #expect(requests.last?.seed == defaults.data[0].seed)
     }

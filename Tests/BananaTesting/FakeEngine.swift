@@ -108,7 +108,7 @@ package final class FakeEngine: PictureEngine {
     BatchKey(
       model: model.name, size: request.size,
       steps: request.steps ?? model.defaultSteps,
-      sampler: request.sampler ?? model.defaultSampler,
+      sampler: request.sampler ?? model.defaultSampler, spacing: request.spacing,
       isGuided: (request.guidance ?? model.defaultGuidance) > 1, textTokens: 16,
       peels: request.peels, editStrength: request.isEdit ? request.strength : nil)
   }

@@ -163,6 +163,15 @@ import Weights
       pictures.append(drawn)
     }
     #expect(model.facts.sampling.sampler == .euler && pictures[0] == usual)
+    request.sampler = .ddim
+    #expect(try pipeline.draw(request) == usual)
+    request.sampler = .trajectoryConsistency
+    #expect(throws: GenerationError.self) { try pipeline.prepare(request) }
+    (request.sampler, request.spacing) = (.euler, .trailing)
+    #expect(throws: GenerationError.unknownSpacing(.trailing, known: [])) {
+      try pipeline.prepare(request)
+    }
+    request.spacing = nil
     // One step goes to the clean latents at once, with whatever sampler.
     request.steps = 1
     let once = try [Sampler.euler, .eulerAncestral, .consistency, .dpmSolver].map {

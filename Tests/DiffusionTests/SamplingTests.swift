@@ -23,6 +23,39 @@ import Testing
     #expect(Philox(seed: 4).normal(at: 0) != Philox(seed: 3).normal(at: 0))
   }
 
+  /// What `torch.manual_seed(0); torch.randn(3, 4, device="cuda")` gives, as AUTOMATIC1111's NV
+  /// mode quotes it.
+  private static let cudaNormals: [Float] = [
+    -0.92466259, -0.42534415, -2.6438457, 0.14518388, -0.12086647, -0.57972564, -0.62285122,
+    -0.32838709, -1.07454231, -0.36314407, -1.67105067, 2.26550497,
+  ]
+
+  @Test func noiseGoesFromChannelToChannelAsOnCUDA() {
+    var space = LatentSpace(
+      channels: 3, scale: 8, mean: [0, 0, 0], standardDeviation: [1, 1, 1])
+    let planes = PictureNoise(seed: 0, step: 0, count: 12, space)
+    for place in 0..<4 {
+      for channel in 0..<3 {
+        let found = planes.normal(at: 3 * place + channel)
+        #expect(abs(found - Self.cudaNormals[4 * channel + place]) < 1e-6)
+      }
+    }
+    // The generator's next numbers, by `philox_normal(0, 12, offset=1)` of the training code, and
+    // those of a seed of more than 32 bits.
+    let next = PictureNoise(seed: 0, step: 1, count: 12, space)
+    #expect(
+      abs(next.normal(at: 0) - 0.180825904) < 1e-6 && abs(next.normal(at: 3) + 0.55226278) < 1e-6)
+    let large = PictureNoise(seed: 1 << 40, step: 0, count: 12, space)
+    #expect(
+      abs(large.normal(at: 0) + 1.26512873) < 1e-6 && abs(large.normal(at: 3) + 1.00399029) < 1e-6)
+    space.noiseOrder = .latents
+    let latents = PictureNoise(seed: 0, step: 0, count: 12, space)
+    #expect(zip(0..<12, Self.cudaNormals).allSatisfy { abs(latents.normal(at: $0) - $1) < 1e-6 })
+    #expect(
+      PictureNoise(seed: 7, step: 3, count: 12, space).normal(at: 1)
+        == Philox(seed: 7, stream: 3).normal(at: 1))
+  }
+
   private static func flow(
     _ steps: Int, shift: Float = 3, strength: Float = 1
   ) throws -> NoiseSchedule {
@@ -120,14 +153,15 @@ import Testing
           let output = kind == .sample ? sample : zip(x, sample).map { ($0 - $1) / sigma }
           let clean = zip(output, x).map { kind.denoised($0, x: $1, at: levels[step]) }
           SamplerStep(from: levels[step], to: levels[step + 1]).firstOrder(
-            &x, denoised: clean, eta: 1, fresh: Philox(seed: seed, stream: UInt32(step + 1)))
+            &x, denoised: clean, eta: 1, fresh: Philox(seed: seed, stream: UInt32(step + 1)).normal)
         }
         #expect(zip(x, expected).allSatisfy { abs($0 - $1) < 2e-6 }, "\(kind), seed \(seed)")
       }
     }
   }
 
-  private static let stableDiffusion = NoiseProcess.variancePreserving(Betas(), .trailing)
+  private static let stableDiffusion = NoiseProcess.variancePreserving(
+    Betas(), Timesteps(.trailing))
 
   /// A network that knows the picture: whatever the sampler, the process and the number of steps,
   /// the picture comes out.
@@ -140,9 +174,9 @@ import Testing
       var ancestral = first
       for step in 0..<steps {
         let taken = SamplerStep(from: levels[step], to: levels[step + 1])
-        taken.firstOrder(&first, denoised: clean, eta: 0, fresh: Philox(seed: 1))
+        taken.firstOrder(&first, denoised: clean, eta: 0, fresh: Philox(seed: 1).normal)
         taken.firstOrder(
-          &ancestral, denoised: clean, eta: taken.ancestralEta, fresh: Philox(seed: 1))
+          &ancestral, denoised: clean, eta: taken.ancestralEta, fresh: Philox(seed: 1).normal)
         taken.dpmSolver(
           &second, denoised: clean, previous: step == 0 ? nil : (clean, levels[step - 1]))
       }
@@ -159,14 +193,14 @@ import Testing
     let flow = try Self.flow(4).levels
     var latents = [x]
     SamplerStep(from: flow[1], to: flow[2]).firstOrder(
-      &latents, denoised: [x0], eta: 0, fresh: Philox(seed: 1))
+      &latents, denoised: [x0], eta: 0, fresh: Philox(seed: 1).normal)
     let (sigma, next) = (Double(flow[1].noise), Double(flow[2].noise))
     #expect(abs(Double(latents[0]) - (Double(x) + (next - sigma) * Double(x - x0) / sigma)) < 1e-6)
 
     let levels = try NoiseSchedule(Self.stableDiffusion, steps: 4).levels
     latents = [x]
     SamplerStep(from: levels[1], to: levels[2]).firstOrder(
-      &latents, denoised: [x0], eta: 0, fresh: Philox(seed: 1))
+      &latents, denoised: [x0], eta: 0, fresh: Philox(seed: 1).normal)
     let abar = Betas().cumulativeSignals
     let (now, then) = (abar[749], abar[499])
     let noise = (Double(x) - now.squareRoot() * Double(x0)) / (1 - now).squareRoot()
@@ -182,7 +216,7 @@ import Testing
       let step = SamplerStep(from: levels[index], to: levels[index + 1])
       var latents = [Float(x)]
       step.firstOrder(
-        &latents, denoised: [Float(x0)], eta: step.ancestralEta, fresh: fresh)
+        &latents, denoised: [Float(x0)], eta: step.ancestralEta, fresh: fresh.normal)
       func sigma(_ level: NoiseLevel) -> Double { Double(level.noise) / Double(level.signal) }
       let (now, next) = (sigma(step.level), sigma(step.next))
       let up = (next * next * (now * now - next * next) / (now * now)).squareRoot()
@@ -215,7 +249,7 @@ import Testing
         if isSecondOrder {
           step.dpmSolver(&x, denoised: denoised, previous: previous)
         } else {
-          step.firstOrder(&x, denoised: denoised, eta: 0, fresh: Philox(seed: 1))
+          step.firstOrder(&x, denoised: denoised, eta: 0, fresh: Philox(seed: 1).normal)
         }
         previous = (denoised, level)
       }
@@ -233,7 +267,7 @@ import Testing
     let trailing = try NoiseSchedule(Self.stableDiffusion, steps: 4).levels.dropLast()
     #expect(trailing.map(\.time) == [999, 749, 499, 249])
     #expect(try NoiseSchedule(Self.stableDiffusion, steps: 1).levels[0].time == 999)
-    let leading = NoiseProcess.variancePreserving(Betas(), .leading(offset: 1))
+    let leading = NoiseProcess.variancePreserving(Betas(), Timesteps(.leading))
     #expect(
       try NoiseSchedule(leading, steps: 4).levels.dropLast().map(\.time) == [751, 501, 251, 1])
     let half = try NoiseSchedule(Self.stableDiffusion, steps: 4, strength: 0.5).levels.dropLast()
@@ -243,6 +277,70 @@ import Testing
     #expect(abs(level.noise / level.signal - 14.6146) < 1e-3)
     #expect(abs(level.signal * level.signal + level.noise * level.noise - 1) < 1e-6)
     #expect(try NoiseSchedule(Self.stableDiffusion, steps: 1000).steps == 1000)
+  }
+
+  /// As diffusers' LCM image-to-image pipeline: of half of the distilled steps, four.
+  @Test func distilledStepsOfAChangedPictureLieCloserTogether() throws {
+    func times(_ steps: Int, _ strength: Float) throws -> [Float] {
+      try NoiseSchedule(
+        Self.stableDiffusion, .consistency, .lcm, steps: steps, strength: strength
+      ).levels.dropLast().map(\.time)
+    }
+    #expect(try times(4, 1) == [999, 759, 499, 259])
+    #expect(try times(4, 0.5) == [499, 379, 259, 139])
+    #expect(try times(3, 0.7) == [699, 479, 239])
+    // There are not as many.
+    #expect(try times(4, 0.05) == [39, 19])
+    #expect(try times(4, 0.001) == [19])
+    #expect(try times(60, 1).count == 50)
+  }
+
+  @Test func whatAProcessLacksIsRefusedByName() throws {
+    let flow = NoiseProcess.flow(shift: 3)
+    for spacing in TimestepSpacing.allCases {
+      #expect(throws: GenerationError.unknownSpacing(spacing, known: [])) {
+        try NoiseSchedule(flow, .euler, spacing, steps: 4)
+      }
+    }
+    #expect(
+      throws: GenerationError.unknownSampler(
+        .trajectoryConsistency,
+        known: [.euler, .eulerAncestral, .ddim, .consistency, .dpmSolver])
+    ) { try NoiseSchedule(flow, .trajectoryConsistency, steps: 4) }
+    #expect(try NoiseSchedule(flow, .ddim, steps: 4) == NoiseSchedule(flow, .euler, steps: 4))
+  }
+
+  /// Levels fall with every sampler, spacing and number of steps that a request may ask for, and
+  /// where they cannot, that is said.
+  @Test(arguments: [false, true]) func allRequestsHaveFallingLevels(_ endsInNoise: Bool) throws {
+    let process = NoiseProcess.variancePreserving(
+      Betas(endInNoise: endsInNoise), Timesteps(.leading))
+    for sampler in Sampler.allCases {
+      for spacing in TimestepSpacing.allCases {
+        for steps in [1, 2, 3, 7, 16, 49, 50] {
+          for strength in [0.001, 0.31, 1] as [Float] {
+            let schedule = try NoiseSchedule(
+              process, sampler, spacing, steps: steps, strength: strength)
+            let latents = try finalLatents(schedule)
+            #expect(
+              latents.allSatisfy { abs($0 - 0.5) < 0.15 },
+              "\(sampler), \(spacing), \(steps), \(strength): \(latents)")
+          }
+        }
+      }
+    }
+  }
+
+  /// Of a network that knows the picture, which is 0.5 everywhere.
+  private func finalLatents(_ schedule: NoiseSchedule) throws -> [Float] {
+    let first = schedule.levels[0]
+    var x = [1, -1].map { first.signal * 0.5 + first.noise * $0 }
+    for step in 0..<schedule.steps {
+      schedule.take(
+        step, &x, denoised: [0.5, 0.5], previous: [0.5, 0.5],
+        fresh: Philox(seed: 1, stream: UInt32(step + 1)).normal)
+    }
+    return x
   }
 
   @Test func everyPredictionIsOfTheSamePicture() throws {

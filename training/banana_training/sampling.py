@@ -7,12 +7,13 @@ import torch
 SHIFT = 3.0
 
 
-def philox_normal(seed, count, stream=0):
+def philox_normal(seed, count, stream=0, offset=0):
     """Philox4x32-10 normals (Salmon et al. 2011) as torch's CUDA generator lays them out.
 
-    Stream 0 is what a picture begins with, stream k the fresh noise of its step k.
+    Stream 0 is what a picture begins with, stream k the fresh noise of its step k; offset: how
+    often torch's generator was asked before.
     """
-    c = [np.zeros(count, np.uint64), np.zeros(count, np.uint64),
+    c = [np.full(count, offset, np.uint64), np.zeros(count, np.uint64),
          np.arange(count, dtype=np.uint64), np.full(count, stream, np.uint64)]
     low = np.uint64(0xFFFFFFFF)
     key = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32 & 0xFFFFFFFF)]

@@ -68,7 +68,7 @@ package actor DiffusionEngine: PictureEngine {
     BatchKey(
       model: model.name, size: request.size,
       steps: request.steps ?? model.defaultSteps,
-      sampler: request.sampler ?? model.defaultSampler,
+      sampler: request.sampler ?? model.defaultSampler, spacing: request.spacing,
       isGuided: (request.guidance ?? model.defaultGuidance) != 1,
       textTokens: loaded.textTokens(of: request),
       peels: request.peels, editStrength: request.isEdit ? request.strength : nil)
@@ -304,7 +304,9 @@ extension ModelDescription {
       styles: facts.prompt.styles, defaultStyle: facts.prompt.defaultStyle,
       sizes: facts.sizes.map(size), nativeSize: size(facts.offered(facts.nativeSize)!),
       defaultSteps: facts.sampling.steps, defaultGuidance: facts.sampling.guidance,
-      defaultSampler: facts.sampling.sampler, isDistilled: facts.sampling.isGuidanceFixed,
+      defaultSampler: facts.sampling.sampler, samplers: facts.noise.samplers,
+      defaultSpacing: facts.noise.spacing, spacings: facts.noise.spacings,
+      isDistilled: facts.sampling.isGuidanceFixed,
       parameterCount: loaded.parameterCount, weightBytes: loaded.weightBytes, backend: backend)
   }
 }

@@ -58,6 +58,11 @@ package struct ModelDescription: Sendable, Equatable {
   package var defaultSteps: Int
   package var defaultGuidance: Float
   package var defaultSampler: Sampler
+  package var samplers: [Sampler]
+  /// Nil where there are none.
+  package var defaultSpacing: TimestepSpacing?
+  /// Empty where levels of noise are the model's own.
+  package var spacings: [TimestepSpacing]
   /// Whether it was trained for its sampler and its guidance alone.
   package var isDistilled: Bool
   package var parameterCount: Int
@@ -70,7 +75,9 @@ package struct ModelDescription: Sendable, Equatable {
     name: String, family: String, version: String, description: String,
     licenses: [License] = [], styles: [String] = [], defaultStyle: String? = nil,
     sizes: [Size], nativeSize: Size, defaultSteps: Int, defaultGuidance: Float,
-    defaultSampler: Sampler = .euler, isDistilled: Bool = false,
+    defaultSampler: Sampler = .euler, samplers: [Sampler] = Sampler.allCases,
+    defaultSpacing: TimestepSpacing? = .trailing,
+    spacings: [TimestepSpacing] = TimestepSpacing.allCases, isDistilled: Bool = false,
     parameterCount: Int, weightBytes: Int, backend: String
   ) {
     precondition(!sizes.isEmpty && sizes.contains(nativeSize))
@@ -87,6 +94,9 @@ package struct ModelDescription: Sendable, Equatable {
     self.defaultSteps = defaultSteps
     self.defaultGuidance = defaultGuidance
     self.defaultSampler = defaultSampler
+    self.samplers = samplers
+    self.defaultSpacing = defaultSpacing
+    self.spacings = spacings
     self.isDistilled = isDistilled
     self.parameterCount = parameterCount
     self.weightBytes = weightBytes

@@ -71,19 +71,23 @@ package struct BatchKey: Hashable, Sendable {
   package var size: PictureSize
   package var steps: Int
   package var sampler: Sampler
+  /// As the request says it.
+  package var spacing: TimestepSpacing?
   package var isGuided: Bool
   package var textTokens: Int
   package var peels: [PeelUse]
   package var editStrength: Float?
 
   package init(
-    model: String, size: PictureSize, steps: Int, sampler: Sampler, isGuided: Bool,
-    textTokens: Int, peels: [PeelUse], editStrength: Float?
+    model: String, size: PictureSize, steps: Int, sampler: Sampler,
+    spacing: TimestepSpacing?, isGuided: Bool, textTokens: Int, peels: [PeelUse],
+    editStrength: Float?
   ) {
     self.model = model
     self.size = size
     self.steps = steps
     self.sampler = sampler
+    self.spacing = spacing
     self.isGuided = isGuided
     self.textTokens = textTokens
     self.peels = peels

@@ -8,7 +8,7 @@ extension PictureRequest {
   ///   - wire: Already validated.
   ///   - randomSeed: Used when the request names no seed.
   ///   - peels: What the request's names stand for.
-  /// - Throws: `APIError` for a size or style that is not `model`'s.
+  /// - Throws: `APIError` for a size, style, sampler or spacing that is not `model`'s.
   package init(
     _ wire: ImageGenerationRequest, model: ModelDescription,
     randomSeed: UInt64, peels: [PeelUse] = []
@@ -19,8 +19,8 @@ extension PictureRequest {
       negativePrompt: Self.printable(wire.negativePrompt ?? ""),
       style: try model.style(named: wire.style),
       size: PictureSize(width: size.width, height: size.height), steps: wire.steps,
-      guidance: wire.guidance.map { Float($0) }, sampler: wire.sampler?.taken,
-      seed: wire.seed ?? randomSeed,
+      guidance: wire.guidance.map { Float($0) }, sampler: try model.sampler(wire.sampler),
+      spacing: try model.spacing(wire.spacing), seed: wire.seed ?? randomSeed,
       count: wire.count ?? 1,
       background: wire.background == .opaque ? .opaque : .transparent,
       previews: wire.partialImages ?? 0, peels: peels,
@@ -42,9 +42,11 @@ extension PictureRequest {
 extension ImageGenerationRequest.Sampler {
   fileprivate var taken: Sampler {
     switch self {
-    case .euler, .ddim: .euler
+    case .euler: .euler
     case .eulerAncestral: .eulerAncestral
+    case .ddim: .ddim
     case .lcm: .consistency
+    case .tcd: .trajectoryConsistency
     case .dpmSolver: .dpmSolver
     }
   }
@@ -55,7 +57,9 @@ extension ImageGenerationRequest.Sampler {
       switch sampler {
       case .euler: .euler
       case .eulerAncestral: .eulerAncestral
+      case .ddim: .ddim
       case .consistency: .lcm
+      case .trajectoryConsistency: .tcd
       case .dpmSolver: .dpmSolver
       }
   }
@@ -64,6 +68,33 @@ extension ImageGenerationRequest.Sampler {
 extension ModelDescription {
   /// OpenAI's own styles, which its clients may send: they mean nothing here and are ignored.
   package static let ignoredStyles: Set<String> = ["vivid", "natural"]
+
+  fileprivate func sampler(
+    _ wire: ImageGenerationRequest.Sampler?
+  ) throws(APIError) -> Sampler? {
+    guard let wire else { return nil }
+    if samplers.contains(wire.taken) { return wire.taken }
+    let known = samplers.map { "\"\(ImageGenerationRequest.Sampler($0).rawValue)\"" }
+    throw APIError(
+      .invalidRequest,
+      "The model \(name) cannot be drawn with the sampler \"\(wire.rawValue)\". Use "
+        + "\(known.joined(separator: ", ")), or leave sampler out.", param: "sampler")
+  }
+
+  fileprivate func spacing(
+    _ wire: ImageGenerationRequest.Spacing?
+  ) throws(APIError) -> TimestepSpacing? {
+    guard let wire else { return nil }
+    if let spacing = spacings.first(where: { $0.rawValue == wire.rawValue }) { return spacing }
+    let known = spacings.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+    throw APIError(
+      .invalidRequest,
+      "The model \(name) cannot be drawn with the spacing \"\(wire.rawValue)\""
+        + (spacings.isEmpty
+          ? ": its levels of noise are its own. Leave spacing out."
+          : ". Use \(known), or leave spacing out."),
+      param: "spacing")
+  }
 
   fileprivate func style(named name: String?) throws(APIError) -> String? {
     guard let name else { return nil }

@@ -1,6 +1,7 @@
 import BananaAPI
 import Diffusion
 import Imaging
+import Models
 
 /// What a PNG says of how it came about.
 enum Provenance {
@@ -35,6 +36,9 @@ enum Provenance {
     if let sampler = request.sampler {
       let name = ImageGenerationRequest.Sampler(sampler).rawValue
       texts.append(PNG.Text(keyword: "sampler", text: name))
+    }
+    if let spacing = request.spacing {
+      texts.append(PNG.Text(keyword: "spacing", text: spacing.rawValue))
     }
     if !request.negativePrompt.isEmpty {
       texts.append(PNG.Text(keyword: "negative_prompt", text: request.negativePrompt))

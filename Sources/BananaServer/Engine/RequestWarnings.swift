@@ -24,6 +24,12 @@ package enum RequestWarnings {
       let own = ImageGenerationRequest.Sampler(model.defaultSampler).rawValue
       warnings.append("\(model.name) was distilled for the sampler \(own): leave sampler out.")
     }
+    if model.isDistilled, let spacing = request.spacing, let own = model.defaultSpacing,
+      spacing != own
+    {
+      warnings.append(
+        "\(model.name) was distilled for the spacing \(own.rawValue): leave spacing out.")
+    }
     if let quality = wire.quality, quality != "auto" {
       warnings.append("quality \"\(quality.prefix(32))\" means nothing here and was ignored.")
     }

@@ -67,6 +67,8 @@ extension APIError {
     case .fixedGuidance: "guidance"
     case .imageRole(.mask): "mask"
     case .imageRole: "image"
+    case .unknownSampler: "sampler"
+    case .unknownSpacing: "spacing"
     case .noSchedule: "strength"
     case .peel, .excessiveRank: "peels"
     case .execution, .unequalShapes: nil

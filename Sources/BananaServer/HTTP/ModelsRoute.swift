@@ -1,6 +1,7 @@
 package import BananaAPI
 import FoundationEssentials
 import Hummingbird
+import Models
 
 /// `GET /v1/models` and `/v1/models/{id}`; they wait for nothing.
 extension DaemonRoutes {
@@ -62,6 +63,9 @@ extension ModelInfo {
       parameterCount: known?.parameterCount, weightBytes: model.weightBytes,
       peakBytes: known?.nativeSize.peakBytes)
     defaultSampler = known.map { ImageGenerationRequest.Sampler($0.defaultSampler).rawValue }
+    samplers = known?.samplers.map { ImageGenerationRequest.Sampler($0).rawValue }
+    defaultSpacing = known?.defaultSpacing?.rawValue
+    spacings = known?.spacings.map(\.rawValue)
     state = report.state
     progress = report.progress
     reason = report.reason

@@ -44,7 +44,7 @@ package struct Sticker: ConfigurableFamily {
     return ModelFacts(
       latents: LatentSpace(
         channels: c.denoiser.latentChannels, scale: c.decoder.patch, mean: c.latents.mean,
-        standardDeviation: c.latents.standardDeviation),
+        standardDeviation: c.latents.standardDeviation, noiseOrder: .latents),
       pixels: .premultipliedRGBA(clear: c.alphaRange?[0] ?? 0, opaque: c.alphaRange?[1] ?? 1),
       noise: .flow(shift: c.sampling.sigmaShift), prediction: c.denoiser.prediction,
       sampling: SamplingRecipe(

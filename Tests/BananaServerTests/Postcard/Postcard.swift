@@ -41,7 +41,7 @@ struct Postcard: ConfigurableFamily {
         channels: Self.channels, scale: Self.scale,
         mean: Array(repeating: 0, count: Self.channels),
         standardDeviation: Array(repeating: 1 / 0.18215, count: Self.channels)),
-      pixels: .rgb, noise: .variancePreserving(Betas(), .trailing), prediction: .noise,
+      pixels: .rgb, noise: .variancePreserving(Betas(), Timesteps(.trailing)), prediction: .noise,
       sampling: SamplingRecipe(sampler: .dpmSolver, steps: configuration.steps, guidance: 3),
       tokenizers: ["left", "right"].map { name in
         TokenizerDescription(

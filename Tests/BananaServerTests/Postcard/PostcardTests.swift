@@ -81,6 +81,48 @@ import Testing
     }
   }
 
+  @Test func samplersAndSpacingsAreChosen() async throws {
+    try await Self.serving { daemon async throws in
+      func drawn(_ fields: String) async throws -> Pixels {
+        try await Self.pixels(
+          daemon, "red house", #""steps":4"# + (fields.isEmpty ? "" : ",") + fields)
+      }
+      let usual = try await drawn("")
+      #expect(try await drawn(#""spacing":"trailing","sampler":"dpmpp_2m""#) == usual)
+      var pictures = [usual]
+      for spacing in ["leading", "karras", "lcm"] {
+        pictures.append(try await drawn(#""spacing":"\#(spacing)""#))
+      }
+      for sampler in ["euler", "euler_a", "ddim", "lcm", "tcd"] {
+        pictures.append(try await drawn(#""sampler":"\#(sampler)""#))
+      }
+      #expect(Set(pictures.map(\.bytes)).count == pictures.count)
+      // What consistency models were distilled from goes with their samplers.
+      #expect(try await drawn(#""sampler":"tcd","spacing":"lcm""#) == pictures.last)
+      #expect(try await drawn(#""sampler":"tcd","spacing":"trailing""#) != pictures.last)
+    }
+  }
+
+  /// What a picture begins with is its seed's, from channel to channel, in whatever batch.
+  @Test func eachPictureBeginsWithTheNoiseOfItsSeed() async throws {
+    try await TemporaryFolder.with { folder in
+      try PostcardPackage.write(to: folder)
+      let model = try LoadedModel(path: folder, catalog: PostcardPackage.catalog)
+      let pipeline = Pipeline(model, backend: CPUBackend(threadCount: 1), activations: .float32)
+      let request = PictureRequest(prompt: "sea", size: model.facts.nativeSize, seed: 41)
+      let (denoising, conditioning) = (try pipeline.begin(request), try pipeline.prepare(request))
+      let (places, channels) = (6 * 4, 4)
+      for index in 0..<3 as Range<UInt64> {
+        let picture = try denoising.begin(conditioning, seed: request.seed &+ index)
+        #expect(picture.latents.count == places * channels)
+        for (number, value) in picture.latents.enumerated() {
+          let (place, channel) = (number / channels, number % channels)
+          #expect(value == Philox(seed: 41 + index).normal(at: channel * places + place))
+        }
+      }
+    }
+  }
+
   @Test func aBatchChangesNoPicture() async throws {
     try await Self.serving { daemon async throws in
       let alone = try await Self.pixels(daemon, "blue boat")
