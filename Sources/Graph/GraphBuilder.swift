@@ -126,11 +126,13 @@ extension GraphBuilder {
     package let keys: Value
     package let values: Value
     package let bias: Value?
+    package let isCausal: Bool
 
-    package init(keys: Value, values: Value, bias: Value? = nil) {
+    package init(keys: Value, values: Value, bias: Value? = nil, isCausal: Bool = false) {
       self.keys = keys
       self.values = values
       self.bias = bias
+      self.isCausal = isCausal
     }
   }
 
@@ -139,7 +141,9 @@ extension GraphBuilder {
   ) -> Value {
     let op = Attention(
       heads: heads, keyValueHeads: keyValueHeads,
-      segments: segments.map { Attention.Segment(isMasked: $0.bias != nil) })
+      segments: segments.map {
+        Attention.Segment(isMasked: $0.bias != nil, isCausal: $0.isCausal)
+      })
     let operands = segments.flatMap { [$0.keys, $0.values] + ($0.bias.map { [$0] } ?? []) }
     return append(.attention(op), [queries] + operands)
   }
@@ -155,8 +159,8 @@ extension GraphBuilder {
     append(.gatedActivation(GatedActivation(activation)), [x])
   }
 
-  package func scale(_ x: Value, by factor: Float) -> Value {
-    append(.scale(Scale(factor: factor)), [x])
+  package func scale(_ x: Value, by factor: Float, plus offset: Float = 0) -> Value {
+    append(.scale(Scale(factor: factor, offset: offset)), [x])
   }
 
   package func add(_ a: Value, _ b: Value) -> Value { append(.binary(.add), [a, b]) }

@@ -188,7 +188,7 @@ struct ReferenceContext {
     case .gatedActivation(let op): gated(op)
     case .binary(.add): each { operands[0].floats[$0] + broadcast(operands[1], at: $0) }
     case .binary(.multiply): each { operands[0].floats[$0] * broadcast(operands[1], at: $0) }
-    case .scale(let op): each { operands[0].floats[$0] * op.factor }
+    case .scale(let op): scale(op)
     case .slice(let op): slice(op)
     case .concatenation: concatenate()
     case .meanPool: meanPool()

@@ -162,14 +162,9 @@ extension ReferenceContext {
         let values = segments.flatMap {
           rows(of: operands[$0.values], item: item, head: shared, width: width)
         }
-        let bias = segments.flatMap { segment in
-          let count = operands[segment.keys].shape[1]
-          return (0..<count).map { key in
-            segment.bias.map { Double(operands[$0].floats[item * count + key]) } ?? 0
-          }
-        }
         var scores = rounded.product(queries, keys, inner: width)
         for token in 0..<tokens {
+          let bias = bias(op, token: token, item: item)
           softmax(&scores[token * bias.count..<(token + 1) * bias.count], bias, width: width)
         }
         for (index, sum) in rounded.product(scores, values, columns: width).enumerated() {
@@ -177,6 +172,17 @@ extension ReferenceContext {
           result.floats[(item * tokens + token) * result.shape[2] + head * width + channel] =
             Float(sum)
         }
+      }
+    }
+  }
+
+  /// What is added to the scores of a query.
+  private func bias(_ op: Attention, token: Int, item: Int) -> [Double] {
+    zip(op.segmentOperands, op.segments).flatMap { segment, form in
+      let count = operands[segment.keys].shape[1]
+      return (0..<count).map { key in
+        if form.isCausal, key > token { return -Double.infinity }
+        return segment.bias.map { Double(operands[$0].floats[item * count + key]) } ?? 0
       }
     }
   }

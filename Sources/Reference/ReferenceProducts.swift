@@ -103,6 +103,13 @@ extension ReferenceContext {
     }
   }
 
+  func scale(_ op: Scale) {
+    each {
+      let scaled = rounded(Double(operands[0].floats[$0]) * Double(op.factor))
+      return Float(scaled + Double(op.offset))
+    }
+  }
+
   func gated(_ op: GatedActivation) {
     let width = result.shape.last
     each { index in

@@ -146,6 +146,7 @@ double banana_check_head_norm(banana_level level, int tokens, int heads, int wid
   return worst;
 }
 
+// The latents are causal if there are as many as queries.
 double banana_check_attention(banana_level level, int queries, int text, int latents, int heads,
                               int kv_heads, int width) {
   const banana_kernels *kernels = banana_kernels_for(level);
@@ -154,6 +155,8 @@ double banana_check_attention(banana_level level, int queries, int text, int lat
   float *q = random_floats((size_t)items * queries * n, &seed);
   float *out = allocate((size_t)items * queries * n * sizeof(float));
   float *k[2], *v[2], *bias = random_floats((size_t)items * text, &seed);
+  // Scores as far apart for every width, some of them all but alone in their row.
+  const float scale = 16 / sqrtf((float)width);
   const int tokens[2] = {text, latents};
   for (int s = 0; s < 2; s++) {
     k[s] = random_floats((size_t)items * tokens[s] * kn, &seed);
@@ -168,20 +171,24 @@ double banana_check_attention(banana_level level, int queries, int text, int lat
     segments[s] = (banana_attention_segment){
         .k = k[s], .v = v[s], .k_stride = kn, .v_stride = kn,
         .k_item_stride = (ptrdiff_t)tokens[s] * kn, .v_item_stride = (ptrdiff_t)tokens[s] * kn,
-        .tokens = tokens[s], .bias = s ? NULL : bias, .bias_item_stride = text};
+        .tokens = tokens[s], .bias = s ? NULL : bias, .bias_item_stride = text,
+        .causal = s && latents == queries};
   }
   const banana_attention p = {
       .q = q, .q_stride = n, .q_item_stride = (ptrdiff_t)queries * n, .out = out, .out_stride = n,
       .out_item_stride = (ptrdiff_t)queries * n, .heads = heads, .kv_heads = kv_heads,
-      .width = width, .scale = 3, .segment_count = 2, .segments = segments};
-  float *scratch = allocate(banana_attention_scratch(width, keys) * sizeof(float));
+      .width = width, .scale = scale, .segment_count = 2, .segments = segments};
+  const int group_rows = (queries - queries / 2) * (heads / kv_heads);
+  const size_t room = banana_attention_scratch(width, keys, group_rows);
+  float *scratch = allocate((room + 1) * sizeof(float));
+  scratch[room] = 7;
   for (int item = 0; item < items; item++) {
     for (int h = 0; h < kv_heads; h++) {
       kernels->attention(&p, item, h, 0, queries / 2, scratch);
       kernels->attention(&p, item, h, queries / 2, queries, scratch);
     }
   }
-  double worst = 0, *weights = allocate(keys * sizeof(double));
+  double worst = exact(scratch[room], 7), *weights = allocate(keys * sizeof(double));
   for (int item = 0; item < items; item++) {
     for (int r = 0; r < queries; r++) {
       for (int h = 0; h < heads; h++) {
@@ -193,7 +200,8 @@ double banana_check_attention(banana_level level, int queries, int text, int lat
           const float *key = k[s] + ((size_t)item * tokens[s] + token) * kn + kh * width;
           double dot = 0;
           for (int i = 0; i < width; i++) dot += (double)query[i] * key[i];
-          weights[t] = dot * 3 + (s ? 0 : bias[item * text + token]);
+          weights[t] = dot * scale + (s ? 0 : bias[item * text + token]);
+          if (segments[s].causal && token > r) weights[t] = -INFINITY;
           top = fmax(top, weights[t]);
         }
         for (int t = 0; t < keys; t++) sum += weights[t] = exp(weights[t] - top);

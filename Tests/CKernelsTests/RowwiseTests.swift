@@ -36,6 +36,15 @@ import Testing
     #expect(banana_check_attention(level, 3, 64, 500, 1, 1, 32) <= 1)
   }
 
+  /// The heads of Stable Diffusion's networks, over more keys than are packed at a time, and over
+  /// tiles in which a query sees nothing.
+  @Test(arguments: levels, [(40, 1700), (80, 900), (160, 500), (512, 300)] as [(Int32, Int32)])
+  func attentionInTiles(level: banana_level, size: (width: Int32, keys: Int32)) {
+    let (width, keys) = size
+    #expect(banana_check_attention(level, 9, 77, keys, 4, 2, width) <= 1)
+    #expect(banana_check_attention(level, keys, 9, keys, 1, 1, width) <= 1)
+  }
+
   @Test(arguments: levels) func groupNorms(level: banana_level) {
     for (rows, n, groups) in [
       (1, 3, 1), (2, 20, 5), (7, 32, 32), (257, 48, 3), (515, 96, 4), (40, 2560, 32),

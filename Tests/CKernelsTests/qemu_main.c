@@ -38,6 +38,8 @@ static void check_level(banana_level level) {
     EXPECT(banana_check_attention(level, rows[i], 7, 20, 6, 2, 16));
     EXPECT(banana_check_attention(level, rows[i], 16, 48, 2, 2, 20));
   }
+  EXPECT(banana_check_attention(level, 40, 5, 40, 4, 2, 40));
+  EXPECT(banana_check_attention(level, 9, 30, 270, 1, 1, 512));
   EXPECT(banana_check_convolution_int8(level, 5, 7, 12, 20));
   EXPECT(banana_check_convolution_f32(level, 5, 7, 3, 20));
   EXPECT(banana_check_group_norm(level, 3, 20, 5));

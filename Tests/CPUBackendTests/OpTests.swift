@@ -185,6 +185,7 @@ import Weights
   @Test func attention() throws {
     for (queries, text, heads, keyValueHeads, width) in [
       (1, 1, 1, 1, 4), (9, 5, 4, 2, 16), (64, 17, 6, 2, 20), (33, 64, 2, 1, 64),
+      (77, 9, 4, 4, 40), (70, 77, 2, 2, 80), (40, 77, 4, 2, 160), (9, 150, 1, 1, 512),
     ] {
       let g = GraphBuilder("attention")
       let q = g.input("q", [2, queries, heads * width])
@@ -197,8 +198,28 @@ import Weights
       let (h, kv) = (heads, keyValueHeads)
       g.output("both", g.attention(q, [first, second], heads: h, keyValueHeads: kv))
       g.output("one", g.attention(q, [second], heads: h, keyValueHeads: kv))
+      let causal = GraphBuilder.KeyValueSegment(
+        keys: second.keys, values: second.values, isCausal: true)
+      g.output("causal", g.attention(q, [causal], heads: h, keyValueHeads: kv))
+      g.output("mixed", g.attention(q, [first, causal], heads: h, keyValueHeads: kv))
       try expectAgreement(g.build(), TestWeights().store())
     }
+  }
+
+  /// 4,096 tokens of one head of 512 channels, as between the halves of Stable Diffusion's decoder:
+  /// what a thread needs does not grow with the tokens.
+  @Test func attentionKeepsNoScoresOfAllPairs() throws {
+    func threadBytes(tokens: Int) throws -> Int {
+      let g = GraphBuilder("middle")
+      let x = g.input("x", [1, tokens, 512])
+      let segment = GraphBuilder.KeyValueSegment(keys: x, values: x)
+      g.output("y", g.attention(x, [segment], heads: 1, keyValueHeads: 1))
+      let backend = CPUBackend(threadCount: 1)
+      let plan = backend.plan(g.build(), for: try TestWeights().store(), activations: .float32)
+      return backend.arenaBytes(of: plan) - plan.arenaBytes
+    }
+    #expect(try threadBytes(tokens: 4096) == threadBytes(tokens: 16_384))
+    #expect(try threadBytes(tokens: 4096) < 1 << 20)
   }
 
   @Test func elementwise() throws {
@@ -217,7 +238,8 @@ import Weights
         g.output("\(activation)", g.append(.activation(activation), [a]))
       }
       g.output("scale", g.scale(a, by: -0.18215))
-      g.output("in place", g.scale(g.relu(a), by: 3))
+      g.output("offset", g.scale(a, by: 2, plus: -1))
+      g.output("in place", g.scale(g.relu(a), by: 3, plus: 0.5))
       g.output("slice", g.slice(a, 1..<4))
       g.output("reshape", g.silu(g.reshape(a, [shape[0] * shape[1], shape[2]])))
       try expectAgreement(g.build(), TestWeights().store())

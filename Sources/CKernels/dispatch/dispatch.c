@@ -1,4 +1,5 @@
 // What the processor has, and the kernels of each level.
+#include "../attention/tile.h"
 #include "../common/targets.h"
 
 #if BANANA_X86
@@ -166,10 +167,12 @@ const banana_kernels *banana_kernels_for(banana_level level) {
   }
 }
 
-size_t banana_attention_scratch(int32_t width, int32_t keys) {
-  const size_t key_lanes = (size_t)(keys + 15) / 16 * 16;
+size_t banana_attention_scratch(int32_t width, int32_t keys, int32_t group_rows) {
+  const int32_t tile_keys = attention_tile_keys(width, keys);
+  const size_t key_lanes = (size_t)(tile_keys + 15) / 16 * 16;
   const size_t width_lanes = (size_t)(width + 15) / 16 * 16;
-  return key_lanes * (size_t)width + (size_t)keys * width_lanes + key_lanes + 8 * key_lanes;
+  const size_t sums = tile_keys == keys ? 0 : (size_t)group_rows * (width_lanes + 2);
+  return key_lanes * (size_t)width + (size_t)tile_keys * width_lanes + 10 * key_lanes + sums;
 }
 
 double banana_peak_int8(banana_level level, int64_t iterations, int32_t *sink) {

@@ -180,6 +180,7 @@ typedef struct {
   int32_t tokens;
   const float *_Nullable bias;  // [items, tokens] added to the scores, -infinity hides; or NULL
   ptrdiff_t bias_item_stride;
+  bool causal;  // token t is hidden from the queries before t
 } banana_attention_segment;
 
 // out = softmax(scale * q k^T + bias) v for each head; the keys of all segments stand side by side.
@@ -301,8 +302,9 @@ static inline void banana_restore_denormals(uint64_t mode) {
 #endif
 }
 
-// The floats of scratch that `attention` needs for one call.
-size_t banana_attention_scratch(int32_t width, int32_t keys);
+// The floats of scratch that `attention` needs for one call over `group_rows` queries, those of
+// each head of the group counted; not more for more keys where there are many.
+size_t banana_attention_scratch(int32_t width, int32_t keys, int32_t group_rows);
 
 // Packs plain weights [n, k] (row-major, `storage`) into the n16 form of linear_f32:
 // [ceil(n/16)][k][16] f32.
@@ -332,8 +334,8 @@ void banana_depth_to_space(const float *x, int32_t w, int32_t c, int32_t factor,
 void banana_space_to_depth(const float *x, int32_t w, int32_t c, int32_t factor, int32_t line0,
                            int32_t line1, float *y);
 
-// y = factor x; y may be x.
-void banana_scale(const float *x, size_t count, float factor, float *y);
+// y = factor x + offset; y may be x.
+void banana_scale(const float *x, size_t count, float factor, float offset, float *y);
 
 // (left, right) = (cosine left + sine right, cosine right - sine left); the two do not overlap.
 void banana_fold(float *left, float *right, size_t count, float cosine, float sine);

@@ -7,8 +7,21 @@ extension Attention {
   /// Bytes that each thread needs of its own.
   func workerBytes(_ node: Node) -> Int {
     let keys = segmentOperands.reduce(0) { $0 + node.operands[$1.keys].shape[1] }
-    let floats = banana_attention_scratch(Int32(node.result.shape.last / heads), Int32(keys))
+    let bands = bands(of: node.result.shape)
+    let rows = (0..<bands.count).map { bands.range($0).count }.max() ?? 0
+    let floats = banana_attention_scratch(
+      Int32(node.result.shape.last / heads), Int32(keys), Int32(rows * heads / keyValueHeads))
     return (4 * Int(floats) + 63) / 64 * 64
+  }
+
+  /// How the queries of a key head are cut: every band packs the keys anew, so there are no more
+  /// than threads need to share, but their sums are kept in a core's cache.
+  fileprivate func bands(of shape: Shape) -> Split {
+    let (width, tokens) = (shape.last / heads, shape[1])
+    let limit = max(8, min(max(32_768 / width, 32), 256) * keyValueHeads / heads)
+    let tasks = 64 / (shape[0] * keyValueHeads)
+    return Split(
+      tokens, into: max(1, (tokens + limit - 1) / limit, min(tasks, tokens / 32)), multiple: 8)
   }
 }
 
@@ -40,7 +53,7 @@ private final class AttentionStep: Step {
     target = place(node.result)
     keyValueHeads = op.keyValueHeads
     self.kernels = kernels
-    for segment in operands {
+    for (segment, form) in zip(operands, op.segments) {
       let keyShape = node.operands[segment.keys].shape
       var described = banana_attention_segment()
       described.tokens = Int32(keyShape[1])
@@ -49,6 +62,7 @@ private final class AttentionStep: Step {
       described.k_item_stride = keyShape[1] * keyShape.last
       described.v_item_stride = keyShape[1] * keyShape.last
       described.bias_item_stride = keyShape[1]
+      described.causal = form.isCausal
       segments.append(described)
     }
     arguments.q_stride = shape.last
@@ -60,8 +74,7 @@ private final class AttentionStep: Step {
     arguments.width = Int32(width)
     arguments.scale = Float(1 / Double(width).squareRoot())
     arguments.segment_count = Int32(op.segments.count)
-    // Every band packs the keys anew: 32 queries a band keep that small beside the products.
-    bands = Split(shape[1], into: max(1, shape[1] / 32), multiple: 8)
+    bands = op.bands(of: shape)
     super.init(op.name, taskCount: shape[0] * op.keyValueHeads * bands.count)
   }
 

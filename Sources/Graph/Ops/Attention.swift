@@ -5,15 +5,21 @@ package import TensorTypes
 ///
 /// Operands: queries `[batch, token, heads * headWidth]`; then for each segment keys and values
 /// `[batch, key, keyValueHeads * headWidth]` and, if the segment is masked, a bias `[batch, key]`
-/// (0, or -infinity for a padding key). The keys of all segments are attended to together. The
-/// result has the queries' shape.
+/// (0, or -infinity for a padding key). The keys of all segments are attended to together, but that
+/// the first queries do not see the later keys of a causal one. The result has the queries' shape.
 ///
 /// Ainslie et al. 2023, "GQA: Training Generalized Multi-Query Transformer Models".
 package struct Attention: OpPayload {
   package var name: String { "attention" }
   package struct Segment: Hashable, Sendable {
     package let isMasked: Bool
-    package init(isMasked: Bool) { self.isMasked = isMasked }
+    /// Key t is hidden from the queries before token t; there are as many keys as queries.
+    package let isCausal: Bool
+
+    package init(isMasked: Bool, isCausal: Bool = false) {
+      self.isMasked = isMasked
+      self.isCausal = isCausal
+    }
   }
 
   package let heads: Int
@@ -62,10 +68,13 @@ package struct Attention: OpPayload {
       throw ShapeError(name, "\(q) does not split into \(heads)/\(keyValueHeads) heads")
     }
     let width = q.last / heads * keyValueHeads
-    for segment in segmentOperands {
+    for (segment, form) in zip(segmentOperands, segments) {
       let (k, v) = (operands[segment.keys].shape, operands[segment.values].shape)
       guard k.rank == 3, k == v, k[0] == q[0], k.last == width else {
         throw ShapeError(name, "keys \(k) and values \(v) do not fit queries \(q)")
+      }
+      if form.isCausal, k[1] != q[1] {
+        throw ShapeError(name, "\(k[1]) causal keys are not one for each of \(q[1]) queries")
       }
       if let bias = segment.bias, operands[bias].shape != [k[0], k[1]] {
         throw ShapeError(name, "bias \(operands[bias].shape) does not fit keys \(k)")

@@ -1,10 +1,14 @@
 package import TensorTypes
 
-/// Every element times a number that is known when the network is traced.
+/// `factor x + offset`, element by element, of numbers that are known when the network is traced.
 package struct Scale: OpPayload {
   package let factor: Float
+  package let offset: Float
 
-  package init(factor: Float) { self.factor = factor }
+  package init(factor: Float, offset: Float = 0) {
+    self.factor = factor
+    self.offset = offset
+  }
 
   package var name: String { "scale" }
 
