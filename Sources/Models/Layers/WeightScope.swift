@@ -36,12 +36,13 @@ extension GraphBuilder {
   /// `[batch, y, x, channel]` to `[batch, y, x, outputs]`, 3 by 3; height and width times
   /// `upsampling`, over `stride`.
   package func convolution(
-    _ x: Value, _ scope: WeightScope, outputs: Int, stride: Int = 1,
+    _ x: Value, _ scope: WeightScope, outputs: Int, hasBias: Bool = true, stride: Int = 1,
     padding: Convolution.Padding = .allSides, upsampling: Int = 1
   ) -> Value {
     convolution(
-      x, scope.weight([outputs, 3, 3, x.shape.last]), bias: scope.bias(outputs), stride: stride,
-      padding: padding, upsampling: upsampling)
+      x, scope.weight([outputs, 3, 3, x.shape.last]),
+      bias: hasBias ? scope.bias(outputs) : nil, stride: stride, padding: padding,
+      upsampling: upsampling)
   }
 
   package func layerNorm(_ x: Value, _ scope: WeightScope, epsilon: Float) -> Value {
