@@ -1,6 +1,11 @@
-import Foundation
 import Graph
 import TensorTypes
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
 
 /// The denoiser of Stable Diffusion and of what was pruned from it: diffusers'
 /// `UNet2DConditionModel`. Rombach et al. 2022, "High-Resolution Image Synthesis with Latent
