@@ -99,6 +99,17 @@ import Testing
       })
   }
 
+  /// The whole of Foundation brings tables of all languages into a process: it is for systems that
+  /// have no FoundationEssentials, and so within an `#if`.
+  @Test func whatPeopleRunDoesNotLinkAllOfFoundation() throws {
+    for file in Self.swiftFiles("Sources") where !file.path.contains("/banana-bench/") {
+      for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
+      where !line.hasPrefix(" ") {
+        #expect(Self.importedModule(line) != "Foundation", "\(file.lastPathComponent)")
+      }
+    }
+  }
+
   /// OpenBLAS is for tests and measurements.
   @Test func whatPeopleRunDoesNotLinkTheOracle() throws {
     let dependencies = try targetDependencies()
