@@ -120,6 +120,8 @@ package final class Denoising {
     count = model.facts.latents.channels * extents.height * extents.width
   }
 
+  private var isGuidanceEmbedded: Bool { model.facts.sampling.guidanceForm == .embedded }
+
   /// Steps of each picture.
   package var steps: Int { schedule.steps }
   /// Whether no picture has a step left.
@@ -168,6 +170,10 @@ package final class Denoising {
       session.write(picture.latents, to: "latents", at: place * count)
       session.write(
         CollectionOfOne(schedule.levels[picture.step].time), to: "time", at: place)
+      if isGuidanceEmbedded {
+        session.write(
+          CollectionOfOne(picture.conditioning.guidance - 1), to: "guidance", at: place)
+      }
     }
     try session.run()
     session.withOutput("prediction") { prediction in

@@ -8,6 +8,8 @@ package enum GenerationError: Error, Equatable, CustomStringConvertible {
   case unknownSize(PictureSize, known: [PictureSize])
   /// The model has no network that could read such a picture.
   case imageRole(ImageInput.Role)
+  /// The text network has no such layer.
+  case clipSkip(Int, maximum: Int)
   /// The model is distilled and has guidance folded in.
   case fixedGuidance(Float)
   case peel(PeelError)
@@ -33,6 +35,11 @@ package enum GenerationError: Error, Equatable, CustomStringConvertible {
     case .imageRole(.source), .imageRole(.mask):
       "this model cannot start from a picture; leave the image out"
     case .imageRole(let role): "this model takes no \(role) image; leave it out"
+    case .clipSkip(let skip, let maximum):
+      maximum == 1
+        ? "this model has no layers to skip; leave clip_skip out"
+        : "clip_skip is \(skip); this model can read the last layer of its text encoder (1) up to "
+          + "the one \(maximum) from the end (\(maximum))"
     case .fixedGuidance(let guidance):
       "this model is distilled and has guidance built in; \(guidance) cannot be set. Leave "
         + "guidance out"

@@ -16,6 +16,7 @@ package enum ModelLoadingError: Error, CustomStringConvertible {
   case unknownFamily(String, known: [String])
   case configuration(ConfigurationError)
   case vocabulary(VocabularyError)
+  case bytePairs(BytePairTableError)
   case vocabularySize(expected: Int, actual: Int)
   case strayTensors(weights: String, names: [String])
 
@@ -28,6 +29,7 @@ package enum ModelLoadingError: Error, CustomStringConvertible {
     case .configuration(let error):
       "model.json cannot be used: \(error). Install the model package again."
     case .vocabulary(let error): "\(error)"
+    case .bytePairs(let error): "\(error)"
     case .vocabularySize(let expected, let actual):
       "The vocabulary has \(actual) tokens and the text encoder \(expected). "
         + "Install the model package again."
@@ -50,7 +52,7 @@ package final class LoadedModel: Sendable {
   package let parameterCount: Int
   /// Where peels may reach.
   package let peelSites: PeelSites
-  private let tokenizers: [String: WordPieceTokenizer]
+  private let tokenizers: [String: PromptTokenizer]
   private let inputs: [NetworkName: [String]]
   private let outputs: [NetworkName: [String]]
   /// The denoiser's inputs that text and conditioning networks give.
@@ -81,7 +83,7 @@ package final class LoadedModel: Sendable {
     inputs = graphs.mapValues { $0.inputs.map(\.name) }
     outputs = graphs.mapValues { $0.outputs.map(\.name) }
     conditioningInputs = graphs[family.network(.denoiser).name]!.inputs.map(\.name)
-      .filter { $0 != "latents" && $0 != "time" }
+      .filter { !["latents", "time", "guidance"].contains($0) }
     peelSites = Self.peelSites(of: family, graphs, manifest)
     package.noteChecked(in: checks)
   }
@@ -135,38 +137,36 @@ package final class LoadedModel: Sendable {
     if let style, !form.styles.contains(style) { throw .unknownStyle(style, known: form.styles) }
     // The prompt goes in last, so that braces in it are only text.
     return form.template.replacing("{style}", with: style ?? form.defaultStyle ?? "")
-      .replacing("{prompt}", with: EmojiNames.spelledOut(prompt), maxReplacements: 1)
+      .replacing("{prompt}", with: prompt, maxReplacements: 1)
   }
 
   /// Whether a tokenizer knows a word of a user's prompt.
   package func knowsWord(of prompt: String) -> Bool {
-    let words = EmojiNames.spelledOut(prompt)
-    return tokenizers.values.contains { $0.knowsWord(in: words) }
+    tokenizers.values.contains { $0.knowsWord(of: prompt) }
   }
 
   /// What the model's tokenizers make of a text, by their names.
-  func tokenized(_ text: String) -> [String: TokenizedText] {
-    Dictionary(
-      uniqueKeysWithValues: facts.tokenizers.map { tokenizer in
-        let encoder = tokenizers[tokenizer.name]!
-        return (tokenizer.name, encoder.encode(text, maximumTokens: tokenizer.maximumTokens))
-      })
+  func tokenized(_ text: String) -> [String: TokenizedPrompt] {
+    tokenizers.mapValues { $0.read(text) }
+  }
+
+  /// What a tokenizer makes of the empty text.
+  func tokenizedEmptyText(_ tokenizer: String) -> TokenizedPrompt {
+    tokenizers[tokenizer]!.read("")
   }
 
   /// How many tokens a text is padded to: the networks behind see all texts at one length.
-  func paddedLength(of text: [String: TokenizedText]) -> Int {
-    facts.tokenizers.map { $0.paddedLength(of: text[$0.name]!.ids.count) }.max() ?? 0
+  func paddedLength(of text: [String: TokenizedPrompt]) -> Int {
+    facts.tokenizers.map { $0.paddedLength(of: text[$0.name]!.tokens) }.max() ?? 0
   }
-
-  /// What the model is given for what there shall not be: the words alone, as it knows the empty
-  /// text that guidance leads away from.
-  func negative(_ prompt: String) -> String { EmojiNames.spelledOut(prompt) }
 
   /// How many tokens the texts of a request are padded to.
   package func textTokens(of request: PictureRequest) -> Int {
+    // The prompt as the model is given it; a style that there is not is refused later.
     let prompt = (try? prompt(request.prompt, style: request.style)) ?? request.prompt
-    let isGuided = (request.guidance ?? facts.sampling.guidance) != 1
-    let texts = isGuided ? [prompt, negative(request.negativePrompt)] : [prompt]
+    let isGuided = facts.sampling.hasNegativePrompt(guidance: request.guidance)
+    // A negative prompt has no template: without one, guidance leads away from the empty text.
+    let texts = isGuided ? [prompt, request.negativePrompt] : [prompt]
     return texts.map { paddedLength(of: tokenized($0)) }.max() ?? 0
   }
 
@@ -197,20 +197,14 @@ package final class LoadedModel: Sendable {
 
   private static func tokenizers(
     _ facts: ModelFacts, _ package: ModelPackage
-  ) throws(ModelLoadingError) -> [String: WordPieceTokenizer] {
-    var tokenizers: [String: WordPieceTokenizer] = [:]
+  ) throws(ModelLoadingError) -> [String: PromptTokenizer] {
+    var tokenizers: [String: PromptTokenizer] = [:]
     for description in facts.tokenizers {
-      let vocabulary: [UInt8]
-      do throws(ModelPackageError) {
-        vocabulary = Array(try package.file(named: description.vocabulary).bytes)
-      } catch { throw .package(error) }
-      let tokenizer: WordPieceTokenizer
-      do throws(VocabularyError) {
-        switch description.kind {
-        case .wordPiece(let isLowercase):
-          tokenizer = try WordPieceTokenizer(vocabulary: vocabulary, lowercase: isLowercase)
-        }
-      } catch { throw .vocabulary(error) }
+      let tokenizer = try PromptTokenizer(description) { (name) throws(ModelLoadingError) in
+        do throws(ModelPackageError) {
+          return Array(try package.file(named: name).bytes)
+        } catch { throw .package(error) }
+      }
       guard tokenizer.vocabularySize == description.vocabularySize else {
         throw .vocabularySize(
           expected: description.vocabularySize, actual: tokenizer.vocabularySize)

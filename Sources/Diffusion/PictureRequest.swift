@@ -19,6 +19,8 @@ package struct PictureRequest: Sendable, Equatable {
   package var negativePrompt: String
   /// One of the model's styles; nil is its default style.
   package var style: String?
+  /// The layer of the text network that is read, counted from its last, 1...; nil is the last.
+  package var clipSkip: Int?
   /// One of the model's.
   package var size: PictureSize
   /// Denoising steps, 1...50; nil is the model's default.
@@ -45,7 +47,8 @@ package struct PictureRequest: Sendable, Equatable {
   package var marksProvenance: Bool
 
   package init(
-    prompt: String, negativePrompt: String = "", style: String? = nil, size: PictureSize,
+    prompt: String, negativePrompt: String = "", style: String? = nil, clipSkip: Int? = nil,
+    size: PictureSize,
     steps: Int? = nil, guidance: Float? = nil, sampler: Sampler? = nil,
     spacing: TimestepSpacing? = nil, seed: UInt64 = 0, count: Int = 1,
     background: Background = .transparent, previews: Int = 0, peels: [PeelUse] = [],
@@ -54,6 +57,7 @@ package struct PictureRequest: Sendable, Equatable {
     self.prompt = prompt
     self.negativePrompt = negativePrompt
     self.style = style
+    self.clipSkip = clipSkip
     self.size = size
     self.steps = steps
     self.guidance = guidance

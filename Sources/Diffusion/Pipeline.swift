@@ -32,9 +32,9 @@ package final class Pipeline {
   package func prepare() throws(ExecutionError) {
     let facts = model.facts
     let text = try promptEncoder.encode(
-      "", tokens: model.paddedLength(of: model.tokenized("")), peels: nil)
+      "", tokens: model.paddedLength(of: model.tokenized("")), skippedLayers: 0, peels: nil)
     guard let size = facts.offered(facts.nativeSize) else { return }
-    let batch = facts.sampling.guidance == 1 ? 1 : 2
+    let batch = facts.sampling.hasNegativePrompt(guidance: nil) ? 2 : 1
     _ = try networks.session(
       model.family.network(.denoiser).name,
       facts.extents(of: size, batch: batch, tokens: text.tokens))
@@ -58,7 +58,11 @@ package final class Pipeline {
     let size = try offered(request.size)
     let sampling = model.facts.sampling
     let guidance = request.guidance ?? sampling.guidance
-    if sampling.isGuidanceFixed, guidance != 1 { throw .fixedGuidance(guidance) }
+    if sampling.guidanceForm == .folded, guidance != 1 { throw .fixedGuidance(guidance) }
+    let skippedLayers = (request.clipSkip ?? 1) - 1
+    guard 0...model.facts.prompt.skippableLayers ~= skippedLayers else {
+      throw .clipSkip(skippedLayers + 1, maximum: model.facts.prompt.skippableLayers + 1)
+    }
     if let image = request.images.first(where: { !takes($0.role) }) { throw .imageRole(image.role) }
     // Before other jobs are in the pass.
     _ = try schedule(request)
@@ -66,11 +70,13 @@ package final class Pipeline {
     let tokens = model.textTokens(of: request)
     return try execution { () throws(ExecutionError) in
       Conditioning(
-        size: size, conditional: try promptEncoder.encode(prompt, tokens: tokens, peels: mix),
-        unconditional: guidance == 1
-          ? nil
-          : try promptEncoder.encode(
-            model.negative(request.negativePrompt), tokens: tokens, peels: mix),
+        size: size,
+        conditional: try promptEncoder.encode(
+          prompt, tokens: tokens, skippedLayers: skippedLayers, peels: mix),
+        unconditional: sampling.hasNegativePrompt(guidance: guidance)
+          ? try promptEncoder.encode(
+            request.negativePrompt, tokens: tokens, skippedLayers: skippedLayers, peels: mix)
+          : nil,
         guidance: guidance, source: try encodedSource(of: request.fitted(to: size), size),
         isUnknown: !model.knowsWord(of: request.prompt))
     }
@@ -184,6 +190,9 @@ extension NetworkPlans {
     let keys = family.networks.filter { $0.role != .encoder || hasSource }.map { network in
       var extents = extents
       if network.role == .denoiser { extents.batch = pictures * (isGuided ? 2 : 1) }
+      if case .text(let tokenizer) = network.role {
+        extents.tokens = facts.tokenizer(tokenizer).tokensAtOnce(of: tokens)
+      }
       return key(network.name, extents, peels: peels)
     }
     // A picture's latents and their estimate, twice while a step is taken. Pixels are those of one

@@ -1,5 +1,7 @@
 import Execution
+import Graph
 import Models
+import TensorTypes
 import Text
 
 /// What a denoiser is given of a prompt: it does not change over the steps.
@@ -17,7 +19,12 @@ final class PromptEncoder {
   private let networks: BoundModel
   /// What the text networks make of the empty text at each length: guidance needs it for every
   /// picture.
-  private var empty: [Int: EncodedPrompt] = [:]
+  private var empty: [EmptyText: EncodedPrompt] = [:]
+
+  private struct EmptyText: Hashable {
+    let tokens: Int
+    let skippedLayers: Int
+  }
 
   init(model: LoadedModel, networks: BoundModel) {
     self.model = model
@@ -25,31 +32,52 @@ final class PromptEncoder {
   }
 
   /// Encodes a text.
-  /// - Parameter tokens: What it is padded to.
+  /// - Parameters:
+  ///   - tokens: What it is padded to.
+  ///   - skippedLayers: Layers that the text networks leave out at their end.
   func encode(
-    _ text: String, tokens: Int, peels: PeelMix?
+    _ text: String, tokens: Int, skippedLayers: Int, peels: PeelMix?
   ) throws(ExecutionError) -> EncodedPrompt {
-    if text.isEmpty, let empty = empty[tokens] { return try conditioned(empty, peels: peels) }
-    let encoded = try self.text(model.tokenized(text), tokens: tokens, peels: peels)
-    if text.isEmpty, !model.textIsOpenToPeels { empty[tokens] = encoded }
+    let key = EmptyText(tokens: tokens, skippedLayers: skippedLayers)
+    let isKept = text.isEmpty && (peels == nil || !model.textIsOpenToPeels)
+    if isKept, let empty = empty[key] { return try conditioned(empty, peels: peels) }
+    let encoded = try self.text(
+      model.tokenized(text), Extents(batch: 1, tokens: tokens, skippedLayers: skippedLayers),
+      peels: peels)
+    if isKept { empty[key] = encoded }
     return try conditioned(encoded, peels: peels)
   }
 
   /// What the text networks make of tokens.
   private func text(
-    _ tokenized: [String: TokenizedText], tokens: Int, peels: PeelMix?
+    _ tokenized: [String: TokenizedPrompt], _ whole: Extents, peels: PeelMix?
   ) throws(ExecutionError) -> EncodedPrompt {
     var tensors: [String: [Float]] = [:]
     for network in model.family.promptNetworks {
       guard case .text(let tokenizer) = network.role else { continue }
-      let session = try networks.session(
-        network.name, Extents(batch: 1, tokens: tokens), peels: peels)
-      session.write(tokenized[tokenizer]!, padding: tokens, to: model.inputs(of: network.name))
-      try session.run()
-      for name in model.outputs(of: network.name) { tensors[name] = session.read(name) }
+      var extents = whole
+      extents.tokens = model.facts.tokenizer(tokenizer).tokensAtOnce(of: whole.tokens)
+      let session = try networks.session(network.name, extents, peels: peels)
+      var chunks = tokenized[tokenizer]!.chunks
+      while chunks.count < whole.tokens / extents.tokens {
+        chunks += model.tokenizedEmptyText(tokenizer).chunks
+      }
+      for (index, chunk) in chunks.enumerated() {
+        session.write(
+          chunk.ids, padding: extents.tokens, to: model.inputs(of: network.name))
+        try session.run()
+        for output in session.plan.graph.outputs {
+          var values = session.read(output.name)
+          let isPerToken = output.value.shape.rank >= 2 && output.value.shape[1] == extents.tokens
+          if isPerToken, let weights = chunk.weights { values.weigh(tokens: weights) }
+          // What stands for a text as a whole is that of its first chunk.
+          if index == 0 || isPerToken { tensors[output.name, default: []] += values }
+        }
+      }
     }
     return EncodedPrompt(
-      tokens: tokens, tensors: tensors, isTruncated: tokenized.values.contains(where: \.truncated))
+      tokens: whole.tokens, tensors: tensors,
+      isTruncated: tokenized.values.contains(where: \.isTruncated))
   }
 
   /// Adds what the conditioning networks make of a text.
@@ -70,15 +98,26 @@ final class PromptEncoder {
   }
 }
 
+extension [Float] {
+  /// Multiplies each token's numbers, `[token, channel]`, and takes their mean back to what it was,
+  /// as AUTOMATIC1111's web UI does by default.
+  fileprivate mutating func weigh(tokens weights: [Float]) {
+    let channels = count / weights.count
+    let mean = reduce(0, +)
+    for index in indices { self[index] *= weights[index / channels] }
+    let ratio = mean / reduce(0, +)
+    if ratio.isFinite { for index in indices { self[index] *= ratio } }
+  }
+}
+
 extension Session {
   /// Writes tokens and what says which of them are padding.
-  fileprivate func write(_ text: TokenizedText, padding tokens: Int, to inputs: [String]) {
-    let isReal = (0..<tokens).map { $0 < text.ids.count }
+  fileprivate func write(_ ids: [Int32], padding tokens: Int, to inputs: [String]) {
+    let isReal = (0..<tokens).map { $0 < ids.count }
     for name in inputs {
       switch name {
       case "ids":
-        let padding = repeatElement(Int32(0), count: tokens - text.ids.count)
-        write(indices: text.ids + padding, to: name)
+        write(indices: ids + repeatElement(0, count: tokens - ids.count), to: name)
       case "mask": write(isReal.map { $0 ? 1 : 0 }, to: name)
       case "bias": write(isReal.map { $0 ? 0 : -.infinity }, to: name)
       default: preconditionFailure("tokenizers give no \"\(name)\"")

@@ -48,6 +48,14 @@ package struct ModelFacts: Sendable, Hashable {
     }
   }
 
+  /// - Precondition: There is one of that name.
+  package func tokenizer(_ name: String) -> TokenizerDescription {
+    guard let found = tokenizers.first(where: { $0.name == name }) else {
+      preconditionFailure("the family has no tokenizer \(name)")
+    }
+    return found
+  }
+
   /// The extents for which networks are traced where only their weights and names matter.
   package var smallestExtents: Extents { extents(of: sizes[0], tokens: 1) }
 
@@ -177,7 +185,15 @@ package struct TokenizerDescription: Sendable, Hashable {
   package enum Kind: Sendable, Hashable {
     /// Greedy longest pieces of words (Devlin et al. 2018).
     case wordPiece(isLowercase: Bool)
+    /// CLIP's byte pairs: prompts with weights, read in chunks of `clipChunk` tokens that are
+    /// filled up with `padding`. The vocabulary is a table of merges, which has to agree with the
+    /// file of the other name.
+    case clip(padding: Int32, checkedBy: String)
   }
+
+  /// Tokens that CLIP's text encoders read at once.
+  package static let clipChunk = 77
+  private static let mostClipChunks = 10
 
   package var name: String
   package var kind: Kind
@@ -203,6 +219,24 @@ package struct TokenizerDescription: Sendable, Hashable {
     self.paddedLengths = paddedLengths
   }
 
+  /// CLIP's; texts have one chunk or several.
+  init(
+    clip name: String, padding: Int32, merges: String, vocabulary: String, vocabularySize: Int
+  ) {
+    self.init(
+      name: name, kind: .clip(padding: padding, checkedBy: vocabulary), vocabulary: merges,
+      vocabularySize: vocabularySize, maximumTokens: Self.mostClipChunks * Self.clipChunk,
+      paddedLengths: (1...Self.mostClipChunks).map { $0 * Self.clipChunk })
+  }
+
+  /// Tokens that a text network reads at once of a text that is padded to `tokens`.
+  package func tokensAtOnce(of tokens: Int) -> Int {
+    switch kind {
+    case .wordPiece: tokens
+    case .clip: Self.clipChunk
+    }
+  }
+
   /// The length that so many tokens are padded to.
   package func paddedLength(of tokens: Int) -> Int {
     min(paddedLengths.first { $0 >= tokens } ?? maximumTokens, maximumTokens)
@@ -225,8 +259,14 @@ package struct PromptForm: Sendable, Hashable {
   package var styles: [String]
   /// One of the styles; nil where there are none.
   package var defaultStyle: String?
+  /// Layers of the text networks that a request may leave out, last ones first.
+  package var skippableLayers: Int
 
-  package init(template: String = "{prompt}", styles: [String] = [], defaultStyle: String? = nil) {
+  package init(
+    template: String = "{prompt}", styles: [String] = [], defaultStyle: String? = nil,
+    skippableLayers: Int = 0
+  ) {
+    self.skippableLayers = skippableLayers
     self.template = template
     self.styles = styles
     self.defaultStyle = defaultStyle

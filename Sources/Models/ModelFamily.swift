@@ -27,7 +27,9 @@ package struct ModelCatalog: Sendable {
   }
 
   /// Every family that Banana has: to add one, add a folder and a line.
-  package static let all = ModelCatalog(["sticker-dit": Sticker.self])
+  package static let all = ModelCatalog([
+    "stable-diffusion": StableDiffusion.self, "sticker-dit": Sticker.self,
+  ])
 }
 
 extension ModelFamily {
@@ -70,7 +72,9 @@ extension ModelFamily {
           "there is no tokenizer \"\(tokenizer)\"")
         sources = ["ids", "mask", "bias"]
       case .conditioning: sources = given
-      case .denoiser: sources = given.union(["latents", "time"])
+      case .denoiser:
+        sources = given.union(["latents", "time"])
+          .union(facts.sampling.guidanceForm == .embedded ? ["guidance"] : [])
       case .decoder: sources = ["latents"]
       case .encoder: sources = ["pixels"]
       }

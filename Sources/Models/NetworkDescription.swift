@@ -16,7 +16,8 @@ package enum NetworkRole: Hashable, Sendable {
   /// Runs once a prompt, on what the networks before it give.
   case conditioning
   /// Input `latents` of the shape of the pictures' latents, `time` `[batch]`, and what text and
-  /// conditioning networks give; output `prediction` of the latents' shape.
+  /// conditioning networks give; output `prediction` of the latents' shape. `guidance` `[batch]`,
+  /// the scale less 1, where it is embedded.
   case denoiser
   /// Input `latents` in the autoencoder's own scale; output `pixels` `[batch, y, x, channel]`.
   case decoder
@@ -52,7 +53,9 @@ package struct NetworkDescription: Hashable, Sendable {
 
 /// The static sizes that a network is traced for. What a network does not depend on is 0.
 package struct Extents: Hashable, Sendable {
-  package enum Axis: Hashable, Sendable, CaseIterable { case batch, tokens, height, width }
+  package enum Axis: Hashable, Sendable, CaseIterable {
+    case batch, tokens, height, width, skippedLayers
+  }
 
   /// Pictures; with guidance a picture takes two places in the denoiser's batch.
   package var batch: Int
@@ -61,17 +64,23 @@ package struct Extents: Hashable, Sendable {
   /// Latents on a side.
   package var height: Int
   package var width: Int
+  /// Layers that a text network leaves out at its end.
+  package var skippedLayers: Int
 
-  package init(batch: Int = 1, tokens: Int = 0, height: Int = 0, width: Int = 0) {
+  package init(
+    batch: Int = 1, tokens: Int = 0, height: Int = 0, width: Int = 0, skippedLayers: Int = 0
+  ) {
     self.batch = batch
     self.tokens = tokens
     self.height = height
     self.width = width
+    self.skippedLayers = skippedLayers
   }
 
   package func restricted(to axes: Set<Axis>) -> Extents {
     Extents(
       batch: axes.contains(.batch) ? batch : 0, tokens: axes.contains(.tokens) ? tokens : 0,
-      height: axes.contains(.height) ? height : 0, width: axes.contains(.width) ? width : 0)
+      height: axes.contains(.height) ? height : 0, width: axes.contains(.width) ? width : 0,
+      skippedLayers: axes.contains(.skippedLayers) ? skippedLayers : 0)
   }
 }

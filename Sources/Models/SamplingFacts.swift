@@ -115,7 +115,7 @@ package struct Betas: Hashable, Sendable {
 }
 
 /// Which of the steps of training a sampler takes.
-package enum TimestepSpacing: String, CaseIterable, Hashable, Sendable {
+package enum TimestepSpacing: String, CaseIterable, Decodable, Hashable, Sendable {
   /// Evenly down from the last one. Lin et al. 2023, table 2, as the next one.
   case trailing
   /// Evenly up from the first one, or a little above it.
@@ -157,20 +157,38 @@ package struct Timesteps: Hashable, Sendable {
   }
 }
 
+/// How a model is guided towards its prompt.
+package enum GuidanceForm: Hashable, Sendable {
+  /// By what it makes of a negative prompt. Ho and Salimans 2022, "Classifier-Free Diffusion
+  /// Guidance".
+  case classifierFree
+  /// It is in the weights, and no other can be asked for.
+  case folded
+  /// The denoiser reads its scale. Meng et al. 2022, "On Distillation of Guided Diffusion Models".
+  case embedded
+}
+
 /// How a model is sampled where a request says nothing.
 package struct SamplingRecipe: Hashable, Sendable {
   package var sampler: Sampler
   package var steps: Int
   /// 1 is none.
   package var guidance: Float
-  /// Whether guidance is folded into the weights, so that no other can be asked for.
-  package var isGuidanceFixed: Bool
+  package var guidanceForm: GuidanceForm
 
-  package init(sampler: Sampler, steps: Int, guidance: Float, isGuidanceFixed: Bool = false) {
+  package init(
+    sampler: Sampler, steps: Int, guidance: Float, guidanceForm: GuidanceForm = .classifierFree
+  ) {
     self.sampler = sampler
     self.steps = steps
     self.guidance = guidance
-    self.isGuidanceFixed = isGuidanceFixed
+    self.guidanceForm = guidanceForm
+  }
+
+  /// Whether a picture is drawn away from a negative prompt as well.
+  /// - Parameter guidance: What is asked for; nil is the model's.
+  package func hasNegativePrompt(guidance: Float?) -> Bool {
+    guidanceForm != .embedded && (guidance ?? self.guidance) != 1
   }
 
   func validate(_ noise: NoiseProcess) throws(ConfigurationError) {
@@ -182,7 +200,7 @@ package struct SamplingRecipe: Hashable, Sendable {
     try ConfigurationError.check(
       0...100 ~= guidance, "sampling", "guidance \(guidance) is not in 0...100")
     try ConfigurationError.check(
-      !isGuidanceFixed || guidance == 1, "sampling",
+      guidanceForm != .folded || guidance == 1, "sampling",
       "guidance is not 1, as a distilled model needs it")
   }
 }

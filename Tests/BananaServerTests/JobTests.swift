@@ -120,6 +120,7 @@ import Testing
     (EngineError.lost, 500, "internal_error"),
     (.insufficientMemory(neededBytes: 9, availableBytes: 1), 503, "insufficient_memory"),
     (.generation(.fixedGuidance(2)), 400, "invalid_request"),
+    (.generation(.clipSkip(2, maximum: 1)), 400, "invalid_request"),
   ])
   func reportsTheEnginesErrors(_ error: EngineError, _ status: Int, _ code: String) async throws {
     try await TestDaemon.serving(FakeEngine(failure: error)) { daemon async throws in

@@ -138,7 +138,7 @@ import Testing
     var wire = ImageGenerationRequest(prompt: "p")
     (wire.sampler, wire.negativePrompt) = (.euler, "q")
     var model = engine.model
-    (model.isDistilled, model.defaultSampler, model.defaultGuidance) = (true, .consistency, 1)
+    (model.guidanceForm, model.defaultSampler, model.defaultGuidance) = (.folded, .consistency, 1)
     let request = try PictureRequest(wire, model: model, randomSeed: 1)
     let told = RequestWarnings.of(wire, as: request, by: model)
     #expect(told.count == 2 && told[0].contains("built in"))

@@ -25,10 +25,10 @@ package final class FakeEngine: PictureEngine {
     licenses: [.init(what: "code", license: "Apache-2.0", source: "here")],
     styles: ["3d", "color", "flat"], defaultStyle: "3d",
     sizes: [
-      .init(width: 256, height: 256, shrinking: 2, peakBytes: 10),
-      .init(width: 512, height: 512, peakBytes: 40),
+      .init(width: 256, height: 256, shrinking: 2),
+      .init(width: 512, height: 512),
     ],
-    nativeSize: .init(width: 512, height: 512, peakBytes: 40), defaultSteps: 4,
+    nativeSize: .init(width: 512, height: 512), peakBytes: 40, defaultSteps: 4,
     defaultGuidance: 2.5, parameterCount: 12_300_000, weightBytes: 7 << 20, backend: "fake")
 
   private let preparing: (@Sendable () async throws -> Void)?

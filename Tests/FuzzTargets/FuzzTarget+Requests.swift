@@ -13,9 +13,9 @@ extension FuzzTarget {
     name: "sticker", family: "sticker", version: "1", description: "Draws stickers.",
     styles: ["3d", "flat"], defaultStyle: "3d",
     sizes: [
-      .init(width: 256, height: 256, peakBytes: 10), .init(width: 512, height: 512, peakBytes: 40),
+      .init(width: 256, height: 256), .init(width: 512, height: 512),
     ],
-    nativeSize: .init(width: 512, height: 512, peakBytes: 40), defaultSteps: 4, defaultGuidance: 1,
+    nativeSize: .init(width: 512, height: 512), peakBytes: 40, defaultSteps: 4, defaultGuidance: 1,
     parameterCount: 1, weightBytes: 1, backend: "none")
 
   static func generation(_ input: [UInt8]) throws(Violation) {

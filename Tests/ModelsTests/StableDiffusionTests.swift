@@ -184,4 +184,87 @@ import Testing
     #expect(inpainting.inputs.first { $0.name == "source" }?.value.shape == [2, 8, 8, 5])
     #expect(try AutoencoderConfiguration(configuration(Self.vae)).scalingFactor == 0.18215)
   }
+
+  /// The text encoders of Stable Diffusion 1 and 2.
+  static let textEncoders = [
+    """
+    {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
+     "num_hidden_layers": 12, "hidden_act": "quick_gelu", "vocab_size": 49408,
+     "max_position_embeddings": 77, "layer_norm_eps": 1e-05}
+    """: 123_060_480,
+    """
+    {"hidden_size": 1024, "intermediate_size": 4096, "num_attention_heads": 16,
+     "num_hidden_layers": 23, "hidden_act": "gelu"}
+    """: 340_387_840,
+  ]
+
+  @Test(arguments: textEncoders) func textEncodersHaveTheirParameters(
+    json: String, expected: Int
+  ) throws {
+    let text = CLIPTextEncoder(
+      configuration: try CLIPTextConfiguration(configuration(json)))
+    let graph = text.graph(batch: 1, tokens: 77)
+    #expect(parameters(graph) == expected)
+    #expect(graph.outputs[0].value.shape == [1, 77, text.configuration.width])
+  }
+
+  @Test(arguments: [
+    ("num_attention_heads", "5"), ("num_attention_heads", "0"), ("hidden_size", "1e300"),
+    ("num_hidden_layers", "257"), ("max_position_embeddings", "-1"), ("hidden_act", "\"relu\""),
+    ("layer_norm_eps", "-1"), ("vocab_size", "\"many\""),
+  ]) func textEncodersOfNoNetworkAreRefused(field: String, value: String) throws {
+    let wrong = try configuration(Self.textEncoders.keys.sorted()[0], [field: value])
+    let error = #expect(throws: ConfigurationError.self) { try CLIPTextConfiguration(wrong) }
+    #expect(error?.reason.hasPrefix(field) == true)
+  }
+
+  /// Stable Diffusion 1.5, with changed fields of its parts.
+  private func family(
+    unet: [String: String?] = [:], vae: [String: String?] = [:], scheduler: String = "{}"
+  ) throws -> StableDiffusion {
+    let text = try #require(Self.textEncoders.keys.first { $0.contains("quick_gelu") })
+    return try StableDiffusion(
+      StableDiffusionConfiguration(
+        unet: configuration(Self.unet, unet), textEncoder: configuration(text),
+        autoencoder: configuration(Self.vae, vae), scheduler: configuration(scheduler),
+        tokenizer: .init(padding: 49_407),
+        sampling: .init(
+          sampler: .dpmSolver, spacing: .karras, steps: 20, guidance: 7.5,
+          isGuidanceFixed: false)))
+  }
+
+  @Test func itIsAFamily() throws {
+    let family = try family()
+    try family.facts.validate()
+    try family.checkNetworks()
+    let facts = family.facts
+    #expect(facts.nativeSize == PictureSize(width: 512, height: 512))
+    #expect(facts.sizes.count == 13 * 13)
+    #expect(facts.offered(PictureSize(width: 1024, height: 256)) != nil)
+    #expect(facts.latents.standardDeviation == Array(repeating: 1 / 0.18215, count: 4))
+    #expect(facts.sampling.hasNegativePrompt(guidance: nil))
+  }
+
+  @Test func guidanceThatIsEmbeddedHasNoNegativePrompt() throws {
+    let family = try family(unet: ["time_cond_proj_dim": "256"])
+    try family.checkNetworks()
+    #expect(family.facts.sampling.guidanceForm == .embedded)
+    #expect(!family.facts.sampling.hasNegativePrompt(guidance: 8))
+  }
+
+  @Test func whatWasPredictedIsTheSchedulers() throws {
+    let family = try family(
+      scheduler: #"{"prediction_type": "v_prediction", "rescale_betas_zero_snr": true}"#)
+    #expect(family.facts.prediction == .rotation)
+    #expect(throws: ConfigurationError.self) {
+      try self.family(scheduler: #"{"prediction_type": "edm"}"#)
+    }
+  }
+
+  @Test func partsThatDoNotFitAreRefused() {
+    #expect(throws: ConfigurationError.self) { try family(unet: ["cross_attention_dim": "1024"]) }
+    #expect(throws: ConfigurationError.self) { try family(unet: ["in_channels": "9"]) }
+    #expect(throws: ConfigurationError.self) { try family(vae: ["latent_channels": "16"]) }
+    #expect(throws: ConfigurationError.self) { try family(unet: ["sample_size": "65"]) }
+  }
 }

@@ -69,7 +69,7 @@ def randomize(network, generator):
             elif name.endswith(BRANCH_ENDS):
                 size = 0.6
             weight.data = normal(weight.shape, size / math.sqrt(weight[0].numel()))
-        if module.bias is not None:
+        if getattr(module, "bias", None) is not None:
             module.bias.data = normal(module.bias.shape, 0.2)
     for parameter in network.parameters():
         parameter.data = parameter.data.half().double()

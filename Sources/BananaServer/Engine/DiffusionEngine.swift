@@ -69,7 +69,7 @@ package actor DiffusionEngine: PictureEngine {
       model: model.name, size: request.size,
       steps: request.steps ?? model.defaultSteps,
       sampler: request.sampler ?? model.defaultSampler, spacing: request.spacing,
-      isGuided: (request.guidance ?? model.defaultGuidance) != 1,
+      isGuided: loaded.facts.sampling.hasNegativePrompt(guidance: request.guidance),
       textTokens: loaded.textTokens(of: request),
       peels: request.peels, editStrength: request.isEdit ? request.strength : nil)
   }
@@ -286,15 +286,9 @@ extension ModelDescription {
   fileprivate init(_ loaded: LoadedModel, plans: NetworkPlans, backend: String) {
     let (manifest, facts) = (loaded.manifest, loaded.facts)
     func size(_ offered: OfferedSize) -> Size {
-      let peakBytes = plans.passPeakBytes(
-        pictures: 1, of: offered, isGuided: facts.sampling.guidance != 1,
-        tokens: loaded.textTokens(of: PictureRequest(prompt: "", size: offered.size)),
-        peels: nil, hasSource: false,
-        resident: Residency())
-      return Size(
-        width: offered.size.width, height: offered.size.height, shrinking: offered.shrinking,
-        peakBytes: peakBytes)
+      Size(width: offered.size.width, height: offered.size.height, shrinking: offered.shrinking)
     }
+    let native = facts.offered(facts.nativeSize)!
     self.init(
       name: manifest.name, family: manifest.family, version: manifest.version,
       description: manifest.description,
@@ -302,11 +296,15 @@ extension ModelDescription {
         License(what: $0.what, license: $0.license, source: $0.source)
       },
       styles: facts.prompt.styles, defaultStyle: facts.prompt.defaultStyle,
-      sizes: facts.sizes.map(size), nativeSize: size(facts.offered(facts.nativeSize)!),
+      sizes: facts.sizes.map(size), nativeSize: size(native),
+      peakBytes: plans.passPeakBytes(
+        pictures: 1, of: native, isGuided: facts.sampling.hasNegativePrompt(guidance: nil),
+        tokens: loaded.textTokens(of: PictureRequest(prompt: "", size: native.size)), peels: nil,
+        hasSource: false, resident: Residency()),
       defaultSteps: facts.sampling.steps, defaultGuidance: facts.sampling.guidance,
       defaultSampler: facts.sampling.sampler, samplers: facts.noise.samplers,
       defaultSpacing: facts.noise.spacing, spacings: facts.noise.spacings,
-      isDistilled: facts.sampling.isGuidanceFixed,
+      guidanceForm: facts.sampling.guidanceForm,
       parameterCount: loaded.parameterCount, weightBytes: loaded.weightBytes, backend: backend)
   }
 }

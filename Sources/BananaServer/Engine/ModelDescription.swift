@@ -24,16 +24,12 @@ package struct ModelDescription: Sendable, Equatable {
     package var height: Int
     /// It is drawn so many times as large on a side, and averaged.
     package var shrinking: Int
-    /// Bytes that drawing one picture needs beside the weights, from the plan.
-    package var peakBytes: Int
 
-    package init(width: Int, height: Int, shrinking: Int = 1, peakBytes: Int) {
+    package init(width: Int, height: Int, shrinking: Int = 1) {
       self.width = width
       self.height = height
       self.shrinking = shrinking
-      self.peakBytes = peakBytes
     }
-
   }
 
   /// A size of the model's as the engine knows it; its native one for any other.
@@ -55,6 +51,8 @@ package struct ModelDescription: Sendable, Equatable {
   package var sizes: [Size]
   /// The size that `"auto"` stands for; one of `sizes`.
   package var nativeSize: Size
+  /// Bytes that drawing one picture of that size needs beside the weights, from the plan.
+  package var peakBytes: Int
   package var defaultSteps: Int
   package var defaultGuidance: Float
   package var defaultSampler: Sampler
@@ -63,8 +61,9 @@ package struct ModelDescription: Sendable, Equatable {
   package var defaultSpacing: TimestepSpacing?
   /// Empty where levels of noise are the model's own.
   package var spacings: [TimestepSpacing]
+  package var guidanceForm: GuidanceForm
   /// Whether it was trained for its sampler and its guidance alone.
-  package var isDistilled: Bool
+  package var isDistilled: Bool { guidanceForm == .folded }
   package var parameterCount: Int
   /// Bytes of the mapped weight files.
   package var weightBytes: Int
@@ -74,10 +73,11 @@ package struct ModelDescription: Sendable, Equatable {
   package init(
     name: String, family: String, version: String, description: String,
     licenses: [License] = [], styles: [String] = [], defaultStyle: String? = nil,
-    sizes: [Size], nativeSize: Size, defaultSteps: Int, defaultGuidance: Float,
+    sizes: [Size], nativeSize: Size, peakBytes: Int, defaultSteps: Int, defaultGuidance: Float,
     defaultSampler: Sampler = .euler, samplers: [Sampler] = Sampler.allCases,
     defaultSpacing: TimestepSpacing? = .trailing,
-    spacings: [TimestepSpacing] = TimestepSpacing.allCases, isDistilled: Bool = false,
+    spacings: [TimestepSpacing] = TimestepSpacing.allCases,
+    guidanceForm: GuidanceForm = .classifierFree,
     parameterCount: Int, weightBytes: Int, backend: String
   ) {
     precondition(!sizes.isEmpty && sizes.contains(nativeSize))
@@ -91,13 +91,14 @@ package struct ModelDescription: Sendable, Equatable {
     self.defaultStyle = defaultStyle
     self.sizes = sizes
     self.nativeSize = nativeSize
+    self.peakBytes = peakBytes
     self.defaultSteps = defaultSteps
     self.defaultGuidance = defaultGuidance
     self.defaultSampler = defaultSampler
     self.samplers = samplers
     self.defaultSpacing = defaultSpacing
     self.spacings = spacings
-    self.isDistilled = isDistilled
+    self.guidanceForm = guidanceForm
     self.parameterCount = parameterCount
     self.weightBytes = weightBytes
     self.backend = backend

@@ -10,15 +10,21 @@ package enum RequestWarnings {
   ) -> [String] {
     var warnings: [String] = []
     let drawn = ModelDescription.Size(
-      width: request.size.width, height: request.size.height, peakBytes: 0)
+      width: request.size.width, height: request.size.height)
     if let warning = model.warning(onSize: wire.size, drawn: drawn) { warnings.append(warning) }
     if let style = wire.style, style != request.style {
       warnings.append("style \"\(style)\" means nothing to \(model.name) and was ignored.")
     }
-    if !request.negativePrompt.isEmpty, (request.guidance ?? model.defaultGuidance) == 1 {
-      warnings.append(
-        "negative_prompt was ignored: nothing leads away from it without guidance"
-          + (model.isDistilled ? ", which \(model.name) has built in." : "."))
+    if !request.negativePrompt.isEmpty {
+      let isLedAway = (request.guidance ?? model.defaultGuidance) != 1
+      if model.guidanceForm != .classifierFree {
+        warnings.append(
+          "negative_prompt was ignored: nothing leads away from it without guidance, which "
+            + "\(model.name) has built in.")
+      } else if !isLedAway {
+        warnings.append(
+          "negative_prompt was ignored: nothing leads away from it without guidance.")
+      }
     }
     if model.isDistilled, let sampler = request.sampler, sampler != model.defaultSampler {
       let own = ImageGenerationRequest.Sampler(model.defaultSampler).rawValue

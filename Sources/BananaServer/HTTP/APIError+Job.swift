@@ -64,6 +64,7 @@ extension APIError {
     switch error {
     case .unknownStyle: "style"
     case .unknownSize: "size"
+    case .clipSkip: "clip_skip"
     case .fixedGuidance: "guidance"
     case .imageRole(.mask): "mask"
     case .imageRole: "image"

@@ -61,7 +61,7 @@ extension ModelInfo {
       defaultSteps: known?.defaultSteps,
       defaultGuidance: (known?.defaultGuidance).map { Double($0) },
       parameterCount: known?.parameterCount, weightBytes: model.weightBytes,
-      peakBytes: known?.nativeSize.peakBytes)
+      peakBytes: known?.peakBytes)
     defaultSampler = known.map { ImageGenerationRequest.Sampler($0.defaultSampler).rawValue }
     samplers = known?.samplers.map { ImageGenerationRequest.Sampler($0).rawValue }
     defaultSpacing = known?.defaultSpacing?.rawValue

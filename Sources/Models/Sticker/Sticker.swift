@@ -49,7 +49,8 @@ package struct Sticker: ConfigurableFamily {
       noise: .flow(shift: c.sampling.sigmaShift), prediction: c.denoiser.prediction,
       sampling: SamplingRecipe(
         sampler: c.sampling.sampler ?? .euler, steps: c.sampling.steps,
-        guidance: c.sampling.guidance, isGuidanceFixed: c.sampling.sampler == .consistency),
+        guidance: c.sampling.guidance,
+        guidanceForm: c.sampling.sampler == .consistency ? .folded : .classifierFree),
       tokenizers: [
         TokenizerDescription(
           name: "wordpiece", kind: .wordPiece(isLowercase: c.text.lowercase),

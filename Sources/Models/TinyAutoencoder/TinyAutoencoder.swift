@@ -8,7 +8,7 @@ import TensorTypes
 /// `AutoencoderTiny` in diffusers gives them.
 package struct TinyAutoencoder: Hashable, Sendable {
   /// What a checkpoint says of itself.
-  package struct Configuration: Hashable, Sendable, Decodable {
+  package struct Configuration: Hashable, Sendable {
     package var latentChannels: Int
     package var width: Int
     /// Blocks in each stage, first to last; between two stages of the encoder pixels halve on a
@@ -110,6 +110,33 @@ private struct Layers {
 }
 
 extension TinyAutoencoder.Configuration {
+  /// From the fields of an `AutoencoderTiny`'s `config.json`.
+  /// - Throws: `ConfigurationError` for fields of which no network can be made, or one that is not
+  ///   drawn here.
+  package init(_ configuration: DiffusersConfiguration) throws(ConfigurationError) {
+    let fields = DiffusersFields(component: "tiny autoencoder", configuration: configuration)
+    try fields.expect("in_channels", .number(3))
+    try fields.expect("out_channels", .number(3))
+    try fields.expect("act_fn", .text("relu"))
+    try fields.expect("upsample_fn", .text("nearest"))
+    try fields.expect("upsampling_scaling_factor", .number(2))
+    try fields.expect("scaling_factor", .number(1))
+    try fields.expect("shift_factor", .number(0))
+    let encoderBlocks = try fields.integers("num_encoder_blocks", in: 0...64)
+    let decoderBlocks = try fields.integers("num_decoder_blocks", in: 0...64)
+    let encoderWidths = try fields.integers(
+      "encoder_block_out_channels", default: 64, count: encoderBlocks.count, in: 1...4096)
+    let decoderWidths = try fields.integers(
+      "decoder_block_out_channels", default: 64, count: decoderBlocks.count, in: 1...4096)
+    let width = encoderWidths[0]
+    try fields.check(
+      (encoderWidths + decoderWidths).allSatisfy { $0 == width }, "encoder_block_out_channels",
+      "all stages have the same number of channels")
+    self.init(
+      latentChannels: try fields.integer("latent_channels", default: 4, in: 1...4096),
+      width: width, encoderBlocks: encoderBlocks, decoderBlocks: decoderBlocks)
+  }
+
   fileprivate func validate() throws(ConfigurationError) {
     let name = "tiny autoencoder"
     try ConfigurationError.check(

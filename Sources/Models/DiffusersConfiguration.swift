@@ -142,6 +142,18 @@ struct DiffusersFields {
     return kind
   }
 
+  /// One of the texts for which there is a case.
+  func choice<Choice: RawRepresentable & CaseIterable>(
+    _ name: String, default standard: Choice
+  ) throws(ConfigurationError) -> Choice where Choice.RawValue == String {
+    guard let field = configuration[name] else { return standard }
+    guard case .text(let text) = field, let choice = Choice(rawValue: text) else {
+      throw wrong(
+        name, "it is none of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
+    }
+    return choice
+  }
+
   /// Throws if a field is there and is none of the values for which a network is as it is drawn.
   func expect(_ name: String, _ values: Field...) throws(ConfigurationError) {
     guard let field = configuration[name] else { return }
