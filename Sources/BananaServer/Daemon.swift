@@ -89,8 +89,8 @@ package struct Daemon: Service {
     peels = PeelRegistry(
       stateDirectory: configuration.stateDirectory, shippedDirectory: configuration.peelsDirectory,
       limits: configuration.peelLimits, accounts: accounts, logger: logger,
-      models: models.peelModels
-    ) { [scheduler] account, seconds in await scheduler.charge(account, seconds: seconds) }
+      models: models.peelModels,
+      charge: { [scheduler] in await scheduler.charge($0, seconds: $1) })
   }
 
   /// What keeps board and machine well while the daemon serves.
@@ -179,10 +179,13 @@ package struct Daemon: Service {
   }
 
   private func makeHTTPChannel(_ complaints: ComplaintLog) -> HTTP1Channel {
+    let background = BackgroundWork<Account>(width: ProcessFacts.turnWidth) { [scheduler] in
+      await scheduler.charge($0, seconds: $1)
+    }
     let routes = DaemonRoutes(
       models: models, scheduler: scheduler, peels: peels, connections: connections,
-      complaints: complaints, turns: FairTurns(width: ProcessFacts.turnWidth), metrics: metrics,
-      heat: heat, memory: memory, socketPath: listener.path, namespace: namespace, started: .now,
+      complaints: complaints, background: background, metrics: metrics, heat: heat,
+      memory: memory, socketPath: listener.path, namespace: namespace, started: .now,
       logger: logger)
     let responder = routes.makeResponder()
     return HTTP1Channel(

@@ -96,7 +96,7 @@ import Testing
   }
 
   @Test func worksInTurn() async throws {
-    let turns = FairTurns(width: 2)
+    let turns = FairTurns<Account>(width: 2)
     struct Seen: Sendable {
       var running: [UInt32: Int] = [:]
       var mostOfOne = 0
@@ -247,7 +247,8 @@ import Testing
 }
 
 /// A value that several tasks change.
-private final class Box<Value>: Sendable {
+/// A value that tasks share.
+final class Box<Value>: Sendable {
   let value: Mutex<Value>
   init(_ value: sending Value) { self.value = Mutex(value) }
 }

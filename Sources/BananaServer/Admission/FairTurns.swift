@@ -1,11 +1,11 @@
-/// Lets work that no quota measures be done in turn: one piece of each account at a time, a few of
-/// all together, and next whoever has had no turn for longest.
-package actor FairTurns {
+/// Lets work be done in turn: one piece of each key at a time, a few of all together, and next that
+/// of the key that has had no turn for longest.
+package actor FairTurns<Key: Hashable & Sendable> {
   private let width: Int
-  private var running: Set<Account> = []
-  private var waiting: [Account: [CheckedContinuation<Void, Never>]] = [:]
-  /// Accounts with work that waits, in the order of their turns.
-  private var order: [Account] = []
+  private var running: Set<Key> = []
+  private var waiting: [Key: [CheckedContinuation<Void, Never>]] = [:]
+  /// Keys with work that waits, in the order of their turns.
+  private var order: [Key] = []
 
   /// - Parameter width: Pieces of work at a time.
   package init(width: Int) {
@@ -13,32 +13,32 @@ package actor FairTurns {
     self.width = width
   }
 
-  /// Does `work` when it is the account's turn.
-  nonisolated package func run<Value>(
-    for account: Account, _ work: () async throws -> Value
-  ) async rethrows -> Value {
-    await take(account)
-    do {
+  /// Does `work` when it is the key's turn.
+  nonisolated package func run<Value, Failure: Error>(
+    for key: Key, _ work: () async throws(Failure) -> Value
+  ) async throws(Failure) -> Value {
+    await take(key)
+    do throws(Failure) {
       let value = try await work()
-      await give(account)
+      await give(key)
       return value
     } catch {
-      await give(account)
+      await give(key)
       throw error
     }
   }
 
-  private func take(_ account: Account) async {
-    if running.count < width, !running.contains(account) {
-      running.insert(account)
+  private func take(_ key: Key) async {
+    if running.count < width, !running.contains(key) {
+      running.insert(key)
       return
     }
-    if waiting[account] == nil { order.append(account) }
-    await withCheckedContinuation { waiting[account, default: []].append($0) }
+    if waiting[key] == nil { order.append(key) }
+    await withCheckedContinuation { waiting[key, default: []].append($0) }
   }
 
-  private func give(_ account: Account) {
-    running.remove(account)
+  private func give(_ key: Key) {
+    running.remove(key)
     while running.count < width, let index = order.firstIndex(where: { !running.contains($0) }) {
       let next = order.remove(at: index)
       running.insert(next)

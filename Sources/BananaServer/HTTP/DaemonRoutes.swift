@@ -12,7 +12,7 @@ struct DaemonRoutes: Sendable {
   let connections: ConnectionRegistry
   let complaints: ComplaintLog
   /// For what no quota measures.
-  let turns: FairTurns
+  let background: BackgroundWork<Account>
   let metrics: MetricsRegistry
   let heat: ThermalGovernor
   let memory: MemoryGovernor

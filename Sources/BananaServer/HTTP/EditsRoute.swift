@@ -2,33 +2,38 @@ import BananaAPI
 import Diffusion
 import HTTPTypes
 import Hummingbird
+import NIOCore
 
 /// `POST /v1/images/edits`.
 extension DaemonRoutes {
   func editImages(_ request: Request, _ context: DaemonRequestContext) async throws -> Response {
     let arrival = ContinuousClock.now
-    let parts = try await parts(of: request)
+    let contentType = request.headers[.contentType] ?? ""
+    // To its end, whatever is wrong with it, so that the client gets to listen.
+    let body = try await request.body.bytes()
     let maximumPixels = await scheduler.configuration.editPixels
-    let form = try await unmetered(context) { try EditForm(parts) }
+    let form = try await unmetered(context) {
+      try EditForm(Self.parts(of: body, contentType: contentType))
+    }
     return try await draw(form.request, arrival: arrival, context) {
       try form.addImages(to: &$0, maximumPixels: maximumPixels)
     }
   }
 
-  private func parts(of request: Request) async throws -> [FormPart] {
-    var wrong: MultipartError?
-    do {
-      var parser = try MultipartParser(contentType: request.headers[.contentType] ?? "")
-      for try await chunk in request.body {
-        // What is wrong is read to its end, so that the client gets to listen.
-        guard wrong == nil else { continue }
-        do throws(MultipartError) {
-          try parser.append(chunk.readableBytesView)
-        } catch { wrong = error }
+  private static func parts(
+    of body: ByteBuffer, contentType: String
+  ) throws(APIError) -> [FormPart] {
+    do throws(MultipartError) {
+      var parser = try MultipartParser(contentType: contentType)
+      var rest = body
+      // A little at a time: what the parser has taken is moved out of the way of what it has not.
+      while let slice = rest.readSlice(length: min(rest.readableBytes, 64 << 10)),
+        slice.readableBytes > 0
+      {
+        try parser.append(slice.readableBytesView)
       }
-      if let wrong { throw wrong }
       return try parser.finish()
-    } catch let error as MultipartError {
+    } catch {
       if case .fieldTooLarge(let name, _) = error {
         throw APIError(.requestTooLarge, "\(error)", param: name)
       }

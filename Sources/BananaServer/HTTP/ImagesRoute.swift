@@ -35,13 +35,10 @@ extension DaemonRoutes {
   func unmetered<Value: Sendable>(
     _ context: DaemonRequestContext, _ body: @escaping @Sendable () throws -> Value
   ) async throws -> Value {
-    let account = context.peer.account
-    return try await turns.run(for: account) {
+    try await background.inTurn(of: context.peer.account) { turn in
       // Whoever has gone meanwhile needs none of it.
       guard context.channel.isActive else { throw APIError(EngineError.cancelled) }
-      let (result, seconds) = try await BackgroundThreads.run(body)
-      await scheduler.charge(account, seconds: seconds)
-      return try result.get()
+      return try await turn.run(body)
     }
   }
 

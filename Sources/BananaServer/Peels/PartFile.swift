@@ -11,9 +11,12 @@ final class PartFile: Sendable {
 
   let path: String
   private let descriptor: Int32
+  private let flush: @Sendable (Int32) -> Int32
 
   /// Makes an empty file in `folder` that only this user can read.
-  init(in folder: String) throws(PeelRegistryError) {
+  /// - Parameter flush: `fsync`.
+  init(in folder: String, flush: @escaping @Sendable (Int32) -> Int32) throws(PeelRegistryError) {
+    self.flush = flush
     // The dot keeps it apart from every peel's name.
     path = "\(folder)/.\(getpid())-\(UInt64.random(in: 0...UInt64.max))\(Self.suffix)"
     descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
@@ -42,7 +45,7 @@ final class PartFile: Sendable {
 
   /// Returns when the content is on the disk.
   func sync() throws(PeelRegistryError) {
-    if fsync(descriptor) != 0 { throw .system(call: "fsync", errno: errno, path: path) }
+    if flush(descriptor) != 0 { throw .system(call: "fsync", errno: errno, path: path) }
   }
 
   /// Takes the place of whatever is at `target`, in the same folder.

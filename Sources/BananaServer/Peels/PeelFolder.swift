@@ -19,12 +19,14 @@ struct PeelFolder: Sendable {
   }
 
   let path: String
+  /// `fsync`: returns when the content of a descriptor is on the disk.
+  var flush: @Sendable (Int32) -> Int32 = { fsync($0) }
 
   func peelPath(_ name: String) -> String { "\(path)/\(name).safetensors" }
   private func sidecarPath(_ name: String) -> String { "\(path)/\(name).json" }
 
   /// Makes the folder and those above it, for this user alone.
-  func make() throws(PeelRegistryError) {
+  private func make() throws(PeelRegistryError) {
     var prefix = path.hasPrefix("/") ? "" : "."
     for part in path.split(separator: "/") {
       prefix += "/" + part
@@ -32,6 +34,12 @@ struct PeelFolder: Sendable {
         throw .system(call: "mkdir", errno: errno, path: prefix)
       }
     }
+  }
+
+  /// An empty file in the folder, which is made if need be.
+  func makePart() throws(PeelRegistryError) -> PartFile {
+    try make()
+    return try PartFile(in: path, flush: flush)
   }
 
   /// Puts a file that is written and synced in the place of peel `name`.
@@ -112,7 +120,7 @@ struct PeelFolder: Sendable {
     do { json = try JSONEncoder().encode(sidecar) } catch {
       preconditionFailure("a peel's record cannot be written as JSON: \(error)")
     }
-    let part = try PartFile(in: path)
+    let part = try PartFile(in: path, flush: flush)
     try part.append(Array(json))
     try part.sync()
     try part.move(to: sidecarPath(name))
@@ -124,6 +132,6 @@ struct PeelFolder: Sendable {
     let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .system(call: "open", errno: errno, path: path) }
     defer { close(descriptor) }
-    if fsync(descriptor) != 0 { throw .system(call: "fsync", errno: errno, path: path) }
+    if flush(descriptor) != 0 { throw .system(call: "fsync", errno: errno, path: path) }
   }
 }

@@ -30,8 +30,7 @@ extension PeelRegistry {
     defer { upload.end() }
     try upload.checkRoom(for: expectedBytes ?? 0)
     let part = try await work.run(for: pot) { () throws(PeelRegistryError) in
-      try folder.make()
-      return try PartFile(in: folder.path)
+      try folder.makePart()
     }
     do throws(PeelRegistryError) {
       try await receive(body, into: part, upload, maximumBytes: limits.fileBytes)
@@ -65,15 +64,17 @@ extension PeelRegistry {
         uniqueKeysWithValues: installed.keys.map { ($0, fits.contains($0)) })
       return record
     }()
-    try await work.run(for: pot) { [self] () throws(PeelRegistryError) in
+    try await work.inTurn(of: pot) { (turn) async throws(PeelRegistryError) in
       let entry = PeelEntry(
         name: name, path: folder.peelPath(name), owner: owner, pot: pot, record: record,
         sidecarBytes: PeelFolder.sidecarBytes(of: record))
       // What it has in the pot as an upload is given back for what it has as a peel.
       upload.endReceiving()
       try upload.checkRoom(for: entry.diskBytes)
-      let old = index.withLock { $0.owned(name, by: owner) }
-      try folder.install(part, as: name, record, replacing: old?.record)
+      let old = index.withLock { $0.owned(name, by: owner)?.record }
+      try await turn.run { () throws(PeelRegistryError) in
+        try folder.install(part, as: name, record, replacing: old)
+      }
       index.withLock { $0.add(entry) }
     }
     withExtendedLifetime(lease) {}
@@ -89,10 +90,15 @@ extension PeelRegistry {
     return info
   }
 
+  /// Bytes that are written at a time: each piece of work waits for a processor that has nothing
+  /// better to do. Less than what is counted of an upload (`RequestRules.heldLimit`).
+  private static let writtenBytes = 512 << 10
+
   private func receive<Body: AsyncSequence & Sendable>(
     _ body: Body, into part: PartFile, _ upload: PeelUpload, maximumBytes: Int
   ) async throws(PeelRegistryError) where Body.Element == ByteBuffer {
     var receivedBytes = 0
+    var unwritten = ByteBuffer()
     var failure: PeelRegistryError?
     do {
       for try await chunk in body {
@@ -103,9 +109,10 @@ extension PeelRegistry {
         if failure != nil { continue }
         do throws(PeelRegistryError) {
           try upload.receive(chunk.readableBytes)
-          try await work.run(for: upload.pot) { () throws(PeelRegistryError) in
-            try part.append(Array(chunk.readableBytesView))
-          }
+          unwritten.writeImmutableBuffer(chunk)
+          if unwritten.readableBytes < Self.writtenBytes { continue }
+          try await write(unwritten, to: part, for: upload.pot)
+          unwritten = ByteBuffer()
         } catch {
           failure = error
         }
@@ -114,6 +121,15 @@ extension PeelRegistry {
       throw .uploadBroken
     }
     if let failure { throw failure }
+    try await write(unwritten, to: part, for: upload.pot)
+  }
+
+  private func write(
+    _ bytes: ByteBuffer, to part: PartFile, for pot: PeelPot
+  ) async throws(PeelRegistryError) {
+    try await work.run(for: pot) { () throws(PeelRegistryError) in
+      try part.append(Array(bytes.readableBytesView))
+    }
   }
 }
 

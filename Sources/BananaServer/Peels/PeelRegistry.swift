@@ -5,12 +5,18 @@ package import Logging
 import Synchronization
 import Weights
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// The peels of this machine: those that came with Banana, those for all, and each user's own.
 ///
 /// A user's own peel hides one for all of the same name, and that hides one that came with Banana.
 /// What lies on the disk is checked whenever it is opened: it must be what was installed, and fit
-/// the model. Files are only touched on the lanes of `PeelWork`: what one user installs, or left on
-/// the disk, delays nobody else, and nobody who only looks.
+/// the model. Files are only touched in `BackgroundWork`: what one user installs, or left on the
+/// disk, delays nobody else, and nobody who only looks.
 package final class PeelRegistry: Sendable {
   /// What one account may have, and all of them together.
   package struct Limits: Sendable, Equatable {
@@ -46,13 +52,18 @@ package final class PeelRegistry: Sendable {
     var readers: [PeelOwner?: Task<Void, Never>] = [:]
   }
 
+  /// Pots whose files are worked on at a time; many, as whoever waits for the disk keeps a place.
+  private static let pots = 16
+
   private let stateDirectory: String
   private let shippedDirectory: String?
   private let accounts: AccountBook
   let logger: Logger
   let models: PeelModels
   let index: Mutex<PeelIndex>
-  let work: PeelWork
+  /// What touches files: one piece of each pot at a time, beside those of others.
+  let work: BackgroundWork<PeelPot>
+  private let flush: @Sendable (Int32) -> Int32
   let memory = PeelMemory()
   private let indexing = Mutex(Indexing())
 
@@ -60,11 +71,13 @@ package final class PeelRegistry: Sendable {
   ///   - stateDirectory: Its folder `peels` holds what is installed; made when needed.
   ///   - shippedDirectory: `NAME.safetensors` that everybody may use; only read.
   ///   - accounts: Whose limits a uid's peels count into.
+  ///   - flush: Returns when what was written to a descriptor is on the disk, and 0 if it is.
   ///   - charge: Told of the processor time that was spent on an account's peels.
   package init(
     stateDirectory: String, shippedDirectory: String?, limits: Limits = Limits(),
     accounts: AccountBook = AccountBook(), logger: Logger, models: PeelModels,
-    charge: @escaping @Sendable (Account, _ seconds: Double) async -> Void = { _, _ in }
+    flush: @escaping @Sendable (Int32) -> Int32 = { fsync($0) },
+    charge: @escaping BackgroundWork<Account>.Charge = { _, _ in }
   ) {
     self.stateDirectory = stateDirectory
     self.shippedDirectory = shippedDirectory
@@ -72,7 +85,10 @@ package final class PeelRegistry: Sendable {
     self.logger = logger
     self.models = models
     index = Mutex(PeelIndex(limits: limits))
-    work = PeelWork(charge: charge)
+    self.flush = flush
+    work = BackgroundWork(width: Self.pots) { pot, seconds in
+      if case .account(let account) = pot { await charge(account, seconds) }
+    }
   }
 
   var limits: Limits { index.withLock { $0.limits } }
@@ -145,14 +161,14 @@ package final class PeelRegistry: Sendable {
     await ready(for: owner)
     let folder = folder(of: owner)
     let pot = await pot(of: owner)
-    let entry = try await work.run(for: pot) { [self] () throws(PeelRegistryError) in
+    let entry = try await work.inTurn(of: pot) { (turn) async throws(PeelRegistryError) in
       guard let entry = index.withLock({ $0.owned(name, by: owner) }) else {
         switch try find(name, for: owner).scope {
         case .shipped: throw .shipped(name: name)
         case .shared, .private: throw .notYours(name: name)
         }
       }
-      try folder.remove(name)
+      try await turn.run { () throws(PeelRegistryError) in try folder.remove(name) }
       index.withLock { $0.remove(entry) }
       return entry
     }
@@ -168,7 +184,7 @@ package final class PeelRegistry: Sendable {
   }
 
   func folder(of owner: PeelOwner) -> PeelFolder {
-    PeelFolder(path: "\(stateDirectory)/peels/\(owner.folderName)")
+    PeelFolder(path: "\(stateDirectory)/peels/\(owner.folderName)", flush: flush)
   }
 
   func pot(of owner: PeelOwner) async -> PeelPot {
@@ -229,33 +245,46 @@ extension PeelRegistry {
   private func readFolder(of owner: PeelOwner) async {
     let folder = folder(of: owner)
     let pot = await pot(of: owner)
-    try? await work.run(for: pot) { [self] () throws(PeelRegistryError) in
-      for (name, record) in folder.recover() {
-        let entry = PeelEntry(
-          name: name, path: folder.peelPath(name), owner: owner, pot: pot, record: record,
-          sidecarBytes: PeelFolder.sidecarBytes(of: record))
-        index.withLock { $0.add(entry) }
+    await work.inTurn(of: pot) { turn in
+      let entries = await turn.run {
+        folder.recover().map { name, record in
+          PeelEntry(
+            name: name, path: folder.peelPath(name), owner: owner, pot: pot, record: record,
+            sidecarBytes: PeelFolder.sidecarBytes(of: record))
+        }
       }
+      index.withLock { index in for entry in entries { index.add(entry) } }
     }
   }
 
   private func readShipped() async {
     guard let shippedDirectory else { return }
-    try? await work.run(for: .shipped) { [self] () throws(PeelRegistryError) in
-      let files = try? FileManager.default.contentsOfDirectory(atPath: shippedDirectory)
-      for file in files ?? [] where file.hasSuffix(".safetensors") {
-        let name = String(file.dropLast(".safetensors".count))
-        let path = "\(shippedDirectory)/\(file)"
-        guard PeelLimits.isName(name) else { continue }
-        do throws(PeelError) {
-          let record = PeelRecord(try PeelFile(path: path), installedAt: nil)
-          let entry = PeelEntry(
-            name: name, path: path, owner: nil, pot: .shipped, record: record, sidecarBytes: 0)
-          index.withLock { $0.add(entry) }
-        } catch {
-          logger.error("peel left out", metadata: ["path": "\(path)", "reason": "\(error)"])
-        }
+    await work.inTurn(of: .shipped) { turn in
+      let found = await turn.run { Self.shipped(in: shippedDirectory) }
+      index.withLock { index in for entry in found.entries { index.add(entry) } }
+      for (path, error) in found.faults {
+        logger.error("peel left out", metadata: ["path": "\(path)", "reason": "\(error)"])
       }
     }
+  }
+
+  private static func shipped(
+    in directory: String
+  ) -> (entries: [PeelEntry], faults: [(path: String, PeelError)]) {
+    var entries: [PeelEntry] = []
+    var faults: [(path: String, PeelError)] = []
+    let files = try? FileManager.default.contentsOfDirectory(atPath: directory)
+    for file in files ?? [] where file.hasSuffix(".safetensors") {
+      let name = String(file.dropLast(".safetensors".count))
+      let path = "\(directory)/\(file)"
+      guard PeelLimits.isName(name) else { continue }
+      do throws(PeelError) {
+        let record = PeelRecord(try PeelFile(path: path), installedAt: nil)
+        entries.append(
+          PeelEntry(
+            name: name, path: path, owner: nil, pot: .shipped, record: record, sidecarBytes: 0))
+      } catch { faults.append((path, error)) }
+    }
+    return (entries, faults)
   }
 }
