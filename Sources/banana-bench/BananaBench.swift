@@ -36,6 +36,9 @@ struct BananaBench: AsyncParsableCommand {
   @Flag(help: "Show what each kind of step takes.")
   var steps = false
 
+  @Option(help: "Only the stage of this name: \"denoiser, guided\".")
+  var stage: String?
+
   /// The package that is meant.
   var package: String {
     let isPackage = FileManager.default.fileExists(atPath: models + "/model.json")
@@ -65,9 +68,17 @@ struct BananaBench: AsyncParsableCommand {
       "model \(model.manifest.name) \(model.manifest.version): opened and checked in "
         + "\(rounded(openMilliseconds)) ms, \(model.weightBytes >> 20) MiB mapped\n")
     print(row("stage", "ms", "GOP", "GOP/s", "of peak", "peak MiB"))
-    for stage in Stage.all(of: model) { try measure(stage, networks, backend, peak: peak) }
-    try measureSwap(model, networks, backend, peak: peak)
-    try measureWhole(model, backend)
+    let stages = Stage.all(of: model).filter { stage == nil || $0.name == stage }
+    if stages.isEmpty {
+      let known = Stage.all(of: model).map { "\"\($0.name)\"" }
+      throw ValidationError(
+        "There is no such stage. There are \(known.joined(separator: ", ")).")
+    }
+    for stage in stages { try measure(stage, networks, backend, peak: peak) }
+    if stage == nil {
+      try measureSwap(model, networks, backend, peak: peak)
+      try measureWhole(model, backend)
+    }
     print("\nbeside the mapped weights: \(networks.residency.byteCount >> 20) MiB")
   }
 
@@ -167,7 +178,9 @@ struct Stage {
   /// The model's usual picture, with a short prompt.
   static func extents(of model: LoadedModel, batch: Int = 1) -> Extents {
     let facts = model.facts
-    return facts.extents(of: facts.offered(facts.nativeSize)!, batch: batch, tokens: 16)
+    let request = PictureRequest(prompt: "a red apple", size: facts.nativeSize)
+    return facts.extents(
+      of: facts.offered(facts.nativeSize)!, batch: batch, tokens: model.textTokens(of: request))
   }
 
   static func all(of model: LoadedModel) -> [Stage] {

@@ -72,7 +72,7 @@ def randomize(network, generator):
         if getattr(module, "bias", None) is not None:
             module.bias.data = normal(module.bias.shape, 0.2)
     for parameter in network.parameters():
-        parameter.data = parameter.data.half().double()
+        parameter.data = parameter.data.half().to(parameter.dtype)
 
 
 def channels_last(value):

@@ -61,9 +61,12 @@ CASES = [
 ]
 
 
-def write_vocabulary(merges, folder):
+def write_vocabulary(merges, folder, count=MERGES):
+    """A `merges.txt` of the first merges, and the `vocab.json` that follows from it."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = merges.read_text().split("\n")[:MERGES + 1]
+    lines = merges.read_text().rstrip("\n").split("\n")
+    if count is not None:
+        lines = lines[:count + 1]
     printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     names = {byte: chr(byte) for byte in printable}
     for index, byte in enumerate(b for b in range(256) if b not in names):
