@@ -36,7 +36,7 @@ package struct Daemon: Service {
   ///   - namespace: Which uids there are where the daemon runs.
   ///   - environment: Where systemd may say how memory pressure is watched.
   ///   - availableBytes: Memory that is free for new work; by default what the kernel tells.
-  ///   - list: Looks for models; by default in the configuration's folder.
+  ///   - list: Looks for models; by default in the configuration's folders.
   ///   - peelCheck: Makes what checks peels against one of them.
   ///   - opener: Opens one of them.
   package init(
@@ -75,7 +75,7 @@ package struct Daemon: Service {
     self.scheduler = scheduler
     models = ModelLibrary(
       settings: .init(
-        directory: configuration.modelsDirectory, retryInterval: configuration.modelRetryInterval,
+        folders: configuration.modelFolders, retryInterval: configuration.modelRetryInterval,
         defaultModel: configuration.defaultModel), logger: logger, list: list,
       availableBytes: available, makeWay: { scheduler.makeWay($0) },
       opened: { engines in watch.watch(engines.last as? any Actor) },

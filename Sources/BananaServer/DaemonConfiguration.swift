@@ -7,8 +7,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package var idleTimeout: Duration
   /// A model that could not be opened is tried again at most this often.
   package var modelRetryInterval: Duration
-  /// Folder with the model packages.
-  package var modelsDirectory: String
+  /// Folders with the model packages.
+  package var modelFolders: ModelFolders
   /// Folder for what outlives the daemon: installed peels.
   package var stateDirectory: String
   /// Folder with the peels that came with Banana; nil when there is none.
@@ -57,7 +57,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package init(
     waitingJobs: Int = 32, closingGrace: Duration = .seconds(5),
     idleTimeout: Duration = .seconds(120), modelRetryInterval: Duration = .seconds(5),
-    modelsDirectory: String = "models", stateDirectory: String = "/var/lib/banana",
+    modelFolders: ModelFolders = .init(["models"]), stateDirectory: String = "/var/lib/banana",
     peelsDirectory: String? = nil,
     peelLimits: PeelRegistry.Limits = .init(),
     limits: EngineLimits = .init(batch: 1, threads: 1, pace: 1), sysfsRoot: String = "/sys",
@@ -73,7 +73,7 @@ package struct DaemonConfiguration: Sendable, Equatable {
     self.closingGrace = closingGrace
     self.idleTimeout = idleTimeout
     self.modelRetryInterval = modelRetryInterval
-    self.modelsDirectory = modelsDirectory
+    self.modelFolders = modelFolders
     self.stateDirectory = stateDirectory
     self.peelsDirectory = peelsDirectory
     self.peelLimits = peelLimits

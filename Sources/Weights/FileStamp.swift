@@ -11,6 +11,13 @@ package struct FileStamp: Hashable, Codable, Sendable {
   /// Of the last change to content or rights, which nobody can choose.
   package var changedNanoseconds: Int64
 
+  /// Of what `path` leads to; nil where nothing is.
+  package init?(path: String) {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    self.init(status)
+  }
+
   init(_ status: stat) {
     func nanoseconds(_ time: timespec) -> Int64 {
       Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)

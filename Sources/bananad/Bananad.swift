@@ -21,7 +21,7 @@ struct Bananad: AsyncParsableCommand {
     abstract: "Draws pictures from text for the apps of this machine, over a Unix socket.",
     discussion: """
       Every flag but --config and --sysfs-root can be set in the config file too; the flag wins, \
-      and SIGHUP reads the file and looks at the folder with the models again. The socket is \
+      and SIGHUP reads the file again. The socket is \
       --socket, else $BANANA_SOCKET, else /run/banana/banana.sock for root and \
       $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; sockets that systemd hands over \
       (LISTEN_FDS) win, and one with FileDescriptorName=admin is the admin socket. \
@@ -47,7 +47,11 @@ struct Bananad: AsyncParsableCommand {
       """)
   var state: String?
 
-  @Option(help: "Folder with the model packages. Default: $BANANA_MODELS, else where installed.")
+  @Option(
+    help: """
+      Folders with the model packages, separated by colons. Default: $BANANA_MODELS, else \
+      $XDG_DATA_HOME/banana/models of the user, /var/lib/banana/models and where installed.
+      """)
   var models: String?
 
   @Option(help: "Folder with the peels that ship. Default: $BANANA_PEELS, else where installed.")
@@ -96,6 +100,7 @@ struct Bananad: AsyncParsableCommand {
     let logLevel = LogLevel(settings.logLevel)
     LoggingSystem.bootstrap { AdjustableLogHandler(label: $0, level: logLevel) }
     let logger = Logger(label: "bananad")
+    warn(of: settings, logger)
     let path = try socketPath(settings, environment)
     try StateFolder.check(settings.daemon.stateDirectory)
     let listeners = try Listeners.open(
@@ -113,7 +118,11 @@ struct Bananad: AsyncParsableCommand {
       opener: modelOpener(threads: threads, stateDirectory: settings.daemon.stateDirectory))
     let reload = ReloadService(
       daemon: daemon, logger: logger, logLevel: logLevel, settings: settings,
-      read: { [self] in try self.settings() })
+      read: { [self] in
+        let settings = try self.settings()
+        warn(of: settings, logger)
+        return settings
+      })
     let services = ServiceGroup(
       configuration: .init(
         // The last is stopped first: systemd hears of it before the running jobs are finished.
@@ -153,16 +162,21 @@ struct Bananad: AsyncParsableCommand {
       thermalClockRate ?? settings.daemon.thermalClockRate
     settings.logLevel = logLevel ?? settings.logLevel
     settings.daemon.waitingJobs = queue ?? settings.daemon.waitingJobs
-    settings.daemon.modelsDirectory =
-      settings.modelsDirectory ?? DataDirectory.models(environment: environment)
-    try settings.checkModels(
-      installed: InstalledModel.all(in: settings.daemon.modelsDirectory)
-        .filter { $0.fault == nil }.map(\.name),
-      path: config ?? "")
+    settings.daemon.modelFolders = DataDirectory.models(
+      named: settings.modelsDirectory, environment: environment, userID: geteuid())
     settings.threads = threads ?? settings.threads
     settings.daemon.limits.threads =
       settings.threads ?? ProcessInfo.processInfo.activeProcessorCount
     return settings
+  }
+
+  /// Says which models the settings name that are not installed. They may come: models are found
+  /// while the daemon runs.
+  private func warn(of settings: Settings, _ logger: Logger) {
+    let models = settings.daemon.modelFolders.models().filter { $0.fault == nil }
+    do throws(SettingsError) {
+      try settings.checkModels(installed: models.map(\.name), path: config ?? "")
+    } catch { logger.warning("\(error)") }
   }
 
   private func socketPath(

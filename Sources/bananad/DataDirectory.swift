@@ -1,3 +1,4 @@
+import BananaServer
 import FoundationEssentials
 
 #if canImport(Glibc)
@@ -8,13 +9,24 @@ import FoundationEssentials
 
 /// Where bananad's folders are when nobody says so.
 enum DataDirectory {
-  /// `BANANA_MODELS`, else `../share/banana/models` beside the executable, else `models` in the
-  /// working directory.
-  static func models(environment: [String: String]) -> String {
-    installed("models", named: environment["BANANA_MODELS"])
+  /// Those that somebody names, separated by colons; else `BANANA_MODELS`, else the user's own,
+  /// those of the system, and what came with this program.
+  static func models(
+    named: String?, environment: [String: String], userID: uid_t
+  ) -> ModelFolders {
+    if let named = named ?? value("BANANA_MODELS", in: environment) {
+      return ModelFolders(named.split(separator: ":").map(String.init))
+    }
+    // What systemd runs for all has a state, and no user's home.
+    let isSystem = userID == 0 || value("STATE_DIRECTORY", in: environment) != nil
+    return .standard(
+      environment: isSystem ? [:] : environment,
+      home: isSystem ? nil : home(environment: environment, userID: userID),
+      shipped: installed("models", named: nil))
   }
 
-  /// Likewise for the peels that ship, by `BANANA_PEELS`.
+  /// `BANANA_PEELS`, else `../share/banana/peels` beside the executable, else `peels` in the
+  /// working directory.
   static func peels(environment: [String: String]) -> String {
     installed("peels", named: environment["BANANA_PEELS"])
   }
@@ -23,15 +35,24 @@ enum DataDirectory {
   /// directory specification.
   /// - Returns: Nil for a user without a home.
   static func state(environment: [String: String], userID: uid_t) -> String? {
-    func value(_ name: String) -> String? {
-      environment[name].flatMap { $0.isEmpty ? nil : $0 }
-    }
-    if let given = value("STATE_DIRECTORY") { return given }
+    if let given = value("STATE_DIRECTORY", in: environment) { return given }
     if userID == 0 { return "/var/lib/banana" }
     // What is not absolute does not count, says the specification.
-    if let states = value("XDG_STATE_HOME"), states.hasPrefix("/") { return states + "/banana" }
-    let home = value("HOME") ?? getpwuid(userID).map { String(cString: $0.pointee.pw_dir) }
-    return home.flatMap { $0.hasPrefix("/") ? $0 + "/.local/state/banana" : nil }
+    if let states = value("XDG_STATE_HOME", in: environment), states.hasPrefix("/") {
+      return states + "/banana"
+    }
+    return home(environment: environment, userID: userID).flatMap {
+      $0.hasPrefix("/") ? $0 + "/.local/state/banana" : nil
+    }
+  }
+
+  private static func home(environment: [String: String], userID: uid_t) -> String? {
+    value("HOME", in: environment)
+      ?? getpwuid(userID).map { String(cString: $0.pointee.pw_dir) }
+  }
+
+  private static func value(_ name: String, in environment: [String: String]) -> String? {
+    environment[name].flatMap { $0.isEmpty ? nil : $0 }
   }
 
   /// The config file in systemd's `CONFIGURATION_DIRECTORY`; nil where there is none.

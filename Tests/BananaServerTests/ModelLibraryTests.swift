@@ -39,7 +39,8 @@ import Testing
     func makeLibrary(defaultModel: String? = nil, retryInterval: Duration = .zero) -> ModelLibrary {
       ModelLibrary(
         settings: .init(
-          directory: "/models", retryInterval: retryInterval, defaultModel: defaultModel),
+          folders: ModelFolders(["/models"]), retryInterval: retryInterval,
+          defaultModel: defaultModel),
         logger: silentLogger, list: { self.state.withLock { $0.models } },
         availableBytes: { self.state.withLock { $0.available } },
         opener: { model, progress in

@@ -87,7 +87,7 @@ import Testing
     let feeds = Feeds()
     let daemon = try TestDaemon(
       socketPath: folder + "/b.sock",
-      list: { InstalledModel.all(in: folder) },
+      list: { ModelFolders([folder]).models() },
       opener: { model, progress in
         let start = ContinuousClock.now
         let loaded = try LoadedModel(path: model.path, checks: checks, progress: progress)

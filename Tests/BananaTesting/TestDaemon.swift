@@ -60,14 +60,18 @@ package struct TestDaemon: Sendable {
     }
   }
 
-  /// - Parameter stateDirectory: Nil is one beside the socket, so that a daemon that comes after
-  ///   this one finds what it left.
+  /// - Parameters:
+  ///   - stateDirectory: Nil is one beside the socket, so that a daemon that comes after this one
+  ///     finds what it left.
+  ///   - looksForModels: Whether the models are those in the configuration's folders, instead of
+  ///     `list`.
   package init(
     socketPath: String, stateDirectory: String? = nil,
     configuration: DaemonConfiguration = .init(), availableBytes: Int? = nil,
     accounts: AccountBook = .ofStrangers, namespace: UserNamespace = .init(),
     log: RecordedLog? = nil,
-    list: (@Sendable () -> [InstalledModel])? = nil, opener: @escaping ModelLibrary.Opener
+    list: (@Sendable () -> [InstalledModel])? = nil, looksForModels: Bool = false,
+    opener: @escaping ModelLibrary.Opener
   ) throws {
     self.socketPath = socketPath
     adminSocketPath = socketPath + ".admin"
@@ -80,7 +84,7 @@ package struct TestDaemon: Sendable {
       configuration: configuration, listener: listeners.app, adminListener: listeners.admin,
       logger: logger, metrics: metrics, accounts: accounts, namespace: namespace,
       availableBytes: { availableBytes },
-      list: list ?? { [InstalledModel(of: FakeEngine())] },
+      list: looksForModels ? nil : list ?? { [InstalledModel(of: FakeEngine())] },
       peelCheck: { model in
         let engine = FakeEngine(name: model.name)
         return { try engine.check($0) }

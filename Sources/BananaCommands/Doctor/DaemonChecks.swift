@@ -93,7 +93,7 @@ struct DaemonChecks {
     (status.models ?? []).filter { !$0.isDefault && $0.state == .failed }.map {
       .warn(
         "model", "\($0.id): \($0.reason ?? "it cannot be opened")",
-        mend: "Mend what the line says; bananad looks again with SIGHUP or the next request for it."
+        mend: "Mend what the line says; bananad looks again with the next request for it."
       )
     }
   }

@@ -3,7 +3,7 @@ import FoundationEssentials
 import Hummingbird
 import Models
 
-/// `GET /v1/models` and `/v1/models/{id}`; they wait for nothing.
+/// `GET /v1/models` and `/v1/models/{id}`; they wait for a look at the folders, and for no opening.
 extension DaemonRoutes {
   func addModels(to router: Router<DaemonRequestContext>) {
     router.get(RouterPath(Route.models)) { _, _ in
@@ -17,6 +17,7 @@ extension DaemonRoutes {
   /// All that are installed, each followed by its aliases.
   private var listedModels: [ModelInfo] {
     get async {
+      await models.look()
       let aliases = await scheduler.configuration.modelAliases
       return models.reports.flatMap { report in
         let info = ModelInfo(report)

@@ -37,29 +37,13 @@ package struct InstalledModel: Sendable, Equatable {
     self.fault = fault
   }
 
-  /// Every package in `directory`, or the one that it is, by name.
-  package static func all(in directory: String) -> [InstalledModel] {
-    var models: [InstalledModel] = []
-    for folder in folders(in: directory) {
-      var model = InstalledModel(folder: folder)
-      if let other = models.first(where: { $0.name == model.name && $0.fault == nil }),
-        model.fault == nil
-      {
-        model.fault = .sameName(model.name, path: folder, other: other.path)
-        model.name = lastComponent(of: folder)
-      }
-      models.append(model)
-    }
-    return models.sorted { ($0.name, $0.path) < ($1.name, $1.path) }
-  }
-
   /// The package in `folder`.
-  private init(folder: String) {
+  init(folder: String) {
     let path = folder + "/model.json"
     let attributes = try? FileManager.default.attributesOfItem(atPath: path)
     let written = attributes?[.modificationDate] as? Date
     self.init(
-      name: Self.lastComponent(of: folder), path: folder,
+      name: Self.name(ofFolder: folder), path: folder,
       created: Int(written?.timeIntervalSince1970 ?? 0))
     do throws(ModelPackageError) {
       let manifest = try ModelPackage.manifest(inFolder: folder)
@@ -80,14 +64,8 @@ package struct InstalledModel: Sendable, Equatable {
     files.keys.reduce(0) { $0 + (MappedFile.mappableBytes(of: "\(path)/\($1)") ?? 0) }
   }
 
-  private static func folders(in directory: String) -> [String] {
-    let files = FileManager.default
-    if files.fileExists(atPath: directory + "/model.json") { return [directory] }
-    return ((try? files.contentsOfDirectory(atPath: directory)) ?? []).sorted()
-      .map { "\(directory)/\($0)" }.filter { files.fileExists(atPath: $0 + "/model.json") }
-  }
-
-  private static func lastComponent(of path: String) -> String {
+  /// What a package is called whose `model.json` does not say it.
+  static func name(ofFolder path: String) -> String {
     path.split(separator: "/").last.map(String.init) ?? path
   }
 }

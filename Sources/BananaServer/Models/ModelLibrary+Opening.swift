@@ -18,14 +18,14 @@ extension ModelLibrary {
     while true {
       if Task.isCancelled { throw .cancelled }
       let answer = shelf.withLock {
-        $0.answer(name, &wait, hasListed: hasListed, in: settings.directory, now: .now)
+        $0.answer(name, &wait, hasListed: hasListed, in: settings.folders, now: .now)
       }
       switch answer {
       case .lease(let engine, let mappedBytes, let name):
         return makeLease(engine, mappedBytes, name)
       case .failure(let error): throw error
       case .list:
-        await rescan()
+        await look()
         hasListed = true
       case .wait(let version):
         begin()

@@ -39,7 +39,7 @@ extension ModelLibrary {
       return true
     }
     if let failure = ofOwn ?? failures.first { throw failure }
-    throw shelf.withLock { $0.missing(nil, in: settings.directory) }
+    throw shelf.withLock { $0.missing(nil, in: settings.folders) }
   }
 
   private func peelCheck(of model: InstalledModel) async throws -> PeelCheck {

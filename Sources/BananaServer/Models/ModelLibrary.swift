@@ -21,18 +21,17 @@ package final class ModelLibrary: Sendable {
     @Sendable (InstalledModel, _ progress: @escaping Progress) throws -> any PictureEngine
 
   package struct Settings: Sendable {
-    /// The folder with the packages.
-    package var directory: String
-    /// Opening is tried again, and the folder looked at again for want of a model, at most this
-    /// often.
+    /// The folders with the packages.
+    package var folders: ModelFolders
+    /// Opening what has failed is tried again at most this often.
     package var retryInterval: Duration
     /// The model of requests that name none; nil is the only one, or the one called sticker.
     package var defaultModel: String?
 
     package init(
-      directory: String, retryInterval: Duration = .seconds(5), defaultModel: String? = nil
+      folders: ModelFolders, retryInterval: Duration = .seconds(5), defaultModel: String? = nil
     ) {
-      self.directory = directory
+      self.folders = folders
       self.retryInterval = retryInterval
       self.defaultModel = defaultModel
     }
@@ -53,6 +52,8 @@ package final class ModelLibrary: Sendable {
 
   let settings: Settings
   let list: @Sendable () -> [InstalledModel]
+  /// What `list` depends on; nil when that is not known.
+  let stamp: @Sendable () -> ModelFolders.Stamp?
   let opener: Opener
   let makePeelCheck: @Sendable (InstalledModel) throws -> PeelCheck
   let availableBytes: @Sendable () -> Int?
@@ -64,7 +65,7 @@ package final class ModelLibrary: Sendable {
   let shelf: Mutex<ModelShelf>
 
   /// - Parameters:
-  ///   - list: Looks at the folder; called on a thread that may block.
+  ///   - list: Looks at the folders; called on a thread that may block.
   ///   - availableBytes: What is free for new work on the machine; nil when unknown.
   ///   - makeWay: Ends turns that are under way while an engine that is new needs its thread.
   ///   - peelCheck: Makes what checks peels against a model, without opening it; called on a thread
@@ -81,7 +82,9 @@ package final class ModelLibrary: Sendable {
   ) {
     self.settings = settings
     self.logger = logger
-    self.list = list ?? { [directory = settings.directory] in InstalledModel.all(in: directory) }
+    let folders = settings.folders
+    self.list = list ?? { folders.models() }
+    stamp = { [isTold = list != nil] in isTold ? nil : folders.stamp() }
     self.availableBytes = availableBytes
     self.makeWay = makeWay
     self.opened = opened
@@ -106,12 +109,12 @@ package final class ModelLibrary: Sendable {
   /// What computes; nil while no model is open.
   package var backend: String? { shelf.withLock { $0.engines.last?.model.backend } }
 
-  /// Whether the folder was looked at.
-  package var isListed: Bool { shelf.withLock { $0.lastListing != nil } }
+  /// Whether the folders were looked at.
+  package var isListed: Bool { shelf.withLock(\.isListed) }
 
   /// Why requests that name no model have none; nil when they do.
   package var defaultFault: ModelLibraryError? {
-    shelf.withLock { $0.defaultName == nil ? $0.missing(nil, in: settings.directory) : nil }
+    shelf.withLock { $0.defaultName == nil ? $0.missing(nil, in: settings.folders) : nil }
   }
 
   /// Takes on another default.
@@ -119,7 +122,7 @@ package final class ModelLibrary: Sendable {
     shelf.withLock { $0.defaultModel = defaultModel }
   }
 
-  /// Looks at the folder and opens the default model, so that the first request does not wait.
+  /// Looks at the folders and opens the default model, so that the first request does not wait.
   package func prepare() async {
     await rescan()
     _ = try? await lease(nil)
@@ -135,13 +138,24 @@ package final class ModelLibrary: Sendable {
     for waiter in waiters { waiter.resume() }
   }
 
-  /// Looks at the folder again: what is new can be used, what was changed is opened anew once no
+  /// Looks at the folders again: what is new can be used, what was changed is opened anew once no
   /// job needs it as it was, and what failed may be tried again.
-  package func rescan() async {
-    let list = list
-    guard let found = try? await lists.run({ list() }) else { return }
+  package func rescan() async { await list(forgivingFailures: true) }
+
+  /// Likewise, if the folders have changed since; then what failed without a change stays failed.
+  package func look() async {
+    let (known, stamp) = (shelf.withLock(\.stamp), stamp)
+    if let known, let now = try? await lists.run(stamp), now == known { return }
+    await list(forgivingFailures: false)
+  }
+
+  private func list(forgivingFailures: Bool) async {
+    let (list, stamp) = (list, stamp)
+    // In this order: what changes in between shows the next time.
+    guard let (before, found) = try? await lists.run({ (stamp(), list()) }) else { return }
     let (change, retired, waiters) = shelf.withLock { shelf in
-      let (change, retired) = shelf.take(found, now: .now)
+      let (change, retired) = shelf.take(
+        found, stamp: before, forgivingFailures: forgivingFailures)
       return (change, retired, shelf.takeWaiters())
     }
     for waiter in waiters { waiter.resume() }

@@ -1,7 +1,7 @@
 /// Why there is no engine for a request.
 package enum ModelLibraryError: Error {
   /// No folder has a package.
-  case noModels(directory: String)
+  case noModels(ModelFolders)
   /// The request names none, and none of several is the default.
   case noDefault(installed: [String])
   case notInstalled(name: String, installed: [String])
@@ -17,8 +17,8 @@ package enum ModelLibraryError: Error {
 extension ModelLibraryError: CustomStringConvertible {
   package var description: String {
     switch self {
-    case .noModels(let directory):
-      "There is no model in \(directory): no folder there has a model.json. Install a model, or "
+    case .noModels(let folders):
+      "There is no model in \(folders): no folder there has a model.json. Install a model, or "
         + "name the folder that has one with --models."
     case .noDefault(let installed):
       "There are several models (\(installed.joined(separator: ", "))) and none is the default. "

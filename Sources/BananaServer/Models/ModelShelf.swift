@@ -9,7 +9,7 @@ struct ModelShelf {
     case failed(any Error)
   }
 
-  /// What a look at the folder said of a model that is in use.
+  /// What a look at the folders said of a model that is in use.
   enum Successor {
     case replaced(InstalledModel)
     case removed
@@ -71,7 +71,7 @@ struct ModelShelf {
   enum Answer {
     case lease(any PictureEngine, mappedBytes: Int, name: String)
     case failure(ModelLibraryError)
-    /// The folder has to be looked at first.
+    /// The folders have to be looked at first.
     case list
     /// Somebody is opening it, or has to begin.
     case wait(version: Int)
@@ -84,7 +84,9 @@ struct ModelShelf {
   var pending: [String] = []
   var isWorking = false
   var isStopping = false
-  private(set) var lastListing: ContinuousClock.Instant?
+  private(set) var isListed = false
+  /// Of the folders as they were looked at last; nil where that tells nothing.
+  private(set) var stamp: ModelFolders.Stamp?
   /// Counts changes for which somebody may wait.
   private(set) var version = 0
   private var waiters: [CheckedContinuation<Void, Never>] = []
@@ -123,8 +125,8 @@ struct ModelShelf {
   }
 
   /// The error for a model that is not there.
-  func missing(_ name: String?, in directory: String) -> ModelLibraryError {
-    if entries.isEmpty { return .noModels(directory: directory) }
+  func missing(_ name: String?, in folders: ModelFolders) -> ModelLibraryError {
+    if entries.isEmpty { return .noModels(folders) }
     if let name = name ?? defaultModel {
       return .notInstalled(name: name, installed: usableNames)
     }
@@ -148,16 +150,16 @@ struct ModelShelf {
   /// What a request for a model gets now.
   /// - Parameters:
   ///   - wait: What it waits for by now; counted as such.
-  ///   - hasListed: It has looked at the folder itself.
+  ///   - hasListed: It has looked at the folders itself.
   mutating func answer(
-    _ wanted: String?, _ wait: inout Wait?, hasListed: Bool, in directory: String,
+    _ wanted: String?, _ wait: inout Wait?, hasListed: Bool, in folders: ModelFolders,
     now: ContinuousClock.Instant
   ) -> Answer {
     if isStopping { return .failure(.stopping) }
-    guard let lastListing else { return .list }
-    let mayList = wait == nil && !hasListed && now - lastListing >= retryInterval
+    guard isListed else { return .list }
+    let mayList = wait == nil && !hasListed
     guard let name = wanted ?? defaultName, var entry = entries[name] else {
-      return mayList ? .list : .failure(missing(wanted, in: directory))
+      return mayList ? .list : .failure(missing(wanted, in: folders))
     }
     if let fault = entry.model.fault {
       return mayList ? .list : .failure(.unusable(name: name, reason: fault))
@@ -169,6 +171,8 @@ struct ModelShelf {
       entries[name] = entry
       return .lease(engine, mappedBytes: entry.mappedBytes, name: name)
     }
+    // What is to be opened may be gone, or another by now.
+    if mayList, entry.engine == nil { return .list }
     if let (failure, at) = entry.lastTry, let failure {
       let isOwn = wait.map { $0.name == name && entry.tries > $0.tries } ?? false
       if isOwn { return .failure(failure) }
@@ -303,12 +307,16 @@ struct ModelShelf {
     return entry.engine
   }
 
-  /// Takes what a look at the folder has found.
+  /// Takes what a look at the folders has found.
+  /// - Parameters:
+  ///   - stamp: Of the folders before that.
+  ///   - forgivingFailures: What failed, and is as it was, may be tried again.
   /// - Returns: What is new or has changed, and engines of models that are not there any more.
   mutating func take(
-    _ found: [InstalledModel], now: ContinuousClock.Instant
+    _ found: [InstalledModel], stamp: ModelFolders.Stamp?, forgivingFailures: Bool
   ) -> (change: [InstalledModel], retired: [any PictureEngine]) {
-    lastListing = now
+    isListed = true
+    self.stamp = stamp
     var change: [InstalledModel] = []
     var retired: [any PictureEngine] = []
     for model in found {
@@ -319,7 +327,7 @@ struct ModelShelf {
       }
       if entry.model == model {
         entry.successor = nil
-        if case .failed = entry.state { entry.state = .closed }
+        if forgivingFailures, case .failed = entry.state { entry.state = .closed }
         entries[model.name] = entry
       } else {
         change.append(model)

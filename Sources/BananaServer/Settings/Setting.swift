@@ -42,7 +42,7 @@ extension Setting {
     path("socket", \.socket, "The Unix socket for apps."),
     path("admin_socket", \.adminSocket, "The Unix socket for whoever runs the machine."),
     path("state", \.stateDirectory, "The folder for what is installed, peels for example."),
-    path("models", \.modelsDirectory, "The folder with the model packages."),
+    path("models", \.modelsDirectory, "The folders with the model packages, separated by colons."),
     path("peels", \.peelsDirectory, "The folder with the peels that came with Banana."),
     int(
       "forwarder_uid", \.daemon.forwarderUID, 0...Int(UInt32.max) - 1,
