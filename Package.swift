@@ -82,6 +82,10 @@ let package = Package(
     library(
       "Diffusion", ["Execution", "Graph", "Imaging", "Models", "TensorTypes", "Text", "Weights"]),
 
+    library(
+      "ModelImport",
+      ["CKernels", "Graph", "Models", "TensorTypes", "Text", "Weights"]),
+
     // The daemon and its clients.
     library("BananaAPI"),
     library(
@@ -96,7 +100,8 @@ let package = Package(
       ] + nio),
     library("BananaSDK", ["BananaAPI"] + nio),
     library(
-      "BananaCommands", ["BananaAPI", "BananaSDK", "Imaging", argumentParser, unixSignals]),
+      "BananaCommands",
+      ["BananaAPI", "BananaSDK", "Imaging", "ModelImport", argumentParser, unixSignals]),
     program(
       "bananad",
       [
@@ -136,6 +141,9 @@ let package = Package(
         "TensorTypes", "Text",
         "Weights",
       ]),
+    tests(
+      "ModelImport",
+      ["Diffusion", "Graph", "ModelImport", "Models", "TensorTypes", "Weights"]),
     .target(
       name: "BananaTesting",
       dependencies: ["BananaServer", "Diffusion", "Models", "Weights", logging, lifecycle],

@@ -2,6 +2,7 @@ import ArgumentParser
 import BananaAPI
 import BananaSDK
 import FoundationEssentials
+import ModelImport
 
 /// The exit codes of `banana`, from sysexits.h where it has one.
 enum FailureCode: Int32 {
@@ -28,9 +29,20 @@ extension Failure {
     case let error as Failure: self = error
     case let error as BananaError: self.init(error)
     case let error as APIError: self.init(code: Self.code(of: error), message: error.message)
+    case let error as ImportError: self.init(error)
     case is CancellationError: self.init(code: .interrupted, message: "Interrupted.")
     default: self.init(code: .other, message: "\(error)")
     }
+  }
+
+  private init(_ error: ImportError) {
+    let code: FailureCode =
+      switch error {
+      case .cancelled: .interrupted
+      case .file, .noRoom: .other
+      default: .usage
+      }
+    self.init(code: code, message: error.description)
   }
 
   private init(_ error: BananaError) {

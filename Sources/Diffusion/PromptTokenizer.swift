@@ -38,10 +38,9 @@ struct PromptTokenizer: Sendable {
         kind = .wordPiece(
           try WordPieceTokenizer(vocabulary: vocabulary, lowercase: isLowercase))
       } catch { throw .vocabulary(error) }
-    case .clip(let padding, let checkingFile):
-      let check = try file(checkingFile)
+    case .clip(let padding):
       do throws(BytePairTableError) {
-        kind = .clip(try CLIPTokenizer(merges: vocabulary, vocabulary: check), padding: padding)
+        kind = .clip(try CLIPTokenizer(merges: vocabulary), padding: padding)
       } catch { throw .bytePairs(error) }
     }
     maximumTokens = description.maximumTokens

@@ -186,9 +186,8 @@ package struct TokenizerDescription: Sendable, Hashable {
     /// Greedy longest pieces of words (Devlin et al. 2018).
     case wordPiece(isLowercase: Bool)
     /// CLIP's byte pairs: prompts with weights, read in chunks of `clipChunk` tokens that are
-    /// filled up with `padding`. The vocabulary is a table of merges, which has to agree with the
-    /// file of the other name.
-    case clip(padding: Int32, checkedBy: String)
+    /// filled up with `padding`. The vocabulary is a table of merges, which says all tokens.
+    case clip(padding: Int32)
   }
 
   /// Tokens that CLIP's text encoders read at once.
@@ -220,11 +219,9 @@ package struct TokenizerDescription: Sendable, Hashable {
   }
 
   /// CLIP's; texts have one chunk or several.
-  init(
-    clip name: String, padding: Int32, merges: String, vocabulary: String, vocabularySize: Int
-  ) {
+  init(clip name: String, padding: Int32, merges: String, vocabularySize: Int) {
     self.init(
-      name: name, kind: .clip(padding: padding, checkedBy: vocabulary), vocabulary: merges,
+      name: name, kind: .clip(padding: padding), vocabulary: merges,
       vocabularySize: vocabularySize, maximumTokens: Self.mostClipChunks * Self.clipChunk,
       paddedLengths: (1...Self.mostClipChunks).map { $0 * Self.clipChunk })
   }

@@ -28,8 +28,12 @@ package final class MappedFile: @unchecked Sendable {
   package func noteChecked() { checked.store(true, ordering: .relaxed) }
 
   /// Maps or reads the file at `path`.
+  /// - Parameter mapsAnyones: Whether a file that others may change is mapped too: for a program of
+  ///   one command, which may end when somebody cuts it off.
   /// - Throws: `FileError`, with `EFBIG` for a file of more than `maximumBytes`.
-  package init(path: String, maximumBytes: Int = .max) throws(FileError) {
+  package init(
+    path: String, maximumBytes: Int = .max, mapsAnyones: Bool = false
+  ) throws(FileError) {
     let (descriptor, status) = try Self.open(path)
     defer { close(descriptor) }
     self.path = path
@@ -37,7 +41,8 @@ package final class MappedFile: @unchecked Sendable {
     guard byteCount <= maximumBytes else {
       throw FileError(path: path, operation: "read", code: EFBIG)
     }
-    guard byteCount > 0, Self.isOurs(status), Self.isInOurFolder(path) else {
+    let isSafe = mapsAnyones || Self.isOurs(status) && Self.isInOurFolder(path)
+    guard byteCount > 0, isSafe else {
       let buffer = try Self.read(descriptor, byteCount, path)
       mapping = nil
       stamp = nil
@@ -73,6 +78,17 @@ package final class MappedFile: @unchecked Sendable {
       isOurs(status), isInOurFolder(path)
     else { return nil }
     return Int(status.st_size)
+  }
+
+  /// Lets go of the pages that lie within `part` of a mapping, which are read again when they are
+  /// asked for: whoever goes once through a large file needs no memory for it.
+  package func release(_ part: UnsafeRawBufferPointer) {
+    guard isMapped, let start = part.baseAddress else { return }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = (Int(bitPattern: start) + page - 1) / page * page
+    let end = (Int(bitPattern: start) + part.count) / page * page
+    guard end > first else { return }
+    madvise(UnsafeMutableRawPointer(bitPattern: first), end - first, MADV_DONTNEED)
   }
 
   deinit {
@@ -138,6 +154,10 @@ package struct FileError: Error, Equatable, CustomStringConvertible {
   package let operation: String
   /// The error's number (errno).
   package let code: Int32
+
+  package init(path: String, operation: String, code: Int32) {
+    (self.path, self.operation, self.code) = (path, operation, code)
+  }
 
   package var isMissing: Bool { code == ENOENT }
 

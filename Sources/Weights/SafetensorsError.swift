@@ -48,7 +48,7 @@ package enum SafetensorsError: Error, Equatable, CustomStringConvertible {
 
 extension String {
   /// The beginning, for a message: names and texts of a file may be of any length.
-  var excerpt: String {
+  package var excerpt: String {
     utf8.count <= 160 ? self : String(decoding: utf8.prefix(160), as: UTF8.self) + "…"
   }
 }

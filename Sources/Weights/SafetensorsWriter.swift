@@ -46,26 +46,31 @@ package enum SafetensorsWriter {
   package static func write(
     _ tensors: [Tensor], metadata: [String: String] = [:], to path: String
   ) throws(FileError) {
-    try replace(path) { (file) throws(FileError) in
-      try file.append(bytes(tensors, metadata: metadata))
-    }
+    let bytes = bytes(tensors, metadata: metadata)
+    try replace(
+      path, failing: { $0 }, content: { (file) throws(FileError) in try file.append(bytes) })
   }
 
   /// Likewise a file of tensors that are never in memory at once.
-  /// - Parameter content: Appends a tensor's bytes, piece by piece.
-  package static func write(
-    _ entries: [Entry], to path: String,
-    _ content: (Entry, _ file: UnfinishedFile) throws(FileError) -> Void
-  ) throws(FileError) {
+  /// - Parameters:
+  ///   - failing: What is thrown when the file cannot be written.
+  ///   - content: Appends a tensor's bytes, piece by piece.
+  package static func write<Failure: Error>(
+    _ entries: [Entry], to path: String, failing: (FileError) -> Failure,
+    _ content: (Entry, _ file: UnfinishedFile) throws(Failure) -> Void
+  ) throws(Failure) {
     let ordered = ordered(entries, by: \.byteCount)
-    try replace(path) { (file) throws(FileError) in
-      try file.append(header(ordered, [:]))
+    func write(_ file: UnfinishedFile) throws(Failure) {
+      do throws(FileError) {
+        try file.append(header(ordered, [:]))
+      } catch { throw failing(error) }
       for entry in ordered {
         let end = file.byteCount + entry.byteCount
         try content(entry, file)
         precondition(file.byteCount == end, "\(entry.name) has another length")
       }
     }
+    try replace(path, failing: failing, content: write)
   }
 
   private static func ordered<Part>(_ parts: [Part], by byteCount: (Part) -> Int) -> [Part] {
@@ -95,20 +100,29 @@ package enum SafetensorsWriter {
     return withUnsafeBytes(of: UInt64(header.count).littleEndian) { Array($0) } + header
   }
 
-  /// Writes what `content` gives beside `path`, and renames it.
-  private static func replace(
-    _ path: String, _ content: (UnfinishedFile) throws(FileError) -> Void
+  /// Likewise where nothing else can go wrong.
+  package static func write(
+    _ entries: [Entry], to path: String,
+    _ content: (Entry, _ file: UnfinishedFile) throws(FileError) -> Void
   ) throws(FileError) {
+    try write(entries, to: path, failing: { $0 }, content)
+  }
+
+  /// Writes what `content` gives beside `path`, and renames it.
+  private static func replace<Failure: Error>(
+    _ path: String, failing: (FileError) -> Failure,
+    content: (UnfinishedFile) throws(Failure) -> Void
+  ) throws(Failure) {
     let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0...UInt32.max)).partial"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
-      throw FileError(path: temporary, operation: "create", code: errno)
+      throw failing(FileError(path: temporary, operation: "create", code: errno))
     }
     var isOpen = true
-    func check(_ result: Int32) throws(FileError) {
-      if result != 0 { throw FileError(path: path, operation: "write", code: errno) }
+    func check(_ result: Int32) throws(Failure) {
+      if result != 0 { throw failing(FileError(path: path, operation: "write", code: errno)) }
     }
-    do throws(FileError) {
+    do throws(Failure) {
       try content(UnfinishedFile(descriptor: descriptor, path: path))
       try check(fsync(descriptor))
       isOpen = false

@@ -51,7 +51,7 @@ import Testing
       nativeSize: "256x256", defaultSteps: 4, defaultGuidance: 1, parameterCount: 1,
       weightBytes: 1, peakBytes: 1)
     model.aliasOf = "m"
-    #expect(ModelListCommand.text(model) == "dall-e-3  another name for m")
+    #expect(ModelText.text(model) == "dall-e-3  another name for m")
   }
 
   @Test func mapsErrorsToExitCodes() {

@@ -27,7 +27,9 @@ import Testing
     ],
     "BananaSDK": ["BananaAPI"],
     // Imaging: previews arrive as PNG, and sixel and block terminals show pixels.
-    "BananaCommands": ["BananaSDK", "BananaAPI", "Imaging"],
+    "BananaCommands": ["BananaSDK", "BananaAPI", "Imaging", "ModelImport"],
+    // Text: a checkpoint's vocabulary is checked before it becomes a model's.
+    "ModelImport": ["CKernels", "Graph", "Models", "TensorTypes", "Text", "Weights"],
     "bananad": [
       "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "TensorTypes", "Weights",
     ],

@@ -128,7 +128,7 @@ package struct StableDiffusion: ConfigurableFamily {
       tokenizers: [
         TokenizerDescription(
           clip: "clip", padding: tokenizer.padding, merges: "merges.txt",
-          vocabulary: "vocab.json", vocabularySize: text.configuration.vocabularySize)
+          vocabularySize: text.configuration.vocabularySize)
       ],
       prompt: PromptForm(skippableLayers: text.configuration.layers - 1),
       sizes: Self.sizes(around: native), nativeSize: native)

@@ -1,0 +1,89 @@
+import ArgumentParser
+import BananaAPI
+import FoundationEssentials
+import ModelImport
+
+/// `banana model …`.
+struct ModelCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "model", abstract: "Imports, shows and removes models.",
+    discussion: "Draw with one by: banana generate PROMPT --model NAME",
+    subcommands: [
+      ModelImportCommand.self, ModelListCommand.self, ModelShowCommand.self,
+      ModelRemoveCommand.self,
+    ])
+}
+
+extension ModelFolders {
+  /// Of this process.
+  static var ofProcess: ModelFolders {
+    ModelFolders(environment: ProcessInfo.processInfo.environment, executable: executable)
+  }
+
+  /// CLIP's table of merges, for this process.
+  static var vocabularyOfProcess: String {
+    vocabulary(environment: ProcessInfo.processInfo.environment, executable: executable)
+  }
+
+  private static var executable: String? {
+    try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+  }
+}
+
+/// Models in words.
+enum ModelText {
+  /// A few lines on one model.
+  static func text(_ model: ModelInfo) -> String {
+    if let name = model.aliasOf { return "\(model.id)  another name for \(name)" }
+    let progress = model.progress.map { " \(Int($0 * 100)) %" } ?? ""
+    let words =
+      [model.status.rawValue, model.state.map { $0.rawValue + progress }]
+      + [model.isDefault == true ? "the default" : nil]
+    var lines = [
+      [model.id, model.version].filter { !$0.isEmpty }.joined(separator: " ") + "  "
+        + words.compactMap(\.self).joined(separator: ", ")
+    ]
+    if !model.description.isEmpty { lines.append("  " + model.description) }
+    if let reason = model.reason { lines.append("  " + reason) }
+    var facts: [String] = []
+    if let count = model.parameterCount {
+      facts.append("\(Double(count / 100_000) / 10) M parameters")
+    }
+    if model.weightBytes > 0 { facts.append("\(model.weightBytes >> 20) MiB of weights") }
+    if let bytes = model.peakBytes { facts.append("\(bytes >> 20) MiB more while drawing") }
+    if !facts.isEmpty { lines.append("  " + facts.joined(separator: ", ")) }
+    if let steps = model.defaultSteps, let guidance = model.defaultGuidance {
+      lines.append(
+        "  sizes \(model.sizes.joined(separator: ", ")); \(steps) steps, guidance \(guidance)")
+    }
+    if !model.styles.isEmpty {
+      let styles = model.styles.map { $0 == model.defaultStyle ? "\($0) (default)" : $0 }
+      lines.append("  styles \(styles.joined(separator: ", "))")
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  /// A few lines on a package of which only its manifest is known.
+  static func text(_ model: StoredModel) -> String {
+    if let problem = model.problem { return "\(model.name)  unusable\n  \(problem)" }
+    return """
+      \(model.name) \(model.version)  \(model.family), \(size(model.byteCount))
+        \(printable(model.summary))
+        \(model.path)
+      """
+  }
+
+  /// `1.3 GiB` or `12 MiB`.
+  static func size(_ bytes: Int) -> String {
+    let mebibytes = (bytes + (1 << 20) - 1) >> 20
+    return mebibytes < 1024
+      ? "\(mebibytes) MiB" : "\(Double(mebibytes * 10 / 1024) / 10) GiB"
+  }
+
+  /// Without what a file could do to the terminal.
+  static func printable(_ text: String) -> String {
+    String(
+      String.UnicodeScalarView(
+        text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+  }
+}
