@@ -11,12 +11,15 @@ package struct Conditioning {
   let unconditional: EncodedPrompt?
   let guidance: Float
   let source: EncodedSource?
+  /// What the denoiser is given of what is to be kept, `[y, x, 1 + channel]`; nil if it reads
+  /// nothing of it.
+  let readSource: [Float]?
   /// Whether the model knows no word of the prompt.
   package let isUnknown: Bool
 
-  /// Whether the model saw only the beginning of the prompt, or of the negative one.
-  package var isTruncated: Bool {
-    conditional.isTruncated || unconditional?.isTruncated ?? false
+  /// What the model did not read of the prompts.
+  package var omitted: OmittedTexts {
+    OmittedTexts(prompt: conditional.omittedText, negativePrompt: unconditional?.omittedText)
   }
   /// Places that a picture takes in the denoiser's batch.
   var copies: Int { unconditional == nil ? 1 : 2 }
@@ -28,6 +31,18 @@ package struct Conditioning {
   }
 
   package var shape: Shape { Shape(tokens: conditional.tokens, copies: copies) }
+}
+
+/// Ends of prompts that were longer than the model reads: nil where nothing was left out, empty
+/// where it is not known where that begins.
+package struct OmittedTexts: Sendable, Equatable {
+  package var prompt: String?
+  package var negativePrompt: String?
+
+  package init(prompt: String? = nil, negativePrompt: String? = nil) {
+    self.prompt = prompt
+    self.negativePrompt = negativePrompt
+  }
 }
 
 /// The normal numbers that a picture is given at one of its steps, by its latents' indices.
@@ -245,6 +260,11 @@ package final class Denoising {
     let session = try networks.session(network, extents, peels: peels)
     for name in model.conditioningInputs {
       session.write(texts.flatMap { $0.tensors[name]! }, to: name)
+    }
+    if model.facts.readsSource {
+      let sources = conditionings.map { $0.readSource! }
+      let copies = texts.count / sources.count
+      session.write((0..<copies).flatMap { _ in sources.joined() }, to: "source")
     }
     bound = (session, pictures)
     return (session, pictures)

@@ -83,7 +83,7 @@ package final class LoadedModel: Sendable {
     inputs = graphs.mapValues { $0.inputs.map(\.name) }
     outputs = graphs.mapValues { $0.outputs.map(\.name) }
     conditioningInputs = graphs[family.network(.denoiser).name]!.inputs.map(\.name)
-      .filter { !["latents", "time", "guidance"].contains($0) }
+      .filter { !["latents", "time", "guidance", "source"].contains($0) }
     peelSites = Self.peelSites(of: family, graphs, manifest)
     package.noteChecked(in: checks)
   }

@@ -68,8 +68,10 @@ package final class Pipeline {
     _ = try schedule(request)
     let mix = try PeelMix(request.peels, for: model.peelSites)
     let tokens = model.textTokens(of: request)
+    let fitted = request.fitted(to: size)
     return try execution { () throws(ExecutionError) in
-      Conditioning(
+      let source = try encodedSource(of: fitted, size)
+      return Conditioning(
         size: size,
         conditional: try promptEncoder.encode(
           prompt, tokens: tokens, skippedLayers: skippedLayers, peels: mix),
@@ -77,7 +79,7 @@ package final class Pipeline {
           ? try promptEncoder.encode(
             request.negativePrompt, tokens: tokens, skippedLayers: skippedLayers, peels: mix)
           : nil,
-        guidance: guidance, source: try encodedSource(of: request.fitted(to: size), size),
+        guidance: guidance, source: source, readSource: try readSource(of: fitted, size, source),
         isUnknown: !model.knowsWord(of: request.prompt))
     }
   }
@@ -131,13 +133,36 @@ package final class Pipeline {
         decoder)
       try decoded.makeReady()
       hasOverflowed = decoder.hasOverflowed
-      var picture: any RowSource = decoded
-      if size.shrinking > 1 { picture = picture.through(BoxAverage(by: size.shrinking, .rgba)) }
-      if let kept = conditioning.source?.kept {
-        return picture.through(Completion(kept: kept.image, mask: kept.mask))
-      }
-      return facts.pixels == .rgb ? picture.through(Background(.white)) : picture
+      return completed(decoded, of: conditioning)
     }
+  }
+
+  /// What latents of a picture that is not done look like.
+  package func preview(
+    _ latents: [Float], of conditioning: Conditioning
+  ) throws(GenerationError) -> any RowSource {
+    let (facts, size) = (model.facts, conditioning.size)
+    guard facts.latents.colors != nil else { return try decode(latents, of: conditioning) }
+    return try execution { () throws(ExecutionError) in
+      let extents = facts.extents(of: size)
+      let colors = LatentColors(facts.latents)
+      let shown = StagedRows(
+        try StoredRows(
+          width: extents.width, height: extents.height, format: colors.input, values: latents),
+        colors)
+      return completed(shown, of: conditioning)
+    }
+  }
+
+  /// At the size that was asked for, with what a source keeps.
+  private func completed(_ drawn: StagedRows, of conditioning: Conditioning) -> any RowSource {
+    var picture: any RowSource = drawn
+    let shrinking = conditioning.size.shrinking
+    if shrinking > 1 { picture = picture.through(BoxAverage(by: shrinking, .rgba)) }
+    if let kept = conditioning.source?.kept {
+      return picture.through(Completion(kept: kept.image, mask: kept.mask))
+    }
+    return model.facts.pixels == .rgb ? picture.through(Background(.white)) : picture
   }
 
   /// - Parameter request: Fitted to `size`.
@@ -145,17 +170,8 @@ package final class Pipeline {
     of request: PictureRequest, _ size: OfferedSize
   ) throws(ExecutionError) -> EncodedSource? {
     guard let source = request.image(.source) else { return nil }
-    let (space, extents) = (model.facts.latents, model.facts.extents(of: size))
-    let session = try networks.session(model.family.network(.encoder).name, extents)
-    switch model.facts.pixels {
-    case .premultipliedRGBA: session.write(source.image.values, to: "pixels")
-    case .rgb: session.write(source.image.rgbValues, to: "pixels")
-    }
-    try session.run()
-    let latents = session.read("latents").enumerated().map { index, value in
-      let channel = index % space.channels
-      return (value - space.mean[channel]) / space.standardDeviation[channel]
-    }
+    let extents = model.facts.extents(of: size)
+    let latents = try encoded(values(of: source.image), extents)
     guard let mask = request.image(.mask) else {
       return EncodedSource(latents: latents, keptTokens: [], kept: nil)
     }
@@ -164,6 +180,52 @@ package final class Pipeline {
       keptTokens: EncodedSource.keptTokens(
         mask.image, columns: extents.width, rows: extents.height),
       kept: (source.atShownSize, mask.atShownSize))
+  }
+
+  /// What a denoiser that reads it is given of what is to be kept: all of it is to be drawn where
+  /// there is no mask, and what is to be drawn is grey.
+  /// - Parameter request: Fitted to `size`.
+  private func readSource(
+    of request: PictureRequest, _ size: OfferedSize, _ source: EncodedSource?
+  ) throws(ExecutionError) -> [Float]? {
+    guard model.facts.readsSource else { return nil }
+    let (extents, channels) = (model.facts.extents(of: size), model.facts.latents.channels)
+    let pixelChannels = model.facts.pixels.channels
+    let pixels = size.drawn.width * size.drawn.height
+    var kept = Array(repeating: Float(0), count: pixels * pixelChannels)
+    if let image = request.image(.source)?.image, let mask = request.image(.mask)?.image {
+      kept = values(of: image)
+      for pixel in 0..<pixels where mask.rgba[pixel].w < 0.5 {
+        for channel in 0..<pixelChannels { kept[pixel * pixelChannels + channel] = 0 }
+      }
+    }
+    let latents = try encoded(kept, extents)
+    return (0..<extents.width * extents.height).flatMap { place in
+      [source?.isKept(place) == true ? 0 : 1]
+        + latents[place * channels..<(place + 1) * channels]
+    }
+  }
+
+  /// A picture's numbers as the encoder reads them.
+  private func values(of image: PremultipliedImage) -> [Float] {
+    switch model.facts.pixels {
+    case .premultipliedRGBA: image.values
+    case .rgb: image.rgbValues
+    }
+  }
+
+  /// Latents in the denoiser's scale and order.
+  private func encoded(
+    _ pixels: [Float], _ extents: Extents
+  ) throws(ExecutionError) -> [Float] {
+    let space = model.facts.latents
+    let session = try networks.session(model.family.network(.encoder).name, extents)
+    session.write(pixels, to: "pixels")
+    try session.run()
+    return session.read("latents").enumerated().map { index, value in
+      let channel = index % space.channels
+      return (value - space.mean[channel]) / space.standardDeviation[channel]
+    }
   }
 }
 
@@ -187,7 +249,8 @@ extension NetworkPlans {
     hasSource: Bool, resident: Residency
   ) -> Int {
     let extents = facts.extents(of: size, tokens: tokens)
-    let keys = family.networks.filter { $0.role != .encoder || hasSource }.map { network in
+    let hasEncoder = hasSource || facts.readsSource
+    let keys = family.networks.filter { $0.role != .encoder || hasEncoder }.map { network in
       var extents = extents
       if network.role == .denoiser { extents.batch = pictures * (isGuided ? 2 : 1) }
       if case .text(let tokenizer) = network.role {

@@ -10,7 +10,8 @@ struct EncodedPrompt {
   let tokens: Int
   /// What text and conditioning networks gave for one picture, by name.
   let tensors: [String: [Float]]
-  let isTruncated: Bool
+  /// What the model did not read; nil if it read everything.
+  let omittedText: String?
 }
 
 /// Turns prompts into what the denoiser is given of them.
@@ -77,7 +78,7 @@ final class PromptEncoder {
     }
     return EncodedPrompt(
       tokens: whole.tokens, tensors: tensors,
-      isTruncated: tokenized.values.contains(where: \.isTruncated))
+      omittedText: tokenized.values.lazy.compactMap(\.omittedText).first)
   }
 
   /// Adds what the conditioning networks make of a text.
@@ -94,7 +95,7 @@ final class PromptEncoder {
     }
     return EncodedPrompt(
       tokens: text.tokens, tensors: tensors.filter { model.conditioningInputs.contains($0.key) },
-      isTruncated: text.isTruncated)
+      omittedText: text.omittedText)
   }
 }
 

@@ -11,7 +11,9 @@ struct TokenizedPrompt: Equatable {
 
   /// At least one.
   let chunks: [Chunk]
-  let isTruncated: Bool
+  /// What did not fit: the prompt from the first word that is not there in whole, or nothing where
+  /// that is not known. Nil when everything did.
+  let omittedText: String?
 
   var tokens: Int { chunks.reduce(0) { $0 + $1.ids.count } }
 }
@@ -60,7 +62,7 @@ struct PromptTokenizer: Sendable {
       let text = tokenizer.encode(
         EmojiNames.spelledOut(prompt), maximumTokens: maximumTokens)
       return TokenizedPrompt(
-        chunks: [.init(ids: text.ids, weights: nil)], isTruncated: text.truncated)
+        chunks: [.init(ids: text.ids, weights: nil)], omittedText: text.truncated ? "" : nil)
     case .clip(let tokenizer, let padding):
       let read = PromptChunks(
         WeightedPrompt(parsing: prompt), tokenizer: tokenizer, padding: padding,
@@ -69,7 +71,7 @@ struct PromptTokenizer: Sendable {
         TokenizedPrompt.Chunk(
           ids: chunk.ids, weights: chunk.weights.allSatisfy { $0 == 1 } ? nil : chunk.weights)
       }
-      return TokenizedPrompt(chunks: chunks, isTruncated: read.omittedText != nil)
+      return TokenizedPrompt(chunks: chunks, omittedText: read.omittedText)
     }
   }
 

@@ -7,6 +7,8 @@ package struct ModelFacts: Sendable, Hashable {
   package var sampling: SamplingRecipe
   package var tokenizers: [TokenizerDescription]
   package var prompt: PromptForm
+  /// Whether the denoiser reads what a picture is to keep.
+  package var readsSource: Bool
   /// Never empty.
   package var sizes: [OfferedSize]
   /// What is drawn where a request names no size: one of `sizes`.
@@ -15,7 +17,7 @@ package struct ModelFacts: Sendable, Hashable {
   package init(
     latents: LatentSpace, pixels: PixelFormat, noise: NoiseProcess, prediction: Prediction,
     sampling: SamplingRecipe, tokenizers: [TokenizerDescription], prompt: PromptForm,
-    sizes: [OfferedSize], nativeSize: PictureSize
+    readsSource: Bool = false, sizes: [OfferedSize], nativeSize: PictureSize
   ) {
     self.latents = latents
     self.pixels = pixels
@@ -24,6 +26,7 @@ package struct ModelFacts: Sendable, Hashable {
     self.sampling = sampling
     self.tokenizers = tokenizers
     self.prompt = prompt
+    self.readsSource = readsSource
     self.sizes = sizes
     self.nativeSize = nativeSize
   }
@@ -82,11 +85,15 @@ package struct LatentSpace: Sendable, Hashable {
   package var mean: [Float]
   package var standardDeviation: [Float]
   package var noiseOrder: NoiseOrder
+  /// What each channel adds to red, green and blue, -1 to 1: near enough for pictures that are not
+  /// done. Nil where only the decoder can tell.
+  package var colors: [SIMD3<Float>]?
 
   package init(
     channels: Int, scale: Int, mean: [Float], standardDeviation: [Float],
-    noiseOrder: NoiseOrder = .planes
+    noiseOrder: NoiseOrder = .planes, colors: [SIMD3<Float>]? = nil
   ) {
+    self.colors = colors
     self.channels = channels
     self.scale = scale
     self.mean = mean
@@ -100,6 +107,9 @@ package struct LatentSpace: Sendable, Hashable {
       "latents",
       "there are \(mean.count) means and \(standardDeviation.count) standard deviations for "
         + "\(channels) channels")
+    try ConfigurationError.check(
+      colors.map { $0.count == channels } ?? true, "latents",
+      "there are \(colors?.count ?? 0) colors for \(channels) channels")
     try ConfigurationError.check(
       mean.allSatisfy(\.isFinite) && standardDeviation.allSatisfy { $0.isFinite && $0 > 0 },
       "latents", "a mean is not finite or a standard deviation is not positive")

@@ -61,6 +61,9 @@ extension ModelFamily {
     }
     try ConfigurationError.check(
       networks(.encoder).count <= 1, "family", "it has several networks as encoder")
+    try ConfigurationError.check(
+      !facts.readsSource || networks(.encoder).count == 1, "family",
+      "nothing encodes the source that its denoiser reads")
     var given: Set<String> = []
     for network in networks {
       let graph = graph(of: network.name, facts.smallestExtents)
@@ -75,6 +78,7 @@ extension ModelFamily {
       case .denoiser:
         sources = given.union(["latents", "time"])
           .union(facts.sampling.guidanceForm == .embedded ? ["guidance"] : [])
+          .union(facts.readsSource ? ["source"] : [])
       case .decoder: sources = ["latents"]
       case .encoder: sources = ["pixels"]
       }

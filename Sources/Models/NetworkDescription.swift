@@ -17,7 +17,8 @@ package enum NetworkRole: Hashable, Sendable {
   case conditioning
   /// Input `latents` of the shape of the pictures' latents, `time` `[batch]`, and what text and
   /// conditioning networks give; output `prediction` of the latents' shape. `guidance` `[batch]`,
-  /// the scale less 1, where it is embedded.
+  /// the scale less 1, where it is embedded; `source` `[batch, y, x, 1 + channel]`
+  /// where it is read: 1 for what is to be drawn and 0 for what is kept, and the latents of that.
   case denoiser
   /// Input `latents` in the autoencoder's own scale; output `pixels` `[batch, y, x, channel]`.
   case decoder

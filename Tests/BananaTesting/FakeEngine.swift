@@ -232,7 +232,8 @@ package final class FakeEngine: PictureEngine {
         PictureResult(
           pictures: drawing.pictures,
           secondsByStage: [.text: 0.001, .denoise: 0.01, .decode: 0.002, .encode: 0.0005],
-          promptTokensTruncated: isTruncating, isPromptUnknown: knowsNothing)))
+          omitted: OmittedTexts(prompt: isTruncating ? "a long tail" : nil),
+          isPromptUnknown: knowsNothing)))
   }
 
   private func png(_ request: PictureRequest, _ picture: Int) -> [UInt8] {

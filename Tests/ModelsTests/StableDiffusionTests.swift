@@ -252,6 +252,13 @@ import Testing
     #expect(!family.facts.sampling.hasNegativePrompt(guidance: 8))
   }
 
+  @Test func aDenoiserForInpaintingReadsTheSource() throws {
+    let family = try family(unet: ["in_channels": "9"])
+    try family.checkNetworks()
+    #expect(family.facts.readsSource)
+    #expect(try !self.family().facts.readsSource)
+  }
+
   @Test func whatWasPredictedIsTheSchedulers() throws {
     let family = try family(
       scheduler: #"{"prediction_type": "v_prediction", "rescale_betas_zero_snr": true}"#)
@@ -263,7 +270,7 @@ import Testing
 
   @Test func partsThatDoNotFitAreRefused() {
     #expect(throws: ConfigurationError.self) { try family(unet: ["cross_attention_dim": "1024"]) }
-    #expect(throws: ConfigurationError.self) { try family(unet: ["in_channels": "9"]) }
+    #expect(throws: ConfigurationError.self) { try family(unet: ["in_channels": "8"]) }
     #expect(throws: ConfigurationError.self) { try family(vae: ["latent_channels": "16"]) }
     #expect(throws: ConfigurationError.self) { try family(unet: ["sample_size": "65"]) }
   }

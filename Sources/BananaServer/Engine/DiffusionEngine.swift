@@ -216,7 +216,7 @@ package actor DiffusionEngine: PictureEngine {
     place.drawing.perform { (drawing) throws(GenerationError) in
       let latents = denoising.cleanEstimate(of: place.picture)
       try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
-        let picture = try pipeline.decode(latents, of: drawing.conditioning!)
+        let picture = try pipeline.preview(latents, of: drawing.conditioning!)
         drawing.show(picture, as: number, of: place.index)
       }
     }

@@ -148,7 +148,7 @@ final class JobDrawing {
       .success(
         PictureResult(
           pictures: pictures.sorted { $0.key < $1.key }.map(\.value), secondsByStage: seconds,
-          promptTokensTruncated: conditioning?.isTruncated ?? false,
+          omitted: conditioning?.omitted ?? OmittedTexts(),
           overflowed: overflowed.sorted(), isPromptUnknown: conditioning?.isUnknown ?? false)))
   }
 

@@ -198,20 +198,20 @@ package struct PictureResult: Sendable {
   package var pictures: [Picture]
   /// Wall-clock seconds spent in each stage, summed over the pictures.
   package var secondsByStage: [PictureStage: Double]
-  /// True when the model saw only the beginning of the prompt.
-  package var promptTokensTruncated: Bool
+  package var omitted: OmittedTexts
   /// Indices of the pictures whose numbers overflowed: they show nothing that was asked for.
   package var overflowed: [Int]
   /// True when the model knows no word of the prompt.
   package var isPromptUnknown: Bool
 
   package init(
-    pictures: [Picture], secondsByStage: [PictureStage: Double], promptTokensTruncated: Bool,
+    pictures: [Picture], secondsByStage: [PictureStage: Double],
+    omitted: OmittedTexts = OmittedTexts(),
     overflowed: [Int] = [], isPromptUnknown: Bool = false
   ) {
     self.pictures = pictures
     self.secondsByStage = secondsByStage
-    self.promptTokensTruncated = promptTokensTruncated
+    self.omitted = omitted
     self.overflowed = overflowed
     self.isPromptUnknown = isPromptUnknown
   }

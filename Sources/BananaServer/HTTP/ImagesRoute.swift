@@ -210,13 +210,22 @@ struct ImagesAnswer: Sendable {
     isExact ? seconds : (seconds * 20).rounded(.up) / 20
   }
 
+  private static func warnings(of omitted: OmittedTexts) -> [String] {
+    [("The prompt", omitted.prompt), ("negative_prompt", omitted.negativePrompt)].compactMap {
+      which, text in
+      guard let text else { return nil }
+      let isLong = text.count > 60
+      return "\(which) is longer than the model reads: "
+        + (text.isEmpty
+          ? "only its beginning was used."
+          : "it was cut before \"\(text.prefix(60))\(isLong ? "…" : "")\".")
+    }
+  }
+
   func response(_ result: PictureResult, _ job: JobFacts) -> ImageGenerationResponse {
     func seconds(_ stage: PictureStage) -> Double { told(result.secondsByStage[stage] ?? 0) }
     var warnings = RequestWarnings.of(wire, as: request, by: model)
-    if result.promptTokensTruncated {
-      let which = request.negativePrompt.isEmpty ? "The prompt" : "The prompt or negative_prompt"
-      warnings.append("\(which) is longer than the model reads: only its beginning was used.")
-    }
+    warnings += Self.warnings(of: result.omitted)
     if !result.overflowed.isEmpty { warnings.append(overflow(result.overflowed)) }
     if result.isPromptUnknown {
       warnings.append(
