@@ -143,7 +143,10 @@ let package = Package(
       ]),
     tests(
       "ModelImport",
-      ["Diffusion", "Graph", "ModelImport", "Models", "TensorTypes", "Weights"]),
+      [
+        "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "ModelImport", "Models",
+        "TensorTypes", "Weights",
+      ]),
     .target(
       name: "BananaTesting",
       dependencies: ["BananaServer", "Diffusion", "Models", "Weights", logging, lifecycle],

@@ -166,7 +166,7 @@ package struct StableDiffusion: ConfigurableFamily {
       channels: latentChannels, scale: scale,
       mean: Array(repeating: mean, count: latentChannels),
       standardDeviation: Array(repeating: deviation, count: latentChannels),
-      colors: latentChannels == 4 && scale == 8 ? Self.colors : nil)
+      colors: latentChannels == 4 ? Self.colors : nil)
   }
 
   /// Of Stable Diffusion's four channels, fitted to many pictures and the latents of them: Turner
