@@ -47,6 +47,7 @@ package enum ForeignNames {
     "schedule": "spacing", "scheduletype": "spacing", "sigmaschedule": "spacing",
     "noiseschedule": "spacing", "timestepspacing": "spacing", "usekarrassigmas": "spacing",
     "styles": "style", "stylepreset": "style",
+    "clipstopatlastlayers": "clip_skip", "stopatcliplayer": "clip_skip, which counts from 1",
     "lora": "peels", "loras": "peels", "loraname": "peels", "lorascale": "peels",
     "lorastrength": "peels", "adapters": "peels", "adaptername": "peels",
     "loraweights": "peels", "crossattentionkwargs": "peels",
@@ -62,7 +63,6 @@ package enum ForeignNames {
     say(
       "levels of noise are chosen by steps and spacing: leave it out", "eta", "sigmas",
       "timesteps")
-    say("the model reads its text encoder's last layer: leave it out", "clipskip")
     say(
       "an image to begin with is a file of a form: send multipart/form-data with image, prompt and "
         + "strength to POST \(Route.imageEdits)",

@@ -16,7 +16,8 @@ extension ImageGenerationRequest: Codable {
   /// Nil for a name that is no field's.
   package static func kind(of name: String) -> FieldKind? {
     switch CodingKeys(rawValue: name) {
-    case .count, .seed, .steps, .guidance, .partialImages, .outputCompression, .deadlineSeconds:
+    case .count, .seed, .steps, .guidance, .clipSkip, .partialImages, .outputCompression,
+      .deadlineSeconds:
       .number
     case .stream, .store, .provenance, .strictSize: .flag
     case .peels: .list
@@ -31,6 +32,7 @@ extension ImageGenerationRequest: Codable {
     case prompt, model, size, background, style, seed, steps, guidance, sampler, spacing
     case stream, quality, moderation, user, peels, priority, store, provenance
     case negativePrompt = "negative_prompt"
+    case clipSkip = "clip_skip"
     case count = "n"
     case partialImages = "partial_images"
     case responseFormat = "response_format"
@@ -62,6 +64,7 @@ extension ImageGenerationRequest: Codable {
     guidance = try fields.value(Double.self, .guidance, "a number")
     sampler = try fields.choice(.sampler)
     spacing = try fields.choice(.spacing)
+    clipSkip = try fields.value(Int.self, .clipSkip, "an integer")
     stream = try fields.value(Bool.self, .stream, "true or false")
     partialImages = try fields.value(Int.self, .partialImages, "an integer")
     responseFormat = try fields.text(.responseFormat)
@@ -126,6 +129,7 @@ extension ImageGenerationRequest: Codable {
     try fields.encodeIfPresent(guidance, forKey: .guidance)
     try fields.encodeIfPresent(sampler, forKey: .sampler)
     try fields.encodeIfPresent(spacing, forKey: .spacing)
+    try fields.encodeIfPresent(clipSkip, forKey: .clipSkip)
     try fields.encodeIfPresent(stream, forKey: .stream)
     try fields.encodeIfPresent(partialImages, forKey: .partialImages)
     try fields.encodeIfPresent(responseFormat, forKey: .responseFormat)

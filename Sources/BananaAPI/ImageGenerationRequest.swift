@@ -68,6 +68,9 @@ public struct ImageGenerationRequest: Sendable, Equatable {
   public var sampler: Sampler?
   /// Nil is the model's default, or what goes with the sampler.
   public var spacing: Spacing?
+  /// Which layer of the text encoder is read, 1...12, counted from the last, which is 1; no more
+  /// than the model has. Nil is the model's default.
+  public var clipSkip: Int?
   /// Answer with server-sent events.
   public var stream: Bool?
   /// Previews of each picture to send while streaming, 0...3.
@@ -130,6 +133,8 @@ extension ImageGenerationRequest {
     public static let steps = 1...50
     /// How closely the prompt may be followed.
     public static let guidance = 0.0...30.0
+    /// Layers of a text encoder from which one is chosen.
+    public static let clipSkip = 1...12
     /// Previews of a picture.
     public static let partialImages = 0...3
     /// Peels of one request.
@@ -158,6 +163,7 @@ extension ImageGenerationRequest {
     try require(count, in: Limits.count, "n")
     try require(steps, in: Limits.steps, "steps")
     try require(guidance, in: Limits.guidance, "guidance")
+    try require(clipSkip, in: Limits.clipSkip, "clip_skip")
     try require(outputCompression, in: 0...100, "output_compression")
     if let responseFormat, !Limits.responseFormats.contains(responseFormat) {
       throw APIError(

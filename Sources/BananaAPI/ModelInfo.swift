@@ -54,6 +54,28 @@ public struct ModelInfo: Codable, Sendable, Equatable {
     }
   }
 
+  /// Sizes that are too many to list: width and height are each a multiple of some pixels.
+  public struct SizeRule: Codable, Sendable, Equatable {
+    /// Pixels.
+    public var multipleOf: Int
+    /// The shortest side, in pixels.
+    public var minimum: Int
+    /// The longest side, in pixels.
+    public var maximum: Int
+
+    /// Every multiple of so many pixels from `minimum` to `maximum`.
+    public init(multipleOf: Int, minimum: Int, maximum: Int) {
+      self.multipleOf = multipleOf
+      self.minimum = minimum
+      self.maximum = maximum
+    }
+
+    private enum CodingKeys: String, CodingKey {
+      case multipleOf = "multiple_of"
+      case minimum, maximum
+    }
+  }
+
   /// The name that requests give.
   public var id: String
   /// The model that draws when this is only another name for it (`model_aliases`); else nil.
@@ -87,8 +109,10 @@ public struct ModelInfo: Codable, Sendable, Equatable {
   public var styles: [String]
   /// What is drawn when a request names no style.
   public var defaultStyle: String?
-  /// `"512x512"`, …
+  /// `"512x512"`, …; where there is a `sizeRule`, only the native one.
   public var sizes: [String]
+  /// What all sizes have in common where they are too many to list.
+  public var sizeRule: SizeRule?
   /// The size that it draws best, as `WIDTHxHEIGHT`.
   public var nativeSize: String?
   /// Denoising steps when a request does not say.
@@ -104,6 +128,8 @@ public struct ModelInfo: Codable, Sendable, Equatable {
   public var defaultSpacing: String?
   /// Spacings that requests may name.
   public var spacings: [String]?
+  /// The largest `clip_skip` that requests may name; 1 where there is nothing to skip.
+  public var maximumClipSkip: Int?
   /// Numbers that were trained.
   public var parameterCount: Int?
   /// Of its files.
@@ -144,6 +170,8 @@ public struct ModelInfo: Codable, Sendable, Equatable {
     case ownedBy = "owned_by"
     case defaultStyle = "default_style"
     case nativeSize = "native_size"
+    case sizeRule = "size_rule"
+    case maximumClipSkip = "maximum_clip_skip"
     case defaultSteps = "default_steps"
     case defaultGuidance = "default_guidance"
     case defaultSampler = "default_sampler"

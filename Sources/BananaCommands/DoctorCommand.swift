@@ -1,6 +1,7 @@
 import ArgumentParser
 import BananaAPI
 import FoundationEssentials
+import ModelImport
 
 /// `banana doctor`.
 struct DoctorCommand: AsyncParsableCommand {
@@ -37,17 +38,8 @@ struct DoctorCommand: AsyncParsableCommand {
 
   /// Where bananad looks for model packages.
   private static var modelFolders: [String] {
-    let environment = ProcessInfo.processInfo.environment
-    let named = environment["BANANA_MODELS"] ?? ""
+    let named = ProcessInfo.processInfo.environment["BANANA_MODELS"] ?? ""
     if !named.isEmpty { return named.split(separator: ":").map(String.init) }
-    let program = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-    let installed = program.map {
-      URL(filePath: $0).deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: "share/banana/models").path
-    }
-    let own =
-      environment["XDG_DATA_HOME"].map { $0 + "/banana/models" }
-      ?? environment["HOME"].map { $0 + "/.local/share/banana/models" }
-    return [own, "/var/lib/banana/models", installed, "models"].compactMap { $0 }
+    return ModelFolders.ofProcess.all
   }
 }

@@ -55,6 +55,13 @@ struct PictureOptions: ParsableArguments {
       valueName: "spacing"))
   var spacing: String?
 
+  @Option(
+    help: """
+      Which layer of the text encoder is read, 1 (the last) to 12; default: the model's own.
+      """,
+    transform: { try OptionNumber.integer($0, in: ImageGenerationRequest.Limits.clipSkip) })
+  var clipSkip: Int?
+
   @Option(help: "transparent or opaque.")
   var background: String = "transparent"
 
@@ -109,6 +116,7 @@ struct PictureOptions: ParsableArguments {
     request.negativePrompt = negativePrompt
     request.sampler = sampler.flatMap(ImageGenerationRequest.Sampler.init)
     request.spacing = spacing.flatMap(ImageGenerationRequest.Spacing.init)
+    request.clipSkip = clipSkip
     if strictSize { request.strictSize = true }
     if !peels.isEmpty { request.peels = peels }
     request.priority = priority.flatMap(JobPriority.init)

@@ -67,6 +67,7 @@ extension ImageEdit {
     form.add("guidance", request.guidance)
     form.add("sampler", request.sampler?.rawValue)
     form.add("spacing", request.spacing?.rawValue)
+    form.add("clip_skip", request.clipSkip)
     form.add("stream", request.stream)
     form.add("partial_images", request.partialImages)
     form.add("response_format", request.responseFormat)

@@ -25,13 +25,22 @@ package enum GenerationError: Error, Equatable, CustomStringConvertible {
   case excessiveRank(Int, maximum: Int)
   case execution(ExecutionError)
 
+  /// What is said of a choice that the model does not have.
+  package static func notOffered(_ field: String, _ choice: String, known: [String]) -> String {
+    let choices = known.map { "\"\($0)\"" }.joined(separator: ", ")
+    return "This model cannot be drawn with the \(field) \"\(choice)\". Use \(choices), or leave "
+      + "\(field) out."
+  }
+
   package var description: String {
     switch self {
     case .unknownStyle(let style, let known):
-      "this model has no style \"\(style)\"; it has \(known.joined(separator: ", "))"
+      known.isEmpty
+        ? "This model has no styles. Leave style out."
+        : Self.notOffered("style", style, known: known)
     case .unknownSize(let size, let known):
-      "this model draws pictures of \(known.map(\.description).joined(separator: ", ")) pixels,"
-        + " not \(size)"
+      "This model does not draw \(size); the nearest that it draws is \(known.nearest(to: size)). "
+        + "It draws \(known.words)."
     case .imageRole(.source), .imageRole(.mask):
       "this model cannot start from a picture; leave the image out"
     case .imageRole(let role): "this model takes no \(role) image; leave it out"
@@ -44,13 +53,12 @@ package enum GenerationError: Error, Equatable, CustomStringConvertible {
       "this model is distilled and has guidance built in; \(guidance) cannot be set. Leave "
         + "guidance out"
     case .unknownSampler(let sampler, let known):
-      "this model cannot be drawn with the sampler \(sampler.rawValue); it can with "
-        + known.map(\.rawValue).joined(separator: ", ")
+      Self.notOffered("sampler", sampler.rawValue, known: known.map(\.rawValue))
     case .unknownSpacing(let spacing, let known):
-      "this model cannot be drawn with the spacing \(spacing.rawValue); "
-        + (known.isEmpty
-          ? "its levels of noise are its own. Leave spacing out"
-          : "it can with " + known.map(\.rawValue).joined(separator: ", "))
+      known.isEmpty
+        ? "This model cannot be drawn with a spacing: its levels of noise are its own. Leave "
+          + "spacing out."
+        : Self.notOffered("spacing", spacing.rawValue, known: known.map(\.rawValue))
     case .noSchedule(let steps, let strength):
       "there are no noise levels for \(steps) steps with a strength of \(strength). Ask for fewer "
         + "steps, or for a strength between "

@@ -59,9 +59,10 @@ import Testing
     ("cfg_scale", "guidance"), ("guidance_scale", "guidance"), ("batch_size", "n"),
     ("num_images", "n"), ("width", "size"), ("height", "size"), ("Seed", "seed"),
     ("negative", "negative_prompt"), ("sampler_name", "sampler"), ("scheduler", "sampler"),
-    ("sigmas", "levels of noise"), ("timestep_spacing", "spacing"), ("clip_skip", "leave it out"),
+    ("sigmas", "levels of noise"), ("timestep_spacing", "spacing"), ("clipSkip", "clip_skip"),
     ("init_images", "/v1/images/edits"), ("denoising_strength", "/v1/images/edits"),
     ("loras", "peels"), ("enable_hr", "leave it out"), ("strictSize", "strict_size"),
+    ("CLIP_stop_at_last_layers", "clip_skip"),
   ])
   func hintsAtWhatOtherProgramsCall(_ field: String, _ hint: String) throws {
     let error = #expect(throws: APIError.self) {
@@ -117,6 +118,7 @@ import Testing
     ("moderation", "0"), ("output_compression", "\"1\""), ("surprise", "1"),
     ("peels", "[1]"), ("priority", "1"), ("deadline_seconds", "true"), ("store", "\"x\""),
     ("provenance", "0"), ("strict_size", "1"), ("n", "\"\""), ("seed", "-1.5"),
+    ("clip_skip", "\"2\""), ("clip_skip", "1.5"),
   ])
   func namesTheFieldThatIsWrong(_ field: String, _ value: String) throws {
     let prompt = field == "prompt" ? "" : #""prompt":"p","#

@@ -26,8 +26,8 @@ import Testing
         let file = folder + "/apple.png"
         try await run([
           "generate", "a red apple", "--style", "flat", "--size", "256", "--steps", "3", "--seed",
-          "9", "--guidance", "2", "--background", "opaque", "-o", file, "--socket",
-          daemon.socketPath,
+          "9", "--guidance", "2", "--clip-skip", "1", "--background", "opaque", "-o", file,
+          "--socket", daemon.socketPath,
         ])
         let bytes = try #require(FileManager.default.contents(atPath: file))
         #expect(Array(bytes.prefix(8)) == TestPattern.signature)
@@ -37,6 +37,7 @@ import Testing
         #expect(request.style == "flat")
         #expect(request.size.description == "256x256")
         #expect(request.steps == 3 && request.seed == 9 && request.guidance == 2)
+        #expect(request.clipSkip == 1)
         #expect(request.background == .opaque)
       }
     }
@@ -60,7 +61,8 @@ import Testing
       (["generate", "p", "--socket", "/tmp/no-banana-here.sock"], 69),
       (["status", "--socket", "/tmp/no-banana-here.sock"], 69),
       (["model", "list", "--socket", "/tmp/no-banana-here.sock"], 69),
-      (["generate", "p", "--count", "0"], 64), (["generate", "p", "--background", "red"], 64),
+      (["generate", "p", "--count", "0"], 64), (["generate", "p", "--clip-skip", "13"], 64),
+      (["generate", "p", "--background", "red"], 64),
       (["generate"], 64), (["generate", "p", "--local", "--socket", "/x"], 64),
       (["generate", "p", "--models", "m"], 64), (["paint"], 64),
     ] as [([String], Int32)])

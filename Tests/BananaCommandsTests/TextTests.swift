@@ -44,6 +44,21 @@ import Testing
         """)
   }
 
+  @Test func tellsManySizesInFewWords() {
+    var model = ModelInfo(
+      id: "m", created: 0, status: .available, family: "f", version: "1",
+      description: "", licenses: [], styles: [], defaultStyle: nil,
+      sizes: ["256x256", "512x512"], nativeSize: "512x512", defaultSteps: 4, defaultGuidance: 1,
+      parameterCount: nil, weightBytes: 0, peakBytes: nil)
+    #expect(ModelText.text(model).contains("  sizes 256x256, 512x512; 4 steps"))
+    (model.sizes, model.sizeRule) = (
+      ["512x512"], .init(multipleOf: 64, minimum: 256, maximum: 1024)
+    )
+    #expect(
+      ModelText.text(model).contains(
+        "  sizes any multiple of 64 from 256 to 1024 on a side, best 512x512; 4 steps"))
+  }
+
   @Test func tellsAnAliasFromAModel() {
     var model = ModelInfo(
       id: "dall-e-3", created: 0, status: .available, family: "f", version: "1",

@@ -12,7 +12,7 @@ import Testing
   @Test func writesTheFormOfOpenAIsClients() throws {
     var request = ImageGenerationRequest(prompt: "ä\r\n--b", count: 2, seed: 7)
     request.peels = [PeelReference(name: "a", strength: 0.5)]
-    request.strictSize = true
+    (request.strictSize, request.clipSkip) = (true, 2)
     let edit = ImageEdit(request, image: Data([1, 2]), mask: Data([3]), strength: 0.25)
     let body = try edit.body()
     let boundary = try #require(body.contentType.split(separator: "boundary=").last)
@@ -27,6 +27,7 @@ import Testing
     #expect(named.contains(part("n", "2")) && named.contains(part("seed", "7")))
     #expect(named.contains(part("strength", "0.25")))
     #expect(named.contains(part("strict_size", "true")))
+    #expect(named.contains(part("clip_skip", "2")))
     #expect(named.contains { $0.contains("name=\"peels\"\r\n\r\n[{") })
     #expect(
       named.contains(

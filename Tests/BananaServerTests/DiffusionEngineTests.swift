@@ -228,12 +228,13 @@ import Weights
     #expect(texts["Software"] == "Banana")
     #expect(texts["sampler"] == nil && texts["spacing"] == nil && texts["negative_prompt"] == nil)
     var chosen = request("a frög", seed: 7)
-    (chosen.sampler, chosen.negativePrompt) = (.dpmSolver, "hats")
+    (chosen.sampler, chosen.negativePrompt, chosen.clipSkip) = (.dpmSolver, "hats", 1)
     let others = Dictionary(
       uniqueKeysWithValues: PNG.texts(in: try await draw(chosen)[0].png).map {
         ($0.keyword, $0.text)
       })
     #expect(others["sampler"] == "dpmpp_2m" && others["negative_prompt"] == "hats")
+    #expect(texts["clip_skip"] == nil && others["clip_skip"] == "1")
     let xmp = try #require(texts["XML:com.adobe.xmp"])
     #expect(xmp.contains("Iptc4xmpExt:DigitalSourceType"))
     #expect(xmp.contains("newscodes/digitalsourcetype/trainedAlgorithmicMedia"))

@@ -1,6 +1,7 @@
 import BananaAPI
 import BananaTesting
 import FoundationEssentials
+import Models
 import Synchronization
 import Testing
 
@@ -230,6 +231,25 @@ import Testing
     disk.change { $0.models = [] }
     await library.rescan()
     #expect(await eventually { library.reports.isEmpty })
+  }
+
+  /// Few sizes are listed, of many it is told what they have in common.
+  @Test func manySizesAreToldAsARule() {
+    var report = ModelLibrary.Report(
+      model: Self.model("a"), state: .open, description: FakeEngine().model, isDefault: true)
+    let few = ModelInfo(report)
+    #expect(few.sizes == ["256x256", "512x512"] && few.sizeRule == nil)
+    #expect(few.maximumClipSkip == 1)
+    let sides = Array(stride(from: 256, through: 1024, by: 64))
+    report.description?.sizes = sides.flatMap { width in
+      sides.map { OfferedSize(PictureSize(width: width, height: $0)) }
+    }
+    let many = ModelInfo(report)
+    #expect(many.sizes == ["512x512"] && many.nativeSize == "512x512")
+    #expect(many.sizeRule == .init(multipleOf: 64, minimum: 256, maximum: 1024))
+    report.description = nil
+    let unknown = ModelInfo(report)
+    #expect(unknown.sizes == [] && unknown.sizeRule == nil && unknown.maximumClipSkip == nil)
   }
 
   @Test func stoppingRefusesWhoWaits() async throws {

@@ -39,6 +39,10 @@ import Testing
     Bad(#"{"prompt":"p","n":11}"#, 400, "invalid_request", "n"),
     Bad(#"{"prompt":"p","steps":51}"#, 400, "invalid_request", "steps"),
     Bad(#"{"prompt":"p","guidance":31}"#, 400, "invalid_request", "guidance"),
+    Bad(#"{"prompt":"p","clip_skip":0}"#, 400, "invalid_request", "clip_skip"),
+    Bad(#"{"prompt":"p","clip_skip":13}"#, 400, "invalid_request", "clip_skip"),
+    // One whose text network has nothing to skip.
+    Bad(#"{"prompt":"p","clip_skip":2}"#, 400, "invalid_request", "clip_skip"),
     Bad(#"{"prompt":"p","seed":-2}"#, 400, "invalid_request", "seed"),
     Bad(#"{"prompt":"p","response_format":"ftp"}"#, 400, "invalid_request", "response_format"),
     Bad(#"{"prompt":"p","output_format":"jpeg"}"#, 400, "invalid_request", "output_format"),
@@ -152,17 +156,24 @@ import Testing
         == ["fake was distilled for the spacing lcm: leave spacing out."])
   }
 
+  /// Why a model does not draw a request, if it does not.
+  private func refusal(
+    by model: ModelDescription, _ change: (inout ImageGenerationRequest) -> Void
+  ) -> APIError? {
+    var wire = ImageGenerationRequest(prompt: "p")
+    change(&wire)
+    do throws(APIError) {
+      _ = try PictureRequest(wire, model: model, randomSeed: 1)
+      return nil
+    } catch { return error }
+  }
+
   /// What a model cannot be walked with is refused before it waits, with what it can.
   @Test func namesWhatAModelCanBeDrawnWith() throws {
     var model = FakeEngine().model
     (model.samplers, model.spacings) = ([.euler, .consistency], [])
     func refusal(_ change: (inout ImageGenerationRequest) -> Void) -> APIError? {
-      var wire = ImageGenerationRequest(prompt: "p")
-      change(&wire)
-      do throws(APIError) {
-        _ = try PictureRequest(wire, model: model, randomSeed: 1)
-        return nil
-      } catch { return error }
+      self.refusal(by: model, change)
     }
     #expect(refusal { $0.sampler = .lcm } == nil)
     let sampler = refusal { $0.sampler = .tcd }
@@ -181,6 +192,44 @@ import Testing
     for sampler in ImageGenerationRequest.Sampler.allCases {
       #expect(refusal { $0.sampler = sampler } == nil)
     }
+    #expect(refusal { $0.clipSkip = 2 }?.message.contains("no layers to skip") == true)
+    model.maximumClipSkip = 3
+    #expect(refusal { $0.clipSkip = 3 } == nil)
+    let deep = refusal { $0.clipSkip = 4 }
+    #expect(deep?.param == "clip_skip" && deep?.message.contains("(3)") == true)
+    // What is said before a job waits and what the engine would say are the same words.
+    #expect(deep == APIError(EngineError.generation(.clipSkip(4, maximum: 3))))
+  }
+
+  /// The nearest size is drawn, or named where none but the one is wanted; many are told in a few
+  /// words.
+  @Test func namesTheNearestSize() throws {
+    var model = FakeEngine().model
+    func message(_ size: String) -> String? {
+      refusal(by: model) { ($0.size, $0.strictSize) = (size, true) }?.message
+    }
+    #expect(message("auto") == nil && message("256x256") == nil)
+    #expect(
+      message("300x300")
+        == "This model does not draw 300x300; the nearest that it draws is 256x256. It draws "
+        + "256x256, 512x512.")
+    let sides = Array(stride(from: 256, through: 1024, by: 64))
+    model.sizes = sides.flatMap { width in
+      sides.map { OfferedSize(PictureSize(width: width, height: $0)) }
+    }
+    model.nativeSize = OfferedSize(PictureSize(width: 512, height: 512))
+    #expect(message("704x1024") == nil)
+    #expect(
+      message("1500x700")
+        == "This model does not draw 1500x700; the nearest that it draws is 1024x704. It draws "
+        + "every multiple of 64 from 256 to 1024 on each side.")
+    #expect(message("large")?.contains("fake draws every multiple of 64 from") == true)
+    var wire = ImageGenerationRequest(prompt: "p", size: "1500x700")
+    let request = try PictureRequest(wire, model: model, randomSeed: 1)
+    #expect(request.size == PictureSize(width: 1024, height: 704))
+    #expect(RequestWarnings.of(wire, as: request, by: model)[0].contains("nearest, 1024x704"))
+    wire.size = "auto"
+    #expect(try PictureRequest(wire, model: model, randomSeed: 1).size == model.nativeSize.size)
   }
 
   @Test func replacesControlCharacters() async throws {
@@ -199,7 +248,7 @@ import Testing
          "seed":18446744073709551615,"steps":9,"guidance":0,"response_format":"b64_json",
          "output_format":"png","quality":"hd","output_compression":100,"moderation":"auto",
          "user":"me","partial_images":0,"stream":false,"sampler":"euler_a","spacing":"karras",
-         "negative_prompt":"a\u0000hat"}
+         "negative_prompt":"a\u0000hat","clip_skip":1}
         """#
       let answer = try await BananaServerTests.answer(to: everything, from: daemon)
       #expect(answer.data.map(\.seed) == [.max, 0])
@@ -223,7 +272,7 @@ import Testing
       #expect(
         requests.first
           == PictureRequest(
-            prompt: "p", negativePrompt: "a hat", style: "flat",
+            prompt: "p", negativePrompt: "a hat", style: "flat", clipSkip: 1,
             size: PictureSize(width: 256, height: 256), steps: 9, guidance: 0,
             sampler: .eulerAncestral, spacing: .karras, seed: .max, count: 2, background: .opaque))
       #expect(requests.last?.style == nil)

@@ -1,5 +1,6 @@
 package import BananaServer
 package import Diffusion
+import Models
 import Synchronization
 package import Weights
 
@@ -25,10 +26,10 @@ package final class FakeEngine: PictureEngine {
     licenses: [.init(what: "code", license: "Apache-2.0", source: "here")],
     styles: ["3d", "color", "flat"], defaultStyle: "3d",
     sizes: [
-      .init(width: 256, height: 256, shrinking: 2),
-      .init(width: 512, height: 512),
+      OfferedSize(PictureSize(width: 256, height: 256), shrinking: 2),
+      OfferedSize(PictureSize(width: 512, height: 512)),
     ],
-    nativeSize: .init(width: 512, height: 512), peakBytes: 40, defaultSteps: 4,
+    nativeSize: OfferedSize(PictureSize(width: 512, height: 512)), peakBytes: 40, defaultSteps: 4,
     defaultGuidance: 2.5, parameterCount: 12_300_000, weightBytes: 7 << 20, backend: "fake")
 
   private let preparing: (@Sendable () async throws -> Void)?

@@ -13,9 +13,11 @@ extension FuzzTarget {
     name: "sticker", family: "sticker", version: "1", description: "Draws stickers.",
     styles: ["3d", "flat"], defaultStyle: "3d",
     sizes: [
-      .init(width: 256, height: 256), .init(width: 512, height: 512),
+      OfferedSize(PictureSize(width: 256, height: 256)),
+      OfferedSize(PictureSize(width: 512, height: 512)),
     ],
-    nativeSize: .init(width: 512, height: 512), peakBytes: 40, defaultSteps: 4, defaultGuidance: 1,
+    nativeSize: OfferedSize(PictureSize(width: 512, height: 512)), peakBytes: 40, defaultSteps: 4,
+    defaultGuidance: 1,
     parameterCount: 1, weightBytes: 1, backend: "none")
 
   static func generation(_ input: [UInt8]) throws(Violation) {
@@ -41,10 +43,7 @@ extension FuzzTarget {
       request = try PictureRequest(wire, model: model, randomSeed: 1)
     } catch { return try expectRefusal(error, input) }
     try expect((1...10).contains(request.count), "the number of pictures")
-    try expect(
-      model.sizes.contains {
-        $0.width == request.size.width && $0.height == request.size.height
-      }, "a size")
+    try expect(model.sizes.contains { $0.size == request.size }, "a size")
     try expect(
       !request.prompt.unicodeScalars.contains { $0.properties.generalCategory == .control },
       "a control character in a prompt")

@@ -32,6 +32,13 @@ extension ModelFolders {
 
 /// Models in words.
 enum ModelText {
+  /// The sizes of a model, in few words.
+  private static func sizes(of model: ModelInfo) -> String {
+    guard let rule = model.sizeRule else { return model.sizes.joined(separator: ", ") }
+    return "any multiple of \(rule.multipleOf) from \(rule.minimum) to \(rule.maximum) on a side"
+      + (model.nativeSize.map { ", best \($0)" } ?? "")
+  }
+
   /// A few lines on one model.
   static func text(_ model: ModelInfo) -> String {
     if let name = model.aliasOf { return "\(model.id)  another name for \(name)" }
@@ -54,7 +61,7 @@ enum ModelText {
     if !facts.isEmpty { lines.append("  " + facts.joined(separator: ", ")) }
     if let steps = model.defaultSteps, let guidance = model.defaultGuidance {
       lines.append(
-        "  sizes \(model.sizes.joined(separator: ", ")); \(steps) steps, guidance \(guidance)")
+        "  sizes \(sizes(of: model)); \(steps) steps, guidance \(guidance)")
     }
     if !model.styles.isEmpty {
       let styles = model.styles.map { $0 == model.defaultStyle ? "\($0) (default)" : $0 }

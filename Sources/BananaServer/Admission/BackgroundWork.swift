@@ -70,10 +70,11 @@ package struct BackgroundWork<Owner: Hashable & Sendable>: Sendable {
 
 /// A thread that runs while others leave it something to run on.
 package enum BackgroundThread {
-  /// Linux's last: a seventieth of the weight of a thread that draws, when both want the same
-  /// processor. Four such threads take some 5 % from two that draw all the time, and get what these
-  /// leave between their steps: a tenth to a third of a processor. Four of niceness 10 take 20 %.
-  package static let niceness: Int32 = 19
+  /// A twenty-eighth of the weight of a thread that draws, when both want the same processor. Two
+  /// such threads, as many as one user has, take some 4 % from two that draw all the time, and get
+  /// what these leave between their steps, a fifth of a processor or more; of niceness 10 they
+  /// take 14 %. Of niceness 19 they take 1 %, and hardly go on where everything is busy.
+  package static let niceness: Int32 = 15
 
   /// Runs `body` on a new one. They come with work for milliseconds or more, against which starting
   /// them is nothing; and where none wait for work, none share a queue's lock with who brings it.

@@ -285,9 +285,6 @@ package actor DiffusionEngine: PictureEngine {
 extension ModelDescription {
   fileprivate init(_ loaded: LoadedModel, plans: NetworkPlans, backend: String) {
     let (manifest, facts) = (loaded.manifest, loaded.facts)
-    func size(_ offered: OfferedSize) -> Size {
-      Size(width: offered.size.width, height: offered.size.height, shrinking: offered.shrinking)
-    }
     let native = facts.offered(facts.nativeSize)!
     self.init(
       name: manifest.name, family: manifest.family, version: manifest.version,
@@ -296,7 +293,7 @@ extension ModelDescription {
         License(what: $0.what, license: $0.license, source: $0.source)
       },
       styles: facts.prompt.styles, defaultStyle: facts.prompt.defaultStyle,
-      sizes: facts.sizes.map(size), nativeSize: size(native),
+      sizes: facts.sizes, nativeSize: native,
       peakBytes: plans.passPeakBytes(
         pictures: 1, of: native, isGuided: facts.sampling.hasNegativePrompt(guidance: nil),
         tokens: loaded.textTokens(of: PictureRequest(prompt: "", size: native.size)), peels: nil,
@@ -305,6 +302,7 @@ extension ModelDescription {
       defaultSampler: facts.sampling.sampler, samplers: facts.noise.samplers,
       defaultSpacing: facts.noise.spacing, spacings: facts.noise.spacings,
       guidanceForm: facts.sampling.guidanceForm,
+      maximumClipSkip: facts.prompt.skippableLayers + 1,
       parameterCount: loaded.parameterCount, weightBytes: loaded.weightBytes, backend: backend)
   }
 }

@@ -16,27 +16,9 @@ package struct ModelDescription: Sendable, Equatable {
     }
   }
 
-  /// A picture size that the model draws.
-  package struct Size: Sendable, Equatable {
-    /// Pixels.
-    package var width: Int
-    /// Pixels.
-    package var height: Int
-    /// It is drawn so many times as large on a side, and averaged.
-    package var shrinking: Int
-
-    package init(width: Int, height: Int, shrinking: Int = 1) {
-      self.width = width
-      self.height = height
-      self.shrinking = shrinking
-    }
-  }
-
   /// A size of the model's as the engine knows it; its native one for any other.
   func offered(_ size: PictureSize) -> OfferedSize {
-    let size = sizes.first { ($0.width, $0.height) == (size.width, size.height) } ?? nativeSize
-    return OfferedSize(
-      PictureSize(width: size.width, height: size.height), shrinking: size.shrinking)
+    sizes.first { $0.size == size } ?? nativeSize
   }
 
   package var name: String
@@ -48,9 +30,9 @@ package struct ModelDescription: Sendable, Equatable {
   package var styles: [String]
   package var defaultStyle: String?
   /// Never empty.
-  package var sizes: [Size]
+  package var sizes: [OfferedSize]
   /// The size that `"auto"` stands for; one of `sizes`.
-  package var nativeSize: Size
+  package var nativeSize: OfferedSize
   /// Bytes that drawing one picture of that size needs beside the weights, from the plan.
   package var peakBytes: Int
   package var defaultSteps: Int
@@ -62,6 +44,8 @@ package struct ModelDescription: Sendable, Equatable {
   /// Empty where levels of noise are the model's own.
   package var spacings: [TimestepSpacing]
   package var guidanceForm: GuidanceForm
+  /// The largest `clip_skip`; 1 where the text network has no other layer to read.
+  package var maximumClipSkip: Int
   /// Whether it was trained for its sampler and its guidance alone.
   package var isDistilled: Bool { guidanceForm == .folded }
   package var parameterCount: Int
@@ -73,11 +57,12 @@ package struct ModelDescription: Sendable, Equatable {
   package init(
     name: String, family: String, version: String, description: String,
     licenses: [License] = [], styles: [String] = [], defaultStyle: String? = nil,
-    sizes: [Size], nativeSize: Size, peakBytes: Int, defaultSteps: Int, defaultGuidance: Float,
+    sizes: [OfferedSize], nativeSize: OfferedSize, peakBytes: Int, defaultSteps: Int,
+    defaultGuidance: Float,
     defaultSampler: Sampler = .euler, samplers: [Sampler] = Sampler.allCases,
     defaultSpacing: TimestepSpacing? = .trailing,
     spacings: [TimestepSpacing] = TimestepSpacing.allCases,
-    guidanceForm: GuidanceForm = .classifierFree,
+    guidanceForm: GuidanceForm = .classifierFree, maximumClipSkip: Int = 1,
     parameterCount: Int, weightBytes: Int, backend: String
   ) {
     precondition(!sizes.isEmpty && sizes.contains(nativeSize))
@@ -99,6 +84,7 @@ package struct ModelDescription: Sendable, Equatable {
     self.defaultSpacing = defaultSpacing
     self.spacings = spacings
     self.guidanceForm = guidanceForm
+    self.maximumClipSkip = maximumClipSkip
     self.parameterCount = parameterCount
     self.weightBytes = weightBytes
     self.backend = backend

@@ -8,17 +8,17 @@ extension PictureRequest {
   ///   - wire: Already validated.
   ///   - randomSeed: Used when the request names no seed.
   ///   - peels: What the request's names stand for.
-  /// - Throws: `APIError` for a size, style, sampler or spacing that is not `model`'s.
+  /// - Throws: `APIError` for a size, style, sampler, spacing or layer that is not `model`'s.
   package init(
     _ wire: ImageGenerationRequest, model: ModelDescription,
     randomSeed: UInt64, peels: [PeelUse] = []
   ) throws(APIError) {
-    let size = try model.size(named: wire.size, isStrict: wire.strictSize ?? false)
     self.init(
       prompt: Self.printable(wire.prompt),
       negativePrompt: Self.printable(wire.negativePrompt ?? ""),
-      style: try model.style(named: wire.style),
-      size: PictureSize(width: size.width, height: size.height), steps: wire.steps,
+      style: try model.style(named: wire.style), clipSkip: try model.clipSkip(wire.clipSkip),
+      size: try model.size(named: wire.size, isStrict: wire.strictSize ?? false),
+      steps: wire.steps,
       guidance: wire.guidance.map { Float($0) }, sampler: try model.sampler(wire.sampler),
       spacing: try model.spacing(wire.spacing), seed: wire.seed ?? randomSeed,
       count: wire.count ?? 1,
@@ -65,6 +65,17 @@ extension ImageGenerationRequest.Sampler {
   }
 }
 
+extension ImageGenerationRequest.Spacing {
+  fileprivate var taken: TimestepSpacing {
+    switch self {
+    case .trailing: .trailing
+    case .leading: .leading
+    case .karras: .karras
+    case .lcm: .lcm
+    }
+  }
+}
+
 extension ModelDescription {
   /// OpenAI's own styles, which its clients may send: they mean nothing here and are ignored.
   package static let ignoredStyles: Set<String> = ["vivid", "natural"]
@@ -74,38 +85,26 @@ extension ModelDescription {
   ) throws(APIError) -> Sampler? {
     guard let wire else { return nil }
     if samplers.contains(wire.taken) { return wire.taken }
-    let known = samplers.map { "\"\(ImageGenerationRequest.Sampler($0).rawValue)\"" }
-    throw APIError(
-      .invalidRequest,
-      "The model \(name) cannot be drawn with the sampler \"\(wire.rawValue)\". Use "
-        + "\(known.joined(separator: ", ")), or leave sampler out.", param: "sampler")
+    throw APIError(.unknownSampler(wire.taken, known: samplers))
   }
 
   fileprivate func spacing(
     _ wire: ImageGenerationRequest.Spacing?
   ) throws(APIError) -> TimestepSpacing? {
-    guard let wire else { return nil }
-    if let spacing = spacings.first(where: { $0.rawValue == wire.rawValue }) { return spacing }
-    let known = spacings.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-    throw APIError(
-      .invalidRequest,
-      "The model \(name) cannot be drawn with the spacing \"\(wire.rawValue)\""
-        + (spacings.isEmpty
-          ? ": its levels of noise are its own. Leave spacing out."
-          : ". Use \(known), or leave spacing out."),
-      param: "spacing")
+    guard let spacing = wire?.taken else { return nil }
+    if spacings.contains(spacing) { return spacing }
+    throw APIError(.unknownSpacing(spacing, known: spacings))
+  }
+
+  fileprivate func clipSkip(_ skip: Int?) throws(APIError) -> Int? {
+    guard let skip, skip > maximumClipSkip else { return skip }
+    throw APIError(.clipSkip(skip, maximum: maximumClipSkip))
   }
 
   fileprivate func style(named name: String?) throws(APIError) -> String? {
     guard let name else { return nil }
     if styles.contains(name) { return name }
     if Self.ignoredStyles.contains(name) { return nil }
-    let known = styles.map { "\"\($0)\"" }.joined(separator: ", ")
-    throw APIError(
-      .invalidRequest,
-      styles.isEmpty
-        ? "The model \(self.name) has no styles. Leave style out."
-        : "style \"\(name.prefix(64))\" is not known to \(self.name). Use \(known).",
-      param: "style")
+    throw APIError(.unknownStyle(String(name.prefix(64)), known: styles))
   }
 }

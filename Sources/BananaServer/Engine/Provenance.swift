@@ -40,6 +40,9 @@ enum Provenance {
     if let spacing = request.spacing {
       texts.append(PNG.Text(keyword: "spacing", text: spacing.rawValue))
     }
+    if let skip = request.clipSkip {
+      texts.append(PNG.Text(keyword: "clip_skip", text: "\(skip)"))
+    }
     if !request.negativePrompt.isEmpty {
       texts.append(PNG.Text(keyword: "negative_prompt", text: request.negativePrompt))
     }

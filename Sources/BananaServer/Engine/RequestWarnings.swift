@@ -9,9 +9,9 @@ package enum RequestWarnings {
     _ wire: ImageGenerationRequest, as request: PictureRequest, by model: ModelDescription
   ) -> [String] {
     var warnings: [String] = []
-    let drawn = ModelDescription.Size(
-      width: request.size.width, height: request.size.height)
-    if let warning = model.warning(onSize: wire.size, drawn: drawn) { warnings.append(warning) }
+    if let warning = model.warning(onSize: wire.size, drawn: request.size) {
+      warnings.append(warning)
+    }
     if let style = wire.style, style != request.style {
       warnings.append("style \"\(style)\" means nothing to \(model.name) and was ignored.")
     }

@@ -46,9 +46,7 @@ extension APIError {
     switch error {
     case .cancelled:
       self.init(.cancelled, "The job was cancelled.")
-    case .generation(let error):
-      let param = Self.param(of: error)
-      self.init(param == nil ? .internalError : .invalidRequest, "\(error)", param: param)
+    case .generation(let error): self.init(error)
     case .file(let error): self.init(.internalError, "\(error)")
     case .insufficientMemory(let neededBytes, let availableBytes):
       self.init(
@@ -57,6 +55,20 @@ extension APIError {
           + "a smaller size or fewer pictures, or try again later.")
     case .lost: self.init(.internalError, "The engine lost the job. Try again.")
     }
+  }
+
+  init(_ error: GenerationError) {
+    let param = Self.param(of: error)
+    let message =
+      switch error {
+      // Requests have names of their own for them.
+      case .unknownSampler(let sampler, let known):
+        GenerationError.notOffered(
+          "sampler", ImageGenerationRequest.Sampler(sampler).rawValue,
+          known: known.map { ImageGenerationRequest.Sampler($0).rawValue })
+      default: "\(error)"
+      }
+    self.init(param == nil ? .internalError : .invalidRequest, message, param: param)
   }
 
   /// The field of a request that cannot be drawn; nil for what no field is the cause of.

@@ -58,7 +58,7 @@ extension ModelInfo {
         License(what: $0.what, license: $0.license, source: $0.source)
       },
       styles: known?.styles ?? [], defaultStyle: known?.defaultStyle,
-      sizes: known?.sizes.map(\.name) ?? [], nativeSize: known?.nativeSize.name,
+      sizes: [], nativeSize: (known?.nativeSize.size).map { "\($0)" },
       defaultSteps: known?.defaultSteps,
       defaultGuidance: (known?.defaultGuidance).map { Double($0) },
       parameterCount: known?.parameterCount, weightBytes: model.weightBytes,
@@ -67,6 +67,16 @@ extension ModelInfo {
     samplers = known?.samplers.map { ImageGenerationRequest.Sampler($0).rawValue }
     defaultSpacing = known?.defaultSpacing?.rawValue
     spacings = known?.spacings.map(\.rawValue)
+    maximumClipSkip = known?.maximumClipSkip
+    let sizes = known?.sizes.map(\.size) ?? []
+    if let grid = SizeGrid(sizes) {
+      sizeRule = SizeRule(
+        multipleOf: grid.multiple, minimum: grid.sides.lowerBound,
+        maximum: grid.sides.upperBound)
+      self.sizes = nativeSize.map { [$0] } ?? []
+    } else {
+      self.sizes = sizes.map(\.description)
+    }
     state = report.state
     progress = report.progress
     reason = report.reason
