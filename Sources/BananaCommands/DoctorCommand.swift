@@ -18,7 +18,7 @@ struct DoctorCommand: AsyncParsableCommand {
   func run() async throws {
     let findings = await Self.findings(
       socketPath: connection.socket ?? SocketPath.forClient(), files: SystemFiles(),
-      modelFolders: Self.modelFolders)
+      modelFolders: ModelFolders.ofProcess.all)
     try await reportingFailures {
       print(json ? try JSONText.encode(findings) : findings.map(\.text).joined(separator: "\n"))
     }
@@ -34,12 +34,5 @@ struct DoctorCommand: AsyncParsableCommand {
     return daemon.findings
       + MachineChecks(files: files).findings(daemon.need)
       + (await ServiceChecks(files: files).findings())
-  }
-
-  /// Where bananad looks for model packages.
-  private static var modelFolders: [String] {
-    let named = ProcessInfo.processInfo.environment["BANANA_MODELS"] ?? ""
-    if !named.isEmpty { return named.split(separator: ":").map(String.init) }
-    return ModelFolders.ofProcess.all
   }
 }

@@ -49,8 +49,9 @@ struct Bananad: AsyncParsableCommand {
 
   @Option(
     help: """
-      Folders with the model packages, separated by colons. Default: $BANANA_MODELS, else \
-      $XDG_DATA_HOME/banana/models of the user, /var/lib/banana/models and where installed.
+      Folders with the model packages, separated by colons. Default: \
+      $XDG_DATA_HOME/banana/models of the user, /var/lib/banana/models, and $BANANA_MODELS or \
+      where installed.
       """)
   var models: String?
 

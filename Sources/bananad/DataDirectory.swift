@@ -9,20 +9,20 @@ import FoundationEssentials
 
 /// Where bananad's folders are when nobody says so.
 enum DataDirectory {
-  /// Those that somebody names, separated by colons; else `BANANA_MODELS`, else the user's own,
-  /// those of the system, and what came with this program.
+  /// Those that somebody names, separated by colons; else the user's own, those of the system, and
+  /// what came with Banana: `BANANA_MODELS`, else beside this program and in `/usr/share`.
   static func models(
     named: String?, environment: [String: String], userID: uid_t
   ) -> ModelFolders {
-    if let named = named ?? value("BANANA_MODELS", in: environment) {
-      return ModelFolders(named.split(separator: ":").map(String.init))
-    }
+    func folders(_ text: String) -> [String] { text.split(separator: ":").map(String.init) }
+    if let named { return ModelFolders(folders(named)) }
     // What systemd runs for all has a state, and no user's home.
     let isSystem = userID == 0 || value("STATE_DIRECTORY", in: environment) != nil
     return .standard(
       environment: isSystem ? [:] : environment,
       home: isSystem ? nil : home(environment: environment, userID: userID),
-      shipped: installed("models", named: nil))
+      shipped: value("BANANA_MODELS", in: environment).map(folders)
+        ?? [installed("models", named: nil), "/usr/share/banana/models"])
   }
 
   /// `BANANA_PEELS`, else `../share/banana/peels` beside the executable, else `peels` in the

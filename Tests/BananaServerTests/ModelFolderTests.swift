@@ -145,7 +145,7 @@ import Testing
   @Test func whereModelsAreWhenNobodySaysSo() {
     func paths(_ environment: [String: String], _ home: String?) -> [String] {
       ModelFolders.standard(
-        environment: environment, home: home, shipped: "/usr/share/banana/models"
+        environment: environment, home: home, shipped: ["/usr/share/banana/models"]
       ).paths
     }
     let system = ["/var/lib/banana/models", "/usr/share/banana/models"]

@@ -14,9 +14,9 @@ package struct ModelFolders: Sendable, Equatable {
   /// - Parameters:
   ///   - environment: Of a user's daemon; empty for the system's.
   ///   - home: Nil for a user without one, and for the system's daemon.
-  ///   - shipped: Where those are that came with this program.
+  ///   - shipped: Where those are that came with Banana.
   package static func standard(
-    environment: [String: String], home: String?, shipped: String
+    environment: [String: String], home: String?, shipped: [String]
   ) -> ModelFolders {
     var paths: [String] = []
     // What is not absolute does not count, says the XDG base directory specification.
@@ -25,9 +25,7 @@ package struct ModelFolders: Sendable, Equatable {
     } else if let home, home.hasPrefix("/"), home != "/" {
       paths.append(home + "/.local/share/banana/models")
     }
-    for path in ["/var/lib/banana/models", shipped, "/usr/share/banana/models"]
-    where !paths.contains(path) { paths.append(path) }
-    return ModelFolders(paths)
+    return ModelFolders(paths + ["/var/lib/banana/models"] + shipped)
   }
 
   /// Every package, by name; each has a name of its own.
