@@ -111,7 +111,7 @@ package final class CPUBackend: Backend {
       case .embedding: vectors = []
       case .parameter, .sinusoidal, .matmul, .norm, .groupNorm, .headNorm, .attention, .activation,
         .gatedActivation, .binary, .scale, .slice, .concatenation, .meanPool, .depthToSpace,
-        .spaceToDepth, .fold, .reshape, .quantize:
+        .spaceToDepth, .fold, .reshape, .quantize, .patchSum:
         break
       }
       for vector in vectors { bytes[vector.name] = vector.vectorBytes }

@@ -31,6 +31,7 @@ struct Lowering {
     case .linear(let op): try lower(op, node)
     case .matmul(let op): lower(op, node)
     case .convolution(let op): try lower(op, node)
+    case .patchSum(let op): lower(op, node)
     case .norm(let op): try lower(op, node)
     case .groupNorm(let op): try lower(op, node)
     case .headNorm(let op): try lower(op, node)
@@ -60,7 +61,7 @@ extension Node {
     case .groupNorm(let op): op.workerBytes(self)
     case .parameter, .embedding, .sinusoidal, .linear, .matmul, .norm, .headNorm, .activation,
       .gatedActivation, .binary, .scale, .slice, .concatenation, .meanPool, .depthToSpace,
-      .spaceToDepth, .fold, .quantize, .reshape:
+      .spaceToDepth, .fold, .quantize, .reshape, .patchSum:
       0
     }
   }
@@ -71,7 +72,7 @@ extension Node {
     case .groupNorm(let op): op.sharedBytes(self)
     case .parameter, .embedding, .sinusoidal, .linear, .matmul, .convolution, .norm, .headNorm,
       .attention, .activation, .gatedActivation, .binary, .scale, .slice, .concatenation,
-      .meanPool, .depthToSpace, .spaceToDepth, .fold, .quantize, .reshape:
+      .meanPool, .depthToSpace, .spaceToDepth, .fold, .quantize, .reshape, .patchSum:
       0
     }
   }

@@ -84,7 +84,7 @@ package final class LoadedModel: Sendable {
     outputs = graphs.mapValues { $0.outputs.map(\.name) }
     conditioningInputs = graphs[family.network(.denoiser).name]!.inputs.map(\.name)
       .filter { !["latents", "time", "guidance", "source"].contains($0) }
-    peelSites = Self.peelSites(of: family, graphs, manifest)
+    peelSites = Self.peelSites(of: family, graphs, manifest, stores)
     package.noteChecked(in: checks)
   }
 
@@ -108,12 +108,26 @@ package final class LoadedModel: Sendable {
   }
 
   private static func peelSites(
-    of family: any ModelFamily, _ graphs: [NetworkName: Graph], _ manifest: ModelManifest
+    of family: any ModelFamily, _ graphs: [NetworkName: Graph], _ manifest: ModelManifest,
+    _ stores: [String: WeightStore] = [:]
   ) -> PeelSites {
     let base = manifest.weights[family.network(.denoiser).weights]?.first
+    var textEncoders = 0
+    var networks: [PeelSites.Network] = []
+    for network in family.networks {
+      var called = PeelNetwork.denoiser
+      if case .text = network.role {
+        textEncoders += 1
+        called = .textEncoder(textEncoders)
+      }
+      guard network.isOpenToPeels else { continue }
+      networks.append(
+        PeelSites.Network(
+          network: called, weights: network.weights, graph: graphs[network.name]!))
+    }
     return PeelSites(
-      in: family.networks.filter(\.isOpenToPeels).map { graphs[$0.name]! }, model: manifest.name,
-      baseSHA256: base.flatMap { manifest.files[$0]?.sha256 })
+      in: networks, model: manifest.name,
+      baseSHA256: base.flatMap { manifest.files[$0]?.sha256 }, stores: stores)
   }
 
   /// Bytes of the mapped files.

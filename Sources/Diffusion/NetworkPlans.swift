@@ -68,15 +68,27 @@ package final class NetworkPlans: Sendable {
   package func key(
     _ network: NetworkName, _ extents: Extents, peels: PeelLayout? = nil
   ) -> NetworkKey {
-    NetworkKey(
-      network: network, extents: extents.restricted(to: description(of: network).axes),
-      peels: openWeights[network].flatMap { peels?.restricted(to: $0) })
+    let extents = extents.restricted(to: description(of: network).axes)
+    let layout = peels.flatMap { peels in
+      open(network, skippedLayers: extents.skippedLayers).flatMap {
+        peels.restricted(to: $0, of: weights(of: network))
+      }
+    }
+    return NetworkKey(network: network, extents: extents, peels: layout)
+  }
+
+  /// The weights that peels may change in a network; nil if it is closed to them.
+  private func open(_ network: NetworkName, skippedLayers: Int) -> Set<WeightReference>? {
+    if skippedLayers == 0 { return openWeights[network] }
+    var extents = facts.smallestExtents
+    extents.skippedLayers = skippedLayers
+    return openWeights[network]?.intersection(family.graph(of: network, extents).weights)
   }
 
   /// The network as a graph, ready for planning.
   package func graph(_ key: NetworkKey) -> Graph {
     let live = family.graph(of: key.network, key.extents).removingDeadNodes()
-    let attached = key.peels.map { live.attachingPeels(to: $0.sites) } ?? live
+    let attached = key.peels.map { live.attachingPeels(to: $0.attachments) } ?? live
     return attached.fusingEpilogues()
   }
 

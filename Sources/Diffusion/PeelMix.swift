@@ -5,14 +5,20 @@ package import Weights
 
 /// What decides how a network with peels is compiled: equal layouts share plans.
 package struct PeelLayout: Hashable, Sendable {
-  /// The weights of the linears that peels change, and the room along the rank of each: one of
+  /// What peels change at each linear or convolution; the room along a rank is one of
   /// `PeelMix.ranks`.
-  package let sites: [WeightReference: Int]
+  package let sites: [PeelSite: PeelAttachment]
 
-  /// The layout as a network sees it that has only `weights`; nil if no peel changes it.
-  func restricted(to weights: Set<WeightReference>) -> PeelLayout? {
-    let sites = self.sites.filter { weights.contains($0.key) }
+  /// The layout as a network sees it that has only `weights` of the set of that name; nil if no
+  /// peel changes it.
+  func restricted(to weights: Set<WeightReference>, of name: String) -> PeelLayout? {
+    let sites = self.sites.filter { $0.key.weights == name && weights.contains($0.key.weight) }
     return sites.isEmpty ? nil : PeelLayout(sites: sites)
+  }
+
+  /// By the weights of one network.
+  var attachments: [WeightReference: PeelAttachment] {
+    Dictionary(uniqueKeysWithValues: sites.map { ($0.key.weight, $0.value) })
   }
 }
 
@@ -55,8 +61,9 @@ extension PeelUse: Hashable {
   }
 }
 
-/// Several peels as one low-rank update a linear: concatenated along the rank, which is exact,
-/// their strengths folded into `up`, padded with zeros to each site's rank in the layout.
+/// Several peels as one change of each linear and convolution: low-rank updates are concatenated
+/// along the rank, which is exact, their strengths folded into `up`, padded with zeros to each
+/// site's rank in the layout; scales and shifts are added up.
 ///
 /// Their numbers stay in their files until `write` lays them into a session's inputs.
 package struct PeelMix: Sendable {
@@ -71,38 +78,57 @@ package struct PeelMix: Sendable {
 
   package private(set) var layout: PeelLayout
   let parts: [Part]
-  private let changes: [WeightReference: [Change]]
+  private let changes: [PeelSite: [Change]]
 
   private struct Change: Sendable {
     let update: PeelFile.Update
     let strength: Float
+    /// What the changed outputs are multiplied by, `[out]`; nil for 1.
+    let gain: [Float]?
   }
 
   /// The mix of `peels`; nil if none of them changes anything.
-  /// - Throws: `GenerationError.peel` if one was made for another model,
+  /// - Throws: `GenerationError.peel` if one was made for another model, or two cannot be together,
   ///   `GenerationError.excessiveRank` if they are too many.
   package init?(_ peels: [PeelUse], for sites: PeelSites) throws(GenerationError) {
-    var changes: [WeightReference: [Change]] = [:]
+    var changes: [PeelSite: [Change]] = [:]
     let peels = peels.filter { $0.strength != 0 }
-    for use in peels {
-      do throws(PeelError) {
-        for (site, update) in try use.peel.resolved(for: sites).updates {
-          changes[site, default: []].append(Change(update: update, strength: use.strength))
+    do throws(PeelError) {
+      for use in peels {
+        let peel = try use.peel.resolved(for: sites)
+        for (site, update) in peel.updates {
+          changes[site, default: []].append(
+            Change(update: update, strength: use.strength, gain: peel.gain(at: site, sites)))
         }
-      } catch { throw .peel(error) }
-    }
-    if changes.isEmpty { return nil }
-    var ranks: [WeightReference: Int] = [:]
-    for (site, changes) in changes {
-      let needed = changes.reduce(0) { $0 + $1.update.rank }
-      guard let rank = Self.ranks.first(where: { $0 >= needed }) else {
-        throw .excessiveRank(needed, maximum: Self.ranks.last ?? 0)
       }
-      ranks[site] = rank
-    }
-    layout = PeelLayout(sites: ranks)
+    } catch { throw .peel(error) }
+    if changes.isEmpty { return nil }
+    layout = PeelLayout(
+      sites: try Dictionary(
+        uniqueKeysWithValues: changes.map { site, changes throws(GenerationError) in
+          (site, try Self.attachment(of: changes, at: site))
+        }))
     parts = peels.map { Part(sha256: $0.sha256, strength: $0.strength) }
     self.changes = changes
+  }
+
+  private static func attachment(
+    of changes: [Change], at site: PeelSite
+  ) throws(GenerationError) -> PeelAttachment {
+    let needed = changes.reduce(0) { $0 + $1.update.rank }
+    guard let rank = needed == 0 ? 0 : ranks.first(where: { $0 >= needed }) else {
+      throw .excessiveRank(needed, maximum: ranks.last ?? 0)
+    }
+    let attachment = PeelAttachment(
+      rank: rank, scalesInputs: changes.contains { $0.update.scalesInputs },
+      scalesOutputs: changes.contains { $0.update.scalesOutputs },
+      shifts: changes.contains { $0.update.shifts })
+    // Each is a change of the base alone: together they would be one of each other.
+    if attachment.scalesInputs, attachment.scalesOutputs {
+      throw .peel(
+        .unsupportedForm("(IA)³ on inputs beside scaled outputs", tensor: site.weight.name))
+    }
+    return attachment
   }
 
   /// The same mix with other room; more of it is zeros.
@@ -111,34 +137,92 @@ package struct PeelMix: Sendable {
     mix.layout = layout
     return mix
   }
+}
 
+// Writing.
+extension PeelMix {
   /// Lays the factors into the inputs of a session whose graph has the sites of `layout`.
   func write(to session: Session, _ layout: PeelLayout) {
-    var blocks: [Float] = []
-    func fill(
-      _ shape: Shape, _ changes: [Change],
-      _ lay: (Change, UnsafeMutableBufferPointer<Float>, _ first: Int) -> Void
-    ) {
-      blocks.removeAll(keepingCapacity: true)
-      blocks.append(contentsOf: repeatElement(0, count: shape.count))
-      blocks.withUnsafeMutableBufferPointer { blocks in
-        var first = 0
+    for (site, attachment) in layout.sites {
+      guard let changes = changes[site] else {
+        preconditionFailure("\(site.weight.name) has no update")
+      }
+      let weight = site.weight
+      if attachment.rank > 0 { writeFactors(changes, weight, room: attachment.rank, to: session) }
+      func row(_ count: Int, _ start: Float, _ part: (Change) -> [Float]?) -> [Float] {
+        var row = Array(repeating: start, count: count)
         for change in changes {
-          lay(change, blocks, first)
-          first += change.update.rank
+          for (index, value) in (part(change) ?? []).enumerated() {
+            row[index] += change.strength * value
+          }
         }
+        return row
+      }
+      if attachment.scalesInputs {
+        let scale = row(weight.shape.last, 1) { $0.update.inputScale }
+        session.write(scale, to: PeelInput.inputScale(weight))
+      }
+      if attachment.scalesOutputs {
+        let scale = row(weight.shape[0], 1) { change in
+          change.gain.map { $0.map { $0 - 1 } } ?? change.update.outputScale
+        }
+        session.write(scale, to: PeelInput.outputScale(weight))
+      }
+      if attachment.shifts {
+        session.write(row(weight.shape[0], 0) { $0.update.shift }, to: PeelInput.shift(weight))
       }
     }
-    for (site, room) in layout.sites {
-      guard let changes = changes[site] else { preconditionFailure("\(site.name) has no update") }
-      fill(Matmul.matrixShape(outputs: room, inputs: site.shape[1]), changes) {
-        $0.update.layDown(into: $1, first: $2)
+  }
+
+  private func writeFactors(
+    _ changes: [Change], _ weight: WeightReference, room: Int, to session: Session
+  ) {
+    let (outputs, inputs) = (weight.shape[0], weight.shape.last)
+    let places = weight.shape.count / (outputs * inputs)
+    var down = BlockedMatrix(outputs: places * room, inputs: inputs)
+    var up = BlockedMatrix(outputs: outputs, inputs: room)
+    var first = 0
+    for change in changes where change.update.rank > 0 {
+      let rank = change.update.rank
+      let placed = change.update.placed(inputs: inputs, places: places)
+      for row in 0..<rank {
+        for place in 0..<places {
+          let from = (row * places + place) * inputs
+          down.layRow(place * room + first + row, placed[from..<from + inputs])
+        }
       }
-      session.write(blocks, to: PeelInput.down(site))
-      fill(Matmul.matrixShape(outputs: site.shape[0], inputs: room), changes) {
-        $0.update.layUp(into: $1, first: $2, room: room, strength: $0.strength)
+      let factor = change.update.up
+      for row in 0..<outputs {
+        let strength = change.strength * (change.gain?[row] ?? 1)
+        up.layRow(row, factor[row * rank..<(row + 1) * rank], from: first, times: strength)
       }
-      session.write(blocks, to: PeelInput.up(site))
+      first += rank
+    }
+    session.write(down.blocks, to: PeelInput.down(weight))
+    session.write(up.blocks, to: PeelInput.up(weight))
+  }
+}
+
+/// A matrix in blocks of 16 rows (`BlockLayout`), zeros where nothing is laid.
+private struct BlockedMatrix {
+  private let inputs: Int
+  private(set) var blocks: [Float]
+
+  init(outputs: Int, inputs: Int) {
+    self.inputs = inputs
+    blocks = Array(
+      repeating: 0, count: Matmul.matrixShape(outputs: outputs, inputs: inputs).count)
+  }
+
+  mutating func layRow(
+    _ row: Int, _ values: ArraySlice<Float>, from column: Int = 0, times factor: Float = 1
+  ) {
+    let lanes = BlockLayout.outputs
+    let start = (row / lanes * inputs + column) * lanes + row % lanes
+    blocks.withUnsafeMutableBufferPointer { blocks in
+      values.withUnsafeBufferPointer { values in
+        for index in 0..<values.count { blocks[start + index * lanes] = values[index] * factor }
+      }
     }
   }
 }

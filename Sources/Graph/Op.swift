@@ -39,6 +39,7 @@ package enum Op: Hashable, Sendable {
   case linear(Linear)
   case matmul(Matmul)
   case convolution(Convolution)
+  case patchSum(PatchSum)
   case norm(Norm)
   case groupNorm(GroupNorm)
   case headNorm(HeadNorm)
@@ -64,6 +65,7 @@ package enum Op: Hashable, Sendable {
     case .linear(let op): op
     case .matmul(let op): op
     case .convolution(let op): op
+    case .patchSum(let op): op
     case .norm(let op): op
     case .groupNorm(let op): op
     case .headNorm(let op): op

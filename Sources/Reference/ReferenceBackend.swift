@@ -180,6 +180,7 @@ struct ReferenceContext {
     case .linear(let op): linear(op)
     case .matmul: each { product(operands[0], operands[1], at: $0) }
     case .convolution(let op): convolution(op)
+    case .patchSum(let op): patchSum(op)
     case .norm(let op): norm(op)
     case .groupNorm(let op): groupNorm(op)
     case .headNorm(let op): headNorm(op)

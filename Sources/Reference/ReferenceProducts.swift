@@ -62,6 +62,28 @@ extension ReferenceContext {
     }
   }
 
+  func patchSum(_ op: PatchSum) {
+    let (walk, source) = (op.convolution, operands[0].shape)
+    let channels = result.shape.last
+    each { index in
+      let (pixel, channel) = index.quotientAndRemainder(dividingBy: channels)
+      let (line, x) = pixel.quotientAndRemainder(dividingBy: result.shape[2])
+      let (item, y) = line.quotientAndRemainder(dividingBy: result.shape[1])
+      var sum = 0.0
+      for place in 0..<op.places {
+        let fineY = y * walk.stride + place / walk.kernelWidth - walk.paddingTop
+        let fineX = x * walk.stride + place % walk.kernelWidth - walk.paddingLeft
+        guard (0..<source[1] * walk.upsampling).contains(fineY),
+          (0..<source[2] * walk.upsampling).contains(fineX)
+        else { continue }
+        let from = (item * source[1] + fineY / walk.upsampling) * source[2]
+        let at = (from + fineX / walk.upsampling) * source[3] + place * channels + channel
+        sum = rounded(sum + Double(operands[0].floats[at]))
+      }
+      return Float(sum)
+    }
+  }
+
   /// What the pixels of a line, counted over all items, are sums of: `[x, ky, kx, channel]`.
   private func patches(of picture: [Double], line: Int, _ op: Convolution) -> [Double] {
     let source = operands[0].shape

@@ -7,8 +7,9 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
   case safetensors(SafetensorsError)
   /// No low-rank update is in the file.
   case empty
-  /// A tensor that is no part of a low-rank update in a known key style.
-  case unknownTensor(name: String)
+  /// Tensors that are no part of a change in a known key style: the first of them, and how many
+  /// there are of all.
+  case unknownTensors(first: [String], count: Int, of: Int)
   /// Two tensors are the same part of one update.
   case duplicate(target: String, part: String)
   case missingPart(target: String, part: String)
@@ -17,6 +18,8 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
   /// `down` and `up` do not meet.
   case unequalRanks(target: String, down: Int, up: Int)
   case wrongRank(target: String, rank: Int, maximum: Int)
+  /// A change in another algebra has a larger rank than is applied beside the base's weights.
+  case wideForm(String, target: String, rank: Int, maximum: Int)
   /// The scale that the update is multiplied by is not a positive number.
   case invalidAlpha(where: String)
   /// Two places of the metadata disagree.
@@ -35,8 +38,11 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
 
   /// The model does not open this network to peels.
   case closedNetwork(PeelNetwork, target: String, model: String)
-  /// The model has no such layer that a peel can change.
-  case unknownTarget(target: String, model: String)
+  /// The model has no such layers that a peel can change: the first of them, and how many there are
+  /// of all.
+  case unknownTargets(first: [String], count: Int, of: Int, model: String)
+  /// The peel's names and shapes are those of another kind of model.
+  case otherArchitecture(made: String, model: String, is: String?)
   /// Two updates name the same layer in different styles.
   case repeatedTarget(target: String)
   /// Shapes are of the whole update, `[out, in]`.
@@ -56,8 +62,14 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
     case .wrongBase(let model, let expected, let actual):
       return "The peel was made for another base model (\(expected.prefix(12))…) than \(model) "
         + "(\(actual.prefix(12))…). Get the peel that was made for this version of \(model)."
-    case .unknownTarget(let target, let model):
-      return Self.otherBase("changes \"\(target.excerpt)\", which \(model) does not have")
+    case .unknownTargets(let first, let count, let all, let model):
+      return Self.otherBase(
+        "changes \(Self.list(first)), which \(model) does not have"
+          + Self.number(count, of: all, "layers"))
+    case .otherArchitecture(let made, let model, let kind):
+      return "The peel was made for \(made), and \(model) is "
+        + (kind.map { "\($0): get the peel that was made for \($0)." }
+          ?? "another kind of model: get one that was made for it.")
     case .unfitUpdate(let target, let expected, let actual):
       return Self.otherBase(
         "has an update \(actual) for \"\(target.excerpt)\", which is \(expected)")
@@ -69,14 +81,19 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
       let place = tensor.map { " (\"\($0.excerpt)\")" } ?? ""
       return "\(form) is not supported by this model: export a plain LoRA\(place)."
     case .unsupportedKernel(let tensor, let shape):
-      return "A LoRA of convolutions is not supported by this model: export one of the linear "
-        + "layers only (\"\(tensor.excerpt)\" is \(shape))."
+      return "A LoRA of convolutions of one or three dimensions is not supported by this model: "
+        + "export one without them (\"\(tensor.excerpt)\" is \(shape))."
     case .unsupportedPattern(let pattern):
       return "The peel gives alphas by the pattern \"\(pattern.excerpt)\", which is not supported: "
         + "write the names of the layers into alpha_pattern."
-    case .unknownTensor(let name):
-      return "The peel has the tensor \"\(name.excerpt)\", which is no part of a LoRA in a form "
-        + "that is known here: export a plain LoRA in PEFT, diffusers or kohya form."
+    case .unknownTensors(let first, let count, let all):
+      return "The peel has the tensor \(Self.list(first)), which is no part of a LoRA in a form "
+        + "that is known here\(Self.number(count, of: all, "tensors")): export a plain LoRA in "
+        + "PEFT, diffusers or kohya form."
+    case .wideForm(let form, let target, let rank, let maximum):
+      return "The peel has \(form) for \"\(target.excerpt)\", which is of rank \(rank) as a plain "
+        + "LoRA; up to \(maximum) is applied beside weights that stay as they are. Resize it, or "
+        + "export it as a plain LoRA."
     case .wrongType(let tensor, let type):
       return "The peel stores \"\(tensor.excerpt)\" as \(type.rawValue), a type that is not "
         + "supported. Export it in F32, F16 or BF16."
@@ -88,6 +105,14 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
         + "it with a smaller alpha."
     default: return "The peel \(problem). Export it again, or get an undamaged copy."
     }
+  }
+
+  private static func list(_ names: [String]) -> String {
+    names.map { "\"\($0.excerpt)\"" }.joined(separator: ", ")
+  }
+
+  private static func number(_ count: Int, of all: Int, _ what: String) -> String {
+    count > 1 ? " (\(count) of its \(all) \(what))" : ""
   }
 
   private static func otherBase(_ problem: String) -> String {

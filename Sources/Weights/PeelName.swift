@@ -19,8 +19,9 @@ package enum PeelNetwork: Hashable, Comparable, Sendable, CustomStringConvertibl
 /// `….lora_A.default.weight`; diffusers `transformer.layers.0.qkv.lora_A.weight`,
 /// `….lora.down.weight` or `….processor.to_q_lora.down.weight`; kohya's sd-scripts
 /// `lora_unet_layers_0_qkv.lora_down.weight` beside a scalar `….alpha`, and LyCORIS
-/// `lycoris_layers_0_qkv.…`. What wrapped the network while it was trained may stand in between:
-/// `_orig_mod` of torch.compile, `module` of DistributedDataParallel.
+/// `lycoris_layers_0_qkv.…`, whose algebras have other parts than two factors. What wrapped the
+/// network while it was trained may stand in between: `_orig_mod` of torch.compile, `module` of
+/// DistributedDataParallel.
 struct PeelName: Hashable {
   enum Part: String, Hashable {
     /// `[rank, in]`.
@@ -29,6 +30,28 @@ struct PeelName: Hashable {
     case up
     /// The numerator of the scale `alpha / rank`.
     case alpha
+    /// `[rank, inner, y, x]`, between the two.
+    case core = "lora_mid"
+    case hadamardUp1 = "hada_w1_a"
+    case hadamardDown1 = "hada_w1_b"
+    case hadamardCore1 = "hada_t1"
+    case hadamardUp2 = "hada_w2_a"
+    case hadamardDown2 = "hada_w2_b"
+    case hadamardCore2 = "hada_t2"
+    case kronecker1 = "lokr_w1"
+    case kroneckerUp1 = "lokr_w1_a"
+    case kroneckerDown1 = "lokr_w1_b"
+    case kronecker2 = "lokr_w2"
+    case kroneckerUp2 = "lokr_w2_a"
+    case kroneckerDown2 = "lokr_w2_b"
+    case kroneckerCore2 = "lokr_t2"
+    /// What the lengths of the changed weight's rows are, `[out]`.
+    case magnitude = "dora_scale"
+    /// What is added to the bias, `[out]`.
+    case shift = "diff_b"
+    /// What inputs or outputs are multiplied by, less 1, and which of them.
+    case scaling = "weight"
+    case isOnInput = "on_input"
   }
 
   enum Problem: Error, Equatable {
@@ -46,9 +69,7 @@ struct PeelName: Hashable {
 
   init(_ name: String) throws(Problem) {
     let components = name.split(separator: ".", omittingEmptySubsequences: false)
-    guard let (stem, part) = Self.part(components) else {
-      throw Self.form(of: components).map(Problem.unsupported) ?? .unknown
-    }
+    guard let (stem, part) = try Self.part(components) else { throw .unknown }
     self.part = part
     (network, root, target) = PeelRoots.strip(stem)
     if target.isEmpty || target.utf8.count > Self.longestTarget { throw .unknown }
@@ -57,15 +78,25 @@ struct PeelName: Hashable {
   /// Bytes of a layer's name.
   private static let longestTarget = 512
 
-  private static let parts: [Substring: Part] = [
-    "lora_A": .down, "lora_B": .up, "lora_down": .down, "lora_up": .up,
-  ]
+  private static let parts: [Substring: Part] = {
+    let own: [Part] = [
+      .core, .hadamardUp1, .hadamardDown1, .hadamardCore1, .hadamardUp2, .hadamardDown2,
+      .hadamardCore2, .kronecker1, .kroneckerUp1, .kroneckerDown1, .kronecker2, .kroneckerUp2,
+      .kroneckerDown2, .kroneckerCore2, .magnitude, .shift, .isOnInput,
+    ]
+    return Dictionary(uniqueKeysWithValues: own.map { (Substring($0.rawValue), $0) }).merging([
+      "lora_A": .down, "lora_B": .up, "lora_down": .down, "lora_up": .up,
+      "lora_magnitude_vector": .magnitude,
+    ]) { $1 }
+  }()
   /// What stands in front of `down` and `up`.
   private static let markers: Set<Substring> = ["lora", "lora_linear_layer"]
 
   /// Splits `layer.lora_A.adapter.weight` into the layer's components and the part.
-  private static func part(_ components: [Substring]) -> (stem: [Substring], part: Part)? {
-    var components = components
+  private static func part(
+    _ name: [Substring]
+  ) throws(Problem) -> (stem: [Substring], part: Part)? {
+    var components = name
     if components.last == "alpha" {
       components.removeLast()
       if let marker = components.last, markers.contains(marker) { components.removeLast() }
@@ -75,14 +106,15 @@ struct PeelName: Hashable {
     if isWeight { components.removeLast() }
     // `lora_A.weight`, or with an adapter's name between the two, which has no dots.
     for _ in 0..<(isWeight ? 2 : 1) {
-      guard let last = components.popLast() else { return nil }
+      guard let last = components.popLast() else { break }
       if let part = parts[last] { return (components, part) }
       if let direction = Self.direction(last), let marker = components.last {
         if markers.contains(marker) { return (components.dropLast(), direction) }
         if marker.hasSuffix("_lora") { return (oldLayer(components), direction) }
       }
     }
-    return nil
+    if let form = form(of: name) { throw .unsupported(form) }
+    return isWeight ? (name.dropLast(), .scaling) : nil
   }
 
   private static func direction(_ component: Substring) -> Part? {
@@ -100,25 +132,22 @@ struct PeelName: Hashable {
   /// What people call the form that has such a tensor.
   private static func form(of components: [Substring]) -> String? {
     let forms: [(form: String, isSign: (Substring) -> Bool)] = [
-      ("DoRA", { $0 == "dora_scale" || $0.hasPrefix("lora_magnitude_vector") }),
-      ("LoKr", { $0.hasPrefix("lokr_") }), ("LoHa", { $0.hasPrefix("hada_") }),
-      ("LoCon with a third factor (lora_mid)", { $0 == "lora_mid" }),
       ("OFT", { $0.hasPrefix("oft_") || $0.hasPrefix("boft_") }),
-      ("(IA)³", { $0.hasPrefix("ia3_") || $0 == "on_input" }),
+      ("(IA)³ as PEFT writes it", { $0.hasPrefix("ia3_") }),
       ("VeRA", { $0.hasPrefix("vera_") }), ("AdaLoRA", { $0 == "lora_E" }),
       ("GLoRA", { ["a1", "a2", "b1", "b2", "bm1", "bm2"].contains($0) }),
       ("A LoRA of embeddings", { $0.hasPrefix("lora_embedding_") }),
-      ("An embedding (textual inversion)", { $0 == "bundle_emb" || $0 == "emb_params" }),
+      ("An embedding (textual inversion)", { $0 == "emb_params" }),
       ("A peel with whole layers", { $0 == "modules_to_save" }),
       (
         "A peel with whole differences of weights",
-        { ["diff", "diff_b", "w_norm", "b_norm", "set_weight"].contains($0) }
+        { ["diff", "w_norm", "b_norm", "set_weight"].contains($0) }
       ),
       ("A LoRA in 8 bits (scale_weight)", { $0.hasPrefix("scale_weight") }),
       ("A LoRA that changes shapes (reshape_weight)", { $0 == "reshape_weight" }),
     ]
     for (form, isSign) in forms where components.contains(where: isSign) { return form }
-    let hasFactor = components.contains { parts[$0] != nil || $0 == "lora" }
+    let hasFactor = components.contains { parts[$0] == .up || parts[$0] == .down || $0 == "lora" }
     return hasFactor && components.last == "bias" ? "A LoRA with biases" : nil
   }
 }

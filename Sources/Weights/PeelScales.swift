@@ -14,6 +14,9 @@ struct PeelScales {
     var isRankStabilized = false
   }
 
+  /// Whether the file says that it is a DoRA.
+  private(set) var isDecomposed = false
+
   /// PEFT's own.
   private static let defaultAlpha: Float = 8
   /// Bytes of PEFT's configuration; one of a thousand layers has a tenth.
@@ -134,7 +137,7 @@ extension PeelScales {
         return
       case ("use_rslora", .boolean(let isStabilized)) where rest.isEmpty:
         return configure(roots) { $0.isRankStabilized = isStabilized }
-      case ("use_dora", .boolean(true)): throw .unsupportedForm("DoRA", tensor: nil)
+      case ("use_dora", .boolean(true)): isDecomposed = true
       case ("init_lora_weights", .string(let name)): return try Self.checkStart(name)
       case ("peft_type", .string(let type)) where type != "LORA":
         throw .unsupportedForm(type.excerpt, tensor: nil)

@@ -1,31 +1,55 @@
 import TensorTypes
 
-/// A matrix of a peel as its file stores it, its numbers checked; read as f32 when it is needed.
+/// A matrix of a peel, or its like for a convolution, as its file stores it, its numbers checked;
+/// read as f32 when it is needed.
 struct PeelTensor: Sendable {
   private let file: SafetensorsFile
   private let tensor: SafetensorsFile.Tensor
-  /// `[rows, columns]`: axes of extent 1 behind them, as of 1×1 convolutions, are left out.
+  /// `[rows, columns]`, or `[rows, columns, y, x]` where a kernel is more than a point: axes of
+  /// extent 1 behind a matrix, as of 1×1 convolutions, are left out.
   let shape: Shape
   /// The largest absolute value.
   let magnitude: Float
 
-  /// - Throws: `PeelError` if it is no matrix, of a type that is not read, or has NaN or infinity.
+  /// - Throws: `PeelError` if it has other axes, a type that is not read, or NaN or infinity.
   init(_ name: String, in file: SafetensorsFile) throws(PeelError) {
     let tensor = file.tensor(named: name)!
     var extents = tensor.shape.dimensions[...]
-    while extents.count > 2, extents.last == 1 { extents.removeLast() }
-    if (3...5).contains(extents.count), tensor.shape.count > 0 {
+    while extents.count > 2, extents.count != 4, extents.last == 1 { extents.removeLast() }
+    if extents.count == 4, extents.suffix(2) == [1, 1] { extents.removeLast(2) }
+    if extents.count == 3 || extents.count == 5, tensor.shape.count > 0 {
       throw .unsupportedKernel(tensor: name, shape: tensor.shape)
     }
-    guard extents.count == 2, tensor.shape.count > 0 else {
+    // What is multiplied later stays a number.
+    guard [2, 4].contains(extents.count), tensor.shape.count > 0,
+      extents.prefix(2).allSatisfy({ $0 <= 1 << 20 }),
+      extents.dropFirst(2).allSatisfy({ $0 <= 64 })
+    else {
       throw .wrongShape(tensor: name, shape: tensor.shape)
     }
+    try self.init(tensor, as: Shape(Array(extents)), name, in: file)
+  }
+
+  /// A row of numbers along whichever axis, `[count]`.
+  /// - Throws: `PeelError` if more than one axis has an extent.
+  init(row name: String, in file: SafetensorsFile) throws(PeelError) {
+    let tensor = file.tensor(named: name)!
+    let count = tensor.shape.count
+    guard count > 0, tensor.shape.dimensions.allSatisfy({ $0 == 1 || $0 == count }) else {
+      throw .wrongShape(tensor: name, shape: tensor.shape)
+    }
+    try self.init(tensor, as: [count], name, in: file)
+  }
+
+  private init(
+    _ tensor: SafetensorsFile.Tensor, as shape: Shape, _ name: String, in file: SafetensorsFile
+  ) throws(PeelError) {
     guard Self.types.contains(tensor.type) else {
       throw .wrongType(tensor: name, type: tensor.type)
     }
     self.file = file
     self.tensor = tensor
-    shape = Shape(Array(extents))
+    self.shape = shape
     var magnitude: Float = 0
     var isFinite = true
     Self.forEach(tensor) { value in
@@ -36,36 +60,18 @@ struct PeelTensor: Sendable {
     self.magnitude = magnitude
   }
 
-  /// The numbers, row by row, times `scale`.
-  func numbers(times scale: Float = 1) -> [Float] {
+  var rows: Int { shape[0] }
+  /// Everything behind the rows, places of a kernel innermost.
+  var columns: Int { shape.count / rows }
+  /// `[y, x]` of a kernel that is more than a point.
+  var kernel: Shape? { shape.rank == 4 ? [shape[2], shape[3]] : nil }
+
+  /// The numbers, row by row.
+  var numbers: [Float] {
     var numbers: [Float] = []
     numbers.reserveCapacity(shape.count)
-    Self.forEach(tensor) { numbers.append($0 * scale) }
+    Self.forEach(tensor) { numbers.append($0) }
     return numbers
-  }
-
-  /// Lays the numbers, times `scale` and then `strength`, into a larger matrix in blocks of 16
-  /// rows.
-  /// - Parameters:
-  ///   - width: Columns of the larger one.
-  ///   - row, column: Where the first number goes.
-  func lay(
-    into blocks: UnsafeMutableBufferPointer<Float>, width: Int, row: Int, column: Int,
-    times scale: Float, _ strength: Float
-  ) {
-    let lanes = BlockLayout.outputs
-    var row = row
-    var (at, rest) = (0, 0)
-    Self.forEach(tensor) { value in
-      if rest == 0 {
-        at = (row / lanes * width + column) * lanes + row % lanes
-        rest = shape[1]
-        row += 1
-      }
-      blocks[at] = value * scale * strength
-      at += lanes
-      rest -= 1
-    }
   }
 
   private static let types: Set<SafetensorsType> = [.float16, .bfloat16, .float32, .float64]

@@ -138,7 +138,7 @@ import Weights
     let reference = ReferenceBackend()
     let expected = try run(
       Planner.plan(live), try WeightStore(inMemory: merged), on: reference)
-    let attached = live.attachingPeels(to: ranks)
+    let attached = live.attachingPeels(to: ranks.mapValues { PeelAttachment(rank: $0) })
     for graph in [attached, attached.fusingEpilogues()] {
       for backend in [reference, CPUBackend(threadCount: 2)] as [any Backend] {
         let plan = backend.plan(graph, for: store, activations: .float32)

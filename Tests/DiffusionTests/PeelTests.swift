@@ -201,7 +201,8 @@ import Weights
 
   /// The room that a mix has at a site.
   private func room(_ mix: PeelMix, _ site: String) throws -> Int? {
-    mix.layout.sites[try #require(weights["\(site).weight"])]
+    let weight = try #require(weights["\(site).weight"])
+    return mix.layout.sites[PeelSite(weights: "denoiser", weight: weight)]?.rank
   }
 
   @Test func ranksGoIntoBuckets() throws {
@@ -224,7 +225,7 @@ import Weights
     for site in Self.linears {
       #expect(try room(both, site) == (site == "layers.1.up" ? 128 : 8), "\(site)")
     }
-    let wide = PeelLayout(sites: both.layout.sites.mapValues { _ in 128 })
+    let wide = PeelLayout(sites: both.layout.sites.mapValues { _ in PeelAttachment(rank: 128) })
     let plans = bound(model.stores).plans
     func bytes(_ layout: PeelLayout) -> Int {
       plans.plan(plans.key("denoiser", Extents(batch: 2, tokens: 4), peels: layout)).inputBytes
@@ -239,7 +240,8 @@ import Weights
     let networks = bound(model.stores, .int8)
     let expected = try outputs(networks, mix)
     for room in PeelMix.ranks {
-      let wide = mix.with(PeelLayout(sites: mix.layout.sites.mapValues { _ in room }))
+      let wide = mix.with(
+        PeelLayout(sites: mix.layout.sites.mapValues { _ in PeelAttachment(rank: room) }))
       #expect(try outputs(networks, wide) == expected, "\(room)")
     }
   }

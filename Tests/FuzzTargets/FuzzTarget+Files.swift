@@ -78,10 +78,18 @@ extension FuzzTarget {
     }
     try expect(!peel.updates.isEmpty, "a peel without updates")
     for update in peel.updates {
-      try expect((1...PeelFile.maximumRank).contains(update.rank), "a rank of \(update.rank)")
+      try expect((0...PeelFile.maximumRank).contains(update.rank), "a rank of \(update.rank)")
+      try expect(
+        update.rank > 0 || update.shifts || update.scalesInputs || update.scalesOutputs,
+        "an update of nothing")
+      // A few numbers can stand for many, which are laid out only beside a weight of that size.
+      guard update.rank * max(update.inWidth, update.outWidth) <= 1 << 20 else { return }
       try expect(update.down.count == update.rank * update.inWidth, "the length of down")
       try expect(update.up.count == update.rank * update.outWidth, "the length of up")
-      try expect((update.down + update.up).allSatisfy(\.isFinite), "a number that is not finite")
+      let rows = [update.shift, update.inputScale, update.outputScale, update.magnitudes]
+      try expect(
+        (update.down + update.up + rows.flatMap { $0 ?? [] }).allSatisfy(\.isFinite),
+        "a number that is not finite")
     }
     let texts = peel.texts
     for text in [texts.title, texts.license, texts.baseModel, texts.baseModelHash] {
@@ -105,10 +113,24 @@ extension FuzzTarget {
     }
     let tensors = peel.updates.flatMap { update in
       let stem = stem(of: update)
-      return [
-        tensor("\(stem).lora_down.weight", [update.rank, update.inWidth], update.down),
-        tensor("\(stem).lora_up.weight", [update.outWidth, update.rank], update.up),
-      ]
+      var tensors: [SafetensorsWriter.Tensor] = []
+      if update.rank > 0 {
+        let kernel = update.kernel?.dimensions ?? []
+        let inputs = update.inWidth / kernel.reduce(1, *)
+        tensors = [
+          tensor("\(stem).lora_down.weight", [update.rank, inputs] + kernel, update.down),
+          tensor("\(stem).lora_up.weight", [update.outWidth, update.rank], update.up),
+        ]
+      }
+      if let scale = update.inputScale ?? update.outputScale {
+        tensors.append(tensor("\(stem).weight", [scale.count], scale))
+        tensors.append(tensor("\(stem).on_input", [], [update.scalesInputs ? 1 : 0]))
+      }
+      if let row = update.shift { tensors.append(tensor("\(stem).diff_b", [row.count], row)) }
+      if let row = update.magnitudes {
+        tensors.append(tensor("\(stem).dora_scale", [row.count, 1], row))
+      }
+      return tensors
     }
     let again: PeelFile
     do throws(PeelError) {

@@ -76,7 +76,7 @@ import Testing
       .filter { weight in plain.nodes.contains { $0.op == .linear(Linear(weight: weight)) } }
     #expect(sites.count == 5 * 8)
     let attached = plain.attachingPeels(
-      to: Dictionary(uniqueKeysWithValues: sites.map { ($0, 16) }))
+      to: Dictionary(uniqueKeysWithValues: sites.map { ($0, PeelAttachment(rank: 16)) }))
     try attached.verify()
     #expect(attached.inputs.count == plain.inputs.count + 2 * sites.count)
     let (fused, peeled) = (plain.fusingEpilogues(), attached.fusingEpilogues())

@@ -54,7 +54,8 @@ package struct Convolution: OpPayload {
   }
 
   package func operationCount(_ operands: [Value], result: Shape) -> Int {
-    2 * result.count * weight.shape.count / weight.shape[0]
+    2 * result.count
+      * (weight.shape.count / weight.shape[0] + (epilogue.hasUpdate ? operands[1].shape.last : 0))
   }
 
   package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
@@ -64,16 +65,21 @@ package struct Convolution: OpPayload {
     guard x.rank == 4, w.rank == 4, w[1] % 2 == 1, w[2] % 2 == 1, x.last == w[3] else {
       throw ShapeError(name, "\(weight.name) \(w) does not take \(x)")
     }
+    let result = try resultShape(of: x, channels: w[0])
+    try epilogue.checkShapes(operands, result, bias: bias, name)
+    return result
+  }
+
+  /// The shape of a picture of so many channels that is made by walking over `x` as this does.
+  func resultShape(of x: Shape, channels: Int) throws(ShapeError) -> Shape {
     guard stride > 0, upsampling > 0 else {
       throw ShapeError(name, "stride \(stride), upsampling \(upsampling): both are at least 1")
     }
     let lines = x[1] * upsampling + paddingTop + kernelHeight / 2 - kernelHeight
     let columns = x[2] * upsampling + paddingLeft + kernelWidth / 2 - kernelWidth
     guard lines >= 0, columns >= 0 else {
-      throw ShapeError(name, "\(weight.name) \(w) does not fit into \(x)")
+      throw ShapeError(name, "\(weight.name) \(weight.shape) does not fit into \(x)")
     }
-    let result: Shape = [x[0], lines / stride + 1, columns / stride + 1, w[0]]
-    try epilogue.checkShapes(operands, result, bias: bias, name)
-    return result
+    return [x[0], lines / stride + 1, columns / stride + 1, channels]
   }
 }
