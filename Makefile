@@ -17,7 +17,7 @@ ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test clients-test-newest fuzz arm64-test \
   opening-test systemd-test deb deb-test docs thermal-plot heat-bench soak siege memory-test train \
-  train-denoiser eval lint bench sanitize sanitize-thread \
+  train-denoiser eval parity lint bench sanitize sanitize-thread \
   sanitize-address ci clean
 
 generate: build
@@ -101,6 +101,17 @@ TRAIN ?=
 train-denoiser: .venv-training
 	cd training && $(TRAINING_PYTHON) -m banana_training.background --state "$(STATE)" -- \
 	  --data "$(abspath $(DATA))" $(TRAIN)
+
+# The architectures of public checkpoints at full size against diffusers: half an hour, and 6 GiB in
+# PARITY_FOLDER.
+PARITY_FOLDER ?= /tmp/banana-parity
+parity: build
+	@scripts/install-packages $(TEST_PACKAGES)
+	python3 -m venv $(BUILD_PATH)/venv-parity
+	$(BUILD_PATH)/venv-parity/bin/pip install --quiet --requirement training/requirements-parity.txt
+	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && cd training && \
+	  $(abspath $(BUILD_PATH))/venv-parity/bin/python -m banana_training.parity \
+	  --programs "$$bin" --folder "$(PARITY_FOLDER)" $(PARITY)
 
 # Measures models/sticker, drawn by the engine (retrieval, autoencoder, alpha), and the peels.
 eval: .venv-training build

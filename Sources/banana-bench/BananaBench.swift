@@ -19,7 +19,9 @@ struct BananaBench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "banana-bench",
     abstract: "Measure each stage of a model as a fraction of this machine's own peak.",
-    subcommands: [HeatBench.self, MakeModel.self, MatmulBench.self, RowsBench.self])
+    subcommands: [
+      CompareNetworks.self, HeatBench.self, MakeModel.self, MatmulBench.self, RowsBench.self,
+    ])
 
   @Option(help: "A model package, or the folder that holds the one called sticker.")
   var models = "models"

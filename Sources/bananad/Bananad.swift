@@ -6,6 +6,7 @@ import FoundationEssentials
 import Logging
 import NIOPosix
 import ServiceLifecycle
+import TensorTypes
 import UnixSignals
 
 #if canImport(Glibc)
@@ -20,7 +21,7 @@ struct Bananad: AsyncParsableCommand {
     commandName: "bananad",
     abstract: "Draws pictures from text for the apps of this machine, over a Unix socket.",
     discussion: """
-      Every flag but --config and --sysfs-root can be set in the config file too; the flag wins, \
+      Every flag but --config, --sysfs-root and --activations can be set in the config file too; the flag wins, \
       and SIGHUP reads the file again. The socket is \
       --socket, else $BANANA_SOCKET, else /run/banana/banana.sock for root and \
       $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; sockets that systemd hands over \
@@ -80,6 +81,9 @@ struct Bananad: AsyncParsableCommand {
     transform: { try number($0, in: 1...1024) })
   var threads: Int?
 
+  @Option(help: "int8, or float32: exact and slow, to compare with other programs. Default: int8.")
+  var activations: ActivationFormat = .int8
+
   @Option(
     help: "trace, debug, info, notice, warning, error or critical. Default: info.",
     transform: { name in
@@ -116,7 +120,9 @@ struct Bananad: AsyncParsableCommand {
         let sites = try LoadedModel.peelSites(path: model.path)
         return { try $0.check(for: sites) }
       },
-      opener: modelOpener(threads: threads, stateDirectory: settings.daemon.stateDirectory))
+      opener: modelOpener(
+        threads: threads, activations: activations,
+        stateDirectory: settings.daemon.stateDirectory))
     let reload = ReloadService(
       daemon: daemon, logger: logger, logLevel: logLevel, settings: settings,
       read: { [self] in
@@ -204,6 +210,8 @@ struct Bananad: AsyncParsableCommand {
     }
   }
 }
+
+extension ActivationFormat: ExpressibleByArgument {}
 
 /// An option's number, if it is one of its range; what overflows or is none (NaN) is not.
 private func number<Number: LosslessStringConvertible & Comparable>(

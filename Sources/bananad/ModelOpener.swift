@@ -9,12 +9,14 @@ import Weights
 /// - Parameters:
 ///   - threads: Threads that compute.
 ///   - stateDirectory: Where it is remembered which files were checked.
-func modelOpener(threads: Int, stateDirectory: String) -> ModelLibrary.Opener {
+func modelOpener(
+  threads: Int, activations: ActivationFormat, stateDirectory: String
+) -> ModelLibrary.Opener {
   let checks = FileChecks(path: stateDirectory + "/checked-files.json")
   let backend = CPUBackend(threadCount: threads)
   let thread = EngineThread()
   return { model, progress in
     let loaded = try LoadedModel(path: model.path, checks: checks, progress: progress)
-    return DiffusionEngine(loaded, backend: backend, activations: .int8, thread: thread)
+    return DiffusionEngine(loaded, backend: backend, activations: activations, thread: thread)
   }
 }

@@ -131,12 +131,13 @@ def hidden(pipeline, text, weights, chunks, clip_skip):
                     if name.endswith("final_layer_norm"))
         state = (result.last_hidden_state if clip_skip == 1
                  else norm(result.hidden_states[-clip_skip]))
-        weighted = state * torch.tensor(weight, dtype=torch.float64)[None, :, None]
+        weighted = state * torch.tensor(weight, dtype=state.dtype)[None, :, None]
         states.append(weighted * (state.mean() / weighted.mean()))
     return torch.cat(states, dim=1), len(parts)
 
 
-def draw(pipeline, case):
+def draw(pipeline, case, side=SIDE):
+    """What diffusers makes of a case, with `side` latents on a side."""
     weights, skip = case.get("weights", {}), case.get("clip_skip", 1)
     chunks = max(hidden(pipeline, case[which], weights, 1, skip)[1]
                  for which in ("prompt", "negative"))
@@ -146,11 +147,11 @@ def draw(pipeline, case):
     base = SCHEDULE if kind is not LCMScheduler else {
         k: v for k, v in SCHEDULE.items() if k != "steps_offset"}
     pipeline.scheduler = kind(**base, **options)
-    count, drawn = 4 * SIDE * SIDE, 0
+    count, drawn = 4 * side * side, 0
 
     def noise(offset):
-        return torch.from_numpy(philox_normal(case["seed"], count, offset=offset)).double() \
-            .reshape(1, 4, SIDE, SIDE)
+        normal = torch.from_numpy(philox_normal(case["seed"], count, offset=offset))
+        return normal.to(pipeline.unet.dtype).reshape(1, 4, side, side)
 
     def fresh(*_, **__):
         nonlocal drawn
