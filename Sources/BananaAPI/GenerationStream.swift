@@ -143,6 +143,8 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
   public var timings: Timings
   /// What the client should know, such as a prompt that was cut.
   public var warnings: [String]
+  /// The peels that were applied; nil where none was asked for.
+  public var peels: [AppliedPeel]?
   /// The job's id.
   public var job: String?
   /// True when the board was too hot to draw at full speed.
@@ -161,12 +163,13 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
     self.model = response.model
     self.timings = response.timings
     self.warnings = response.warnings
+    self.peels = response.peels
     self.job = response.job
     self.isThermalLimited = response.isThermalLimited
   }
 
   private enum CodingKeys: String, CodingKey {
-    case type, size, quality, background, seed, index, model, timings, warnings, job
+    case type, size, quality, background, seed, index, model, timings, warnings, peels, job
     case isThermalLimited = "thermal_limited"
     case png = "b64_json"
     case createdAt = "created_at"
@@ -183,6 +186,6 @@ extension ImageGenerationResponse {
       data: events.sorted { $0.index < $1.index }.map { .init(png: $0.png, seed: $0.seed) },
       background: last.background, outputFormat: last.outputFormat, size: last.size,
       quality: last.quality, model: last.model, timings: last.timings, warnings: last.warnings,
-      job: last.job, isThermalLimited: last.isThermalLimited)
+      peels: last.peels, job: last.job, isThermalLimited: last.isThermalLimited)
   }
 }

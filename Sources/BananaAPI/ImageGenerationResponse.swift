@@ -24,6 +24,8 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   public var timings: Timings
   /// What a person should know about the pictures, for example that the prompt was cut.
   public var warnings: [String]
+  /// The peels that were applied, in the order of the request; nil where none was asked for.
+  public var peels: [AppliedPeel]?
   /// The job's id.
   public var job: String?
   /// True when the board was too hot to draw at full speed.
@@ -33,7 +35,7 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   public init(
     created: Int, data: [GeneratedImage], background: String, outputFormat: String = "png",
     size: String, quality: String, model: String, timings: Timings, warnings: [String],
-    job: String? = nil, isThermalLimited: Bool? = nil
+    peels: [AppliedPeel]? = nil, job: String? = nil, isThermalLimited: Bool? = nil
   ) {
     self.created = created
     self.data = data
@@ -44,12 +46,13 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
     self.model = model
     self.timings = timings
     self.warnings = warnings
+    self.peels = peels
     self.job = job
     self.isThermalLimited = isThermalLimited
   }
 
   private enum CodingKeys: String, CodingKey {
-    case created, data, background, size, quality, model, timings, warnings, job
+    case created, data, background, size, quality, model, timings, warnings, peels, job
     case isThermalLimited = "thermal_limited"
     case outputFormat = "output_format"
   }

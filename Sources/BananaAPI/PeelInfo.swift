@@ -118,7 +118,7 @@ public struct PeelRemoval: Codable, Sendable, Equatable {
 /// What holds for every peel.
 public enum PeelLimits {
   /// Bytes of a peel's file.
-  public static let fileBytes = 320 << 20
+  public static let fileBytes = 1 << 30
   /// Characters of a name.
   public static let nameCharacters = 64
   /// How long removing a peel waits for the jobs that draw with it, unless the request says.

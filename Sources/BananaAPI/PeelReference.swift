@@ -35,3 +35,20 @@ extension PeelReference: Codable {
     try fields.encode(strength, forKey: .strength)
   }
 }
+
+/// A peel as it was applied to pictures.
+public struct AppliedPeel: Codable, Sendable, Equatable {
+  /// The name that the request gave.
+  public var name: String
+  /// The strength that it was drawn with.
+  public var strength: Double
+  /// Linears and convolutions of the model that it changed; 0 at strength 0.
+  public var layers: Int
+
+  /// A peel as it was applied.
+  public init(name: String, strength: Double, layers: Int) {
+    self.name = name
+    self.strength = strength
+    self.layers = layers
+  }
+}

@@ -15,6 +15,7 @@ struct GenerationReport: Encodable {
   var background: String
   var timings: Timings
   var warnings: [String]
+  var peels: [AppliedPeel]?
 
   init(_ answer: ImageGenerationResponse, paths: [String]) {
     files = zip(answer.data, paths).map { image, path in
@@ -25,6 +26,7 @@ struct GenerationReport: Encodable {
     background = answer.background
     timings = answer.timings
     warnings = answer.warnings
+    peels = answer.peels
   }
 
   /// One line a file and one for the time.

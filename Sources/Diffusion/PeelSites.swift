@@ -21,7 +21,7 @@ package final class PeelSites: Sendable {
     let graph: Graph
   }
 
-  private let model: String
+  fileprivate let model: String
   /// Of the file that the layers' weights are in; nil if it is not known.
   private let baseSHA256: String?
   private let targets: [PeelNetwork: [String: PeelSite]]
@@ -237,17 +237,26 @@ package final class OpenPeel: Sendable {
 
   package init(_ file: PeelFile) { self.file = file }
 
-  /// Checks that the peel was made for a model; returns what of it the model leaves out, in
-  /// sentences.
+  /// Checks that the peel was made for a model.
   /// - Throws: `PeelError`.
-  @discardableResult
-  package func check(for sites: PeelSites) throws(PeelError) -> [String] {
-    let ignored = try resolved(for: sites).ignored
-    guard let first = ignored.first else { return [] }
-    return [
-      "\(ignored.count) of its \(file.updates.count) layers (\"\(first.excerpt)\") change nothing "
-        + "or are behind what the model reads, and are left out."
-    ]
+  package func check(for sites: PeelSites) throws(PeelError) { _ = try resolved(for: sites) }
+
+  /// What the models that it was checked for leave out of it, in sentences.
+  package var omissions: [String] {
+    resolved.withLock { known in
+      known.compactMap { known in
+        guard let sites = known.sites, let first = known.peel.ignored.first else { return nil }
+        return "\(known.peel.ignored.count) of its \(file.updates.count) layers "
+          + "(\"\(first.excerpt)\") change nothing, or are behind what \(sites.model) reads, and "
+          + "are left out."
+      }
+    }
+  }
+
+  /// The layers of a model that it changes; all of its own if it was not checked for that one.
+  package func layerCount(of model: String) -> Int {
+    let known = resolved.withLock { $0.first { $0.sites?.model == model } }
+    return known?.peel.updates.count ?? file.updates.count
   }
 
   /// The peel as a model takes it; looked up once.

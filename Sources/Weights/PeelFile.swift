@@ -4,8 +4,8 @@ import TensorTypes
 /// A LoRA in one .safetensors file, or a change in another algebra of LyCORIS, mapped and checked
 /// from end to end.
 package struct PeelFile: Sendable {
-  /// An SD 1.5 LoRA of rank 128 has 150 to 300 MB.
-  package static let maximumBytes = 320 << 20
+  /// An SD 1.5 LoRA of rank 128 has 150 to 300 MB, and with convolutions up to 700 MB.
+  package static let maximumBytes = 1 << 30
   package static let maximumRank = 256
   /// Of changes of a weight: trained ones stay below 10.
   private static let plausibleMagnitude: Float = 1e6

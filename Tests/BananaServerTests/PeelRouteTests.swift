@@ -39,6 +39,30 @@ import Testing
     }
   }
 
+  /// The answer says what was applied, also where it came as events.
+  @Test func theAnswerEchoesWhatWasApplied() async throws {
+    try await TestDaemon.serving { daemon async throws in
+      let made = try await ask(
+        daemon, "POST", "\(Route.peels)?name=pixel-art", body: TestPeel.bytes())
+      #expect(made.status == 201)
+      let request = #"{"prompt": "a", "peels": [{"name": "pixel-art", "strength": 0.5}]"#
+      let answer = try decode(
+        ImageGenerationResponse.self,
+        try await ask(
+          daemon, "POST", Route.imageGenerations, body: Array((request + "}").utf8)))
+      let expected = [AppliedPeel(name: "pixel-art", strength: 0.5, layers: 1)]
+      #expect(answer.peels == expected)
+      let streamed = try await ask(
+        daemon, "POST", Route.imageGenerations, body: Array((request + #", "stream": true}"#).utf8))
+      #expect(streamed.body.contains(#""peels":[{"layers":1,"name":"pixel-art","strength":0.5}]"#))
+      let plain = try decode(
+        ImageGenerationResponse.self,
+        try await ask(
+          daemon, "POST", Route.imageGenerations, body: Array(#"{"prompt": "a"}"#.utf8)))
+      #expect(plain.peels == nil)
+    }
+  }
+
   @Test func takesTheNameFromAHeader() async throws {
     try await TestDaemon.serving { daemon async throws in
       let bytes = TestPeel.bytes()

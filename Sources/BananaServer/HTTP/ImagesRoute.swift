@@ -244,7 +244,17 @@ struct ImagesAnswer: Sendable {
         denoiseSeconds: seconds(.denoise),
         decodeSeconds: seconds(.decode), encodeSeconds: seconds(.encode),
         totalSeconds: told((ContinuousClock.now - arrival).seconds)),
-      warnings: warnings, job: job.id, isThermalLimited: job.isThermalLimited)
+      warnings: warnings, peels: appliedPeels, job: job.id,
+      isThermalLimited: job.isThermalLimited)
+  }
+
+  private var appliedPeels: [AppliedPeel]? {
+    if request.peels.isEmpty { return nil }
+    return request.peels.map { use in
+      AppliedPeel(
+        name: use.name, strength: Double(use.strength),
+        layers: use.strength == 0 ? 0 : use.peel.layerCount(of: model.name))
+    }
   }
 
   private func overflow(_ pictures: [Int]) -> String {

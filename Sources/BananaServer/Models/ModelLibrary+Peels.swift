@@ -33,10 +33,13 @@ extension ModelLibrary {
       } catch { failures.append(error) }
     }
     if !fits.isEmpty { return fits }
-    // A peel that names its model by hash is told what does not fit that one.
+    // A peel that names its model by hash is told what does not fit that one, and one for a kind
+    // of model what does not fit one of that kind.
     let ofOwn = failures.first { failure in
-      if case PeelError.wrongBase = failure { return false }
-      return true
+      switch failure {
+      case PeelError.wrongBase, PeelError.otherArchitecture(_, _, is: nil): false
+      default: true
+      }
     }
     if let failure = ofOwn ?? failures.first { throw failure }
     throw shelf.withLock { $0.missing(nil, in: settings.folders) }

@@ -56,10 +56,13 @@ extension PeelRegistry {
         throw .invalid(reason: reason.replacing(part.path, with: "The file"))
       }
     }
-    let fits = try await checkAgainstModels(OpenPeel(file))
+    let peel = OpenPeel(file)
+    let fits = try await checkAgainstModels(peel)
     let installed = models.installed()
     let record = {
       var record = PeelRecord(file, installedAt: UnixTime.now)
+      let warnings = file.warnings + peel.omissions
+      record.warnings = warnings.isEmpty ? nil : warnings
       record.fits = Dictionary(
         uniqueKeysWithValues: installed.keys.map { ($0, fits.contains($0)) })
       return record
