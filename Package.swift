@@ -144,8 +144,8 @@ let package = Package(
     tests(
       "ModelImport",
       [
-        "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "ModelImport", "Models",
-        "TensorTypes", "Weights",
+        "BananaTesting", "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "ModelImport",
+        "Models", "TensorTypes", "Weights",
       ]),
     .target(
       name: "BananaTesting",
@@ -174,7 +174,7 @@ let package = Package(
       "BananaCommands",
       [
         "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting", "Diffusion",
-        "Imaging", "Models",
+        "Imaging", "ModelImport", "Models",
         // The programs, which are run as people do.
         "banana", "banana-bench", "bananad", argumentParser,
       ]),
@@ -188,8 +188,9 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "BananaAPI", "BananaSDK", "BananaServer", "CPUBackend", "Diffusion", "Imaging", "Models",
-        "TensorTypes", "Text", "Weights", product("HummingbirdCore", "hummingbird"),
+        "BananaAPI", "BananaSDK", "BananaServer", "CPUBackend", "Diffusion", "Imaging",
+        "ModelImport", "Models", "TensorTypes", "Text", "Weights",
+        product("HummingbirdCore", "hummingbird"),
         product("NIOCore", "swift-nio"),
       ], path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
     .executableTarget(

@@ -9,8 +9,12 @@ enum FileKind {
     do throws(FileError) {
       file = try MappedFile(path: path, mapsAnyones: true)
     } catch { throw .file(error) }
-    if let (what, remedy) = otherKind(file.bytes) {
-      throw .otherKind(path: path, what: what, remedy: remedy)
+    return try openSafetensors(file)
+  }
+
+  static func openSafetensors(_ file: MappedFile) throws(ImportError) -> SafetensorsFile {
+    if let (what, remedy) = withExtendedLifetime(file, { otherKind(file.bytes) }) {
+      throw .otherKind(path: file.path, what: what, remedy: remedy)
     }
     do throws(SafetensorsError) { return try SafetensorsFile(file: file) } catch {
       throw .safetensors(error)
@@ -20,7 +24,7 @@ enum FileKind {
   private static func otherKind(
     _ bytes: UnsafeRawBufferPointer
   ) -> (what: String, remedy: String)? {
-    let start = Array(bytes.prefix(16))
+    let start = Array(bytes.prefix(32))
     func begins(_ text: String) -> Bool { start.starts(with: text.utf8) }
     let pickle =
       "such files can run programs of their maker, and are not read. Get the "

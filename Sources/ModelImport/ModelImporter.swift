@@ -3,7 +3,7 @@ import Glibc
 import Graph
 package import Models
 import TensorTypes
-import Weights
+package import Weights
 
 /// Makes a model package of a checkpoint.
 package struct ModelImporter: Sendable {
@@ -70,8 +70,57 @@ package struct ModelImporter: Sendable {
     let target = "\(options.destination)/\(name)"
     if FileFacts(target).exists { throw .nameTaken(name, path: target) }
 
-    var checkpoint = try Checkpoint(
-      path: options.source, autoencoders: options.autoencoders, vocabulary: options.vocabulary)
+    let prepared = try prepare(
+      Checkpoint(
+        path: options.source, autoencoders: options.autoencoders, vocabulary: options.vocabulary))
+    let hidden = try HiddenFolder(in: options.destination)
+    let files = prepared.parts.map { part in
+      WeightFile(
+        path: "\(hidden.path)/\(part.kind.fileName)", part.weights,
+        formats: options.quantization.formats(of: part.kind, part.graphs))
+    }
+    try checkRoom(files.reduce(0) { $0 + $1.byteCount })
+    let records = zip(
+      prepared.parts.map(\.kind), try write(files, isStopped: isStopped, progress: progress))
+    var package = PackageFiles(folder: hidden.path)
+    try package.add(prepared.checkpoint.vocabulary)
+    try package.add(
+      "quantization.json", LayerError.record(options.quantization, records))
+    for part in prepared.parts { try package.note(part.kind.fileName) }
+    try package.writeManifest(
+      name: name, family: Self.family, configuration: prepared.configuration,
+      checkpoint: prepared.checkpoint)
+    try move(hidden.path, to: target, name: name)
+    return Result(
+      name: name, path: target, byteCount: package.byteCount, recipe: prepared.recipe,
+      prediction: prepared.checkpoint.scheduler["prediction_type"]?.text ?? "epsilon",
+      errors: records.flatMap(LayerError.all).sorted { $0.decibels < $1.decibels },
+      notes: prepared.checkpoint.notes)
+  }
+
+  /// Whether a single file could be imported, as far as its names and shapes tell.
+  package func check(_ file: MappedFile) throws(ImportError) {
+    _ = try prepare(
+      SingleFile(FileKind.openSafetensors(file)).checkpoint(
+        vocabulary: options.vocabulary, hasOtherAutoencoder: false))
+  }
+
+  /// A checkpoint whose every tensor has its place.
+  private struct Prepared {
+    struct Part {
+      let kind: Component.Kind
+      let graphs: [Graph]
+      let weights: [MatchedWeight]
+    }
+
+    let checkpoint: Checkpoint
+    let recipe: ImportedRecipe
+    let configuration: JSONTree
+    let parts: [Part]
+  }
+
+  private func prepare(_ given: Checkpoint) throws(ImportError) -> Prepared {
+    var checkpoint = given
     if let prediction = options.choices.prediction?.diffusersName {
       checkpoint.scheduler["prediction_type"] = .text(prediction)
     }
@@ -79,36 +128,16 @@ package struct ModelImporter: Sendable {
     let configuration = configuration(of: checkpoint, recipe)
     let graphs = try graphs(of: configuration)
     try checkVocabulary(checkpoint)
-
-    let hidden = try HiddenFolder(in: options.destination)
-    var files: [(component: Component, file: WeightFile)] = []
+    var parts: [Prepared.Part] = []
     for component in checkpoint.components {
       let graphs = graphs[component.kind] ?? []
-      let weights = try component.match(Self.weights(of: graphs))
-      files.append(
-        (
-          component,
-          WeightFile(
-            path: "\(hidden.path)/\(component.kind.fileName)", weights,
-            formats: options.quantization.formats(of: component.kind, graphs))
-        ))
+      parts.append(
+        .init(
+          kind: component.kind, graphs: graphs,
+          weights: try component.match(Self.weights(of: graphs))))
     }
-    try checkRoom(files.reduce(0) { $0 + $1.file.byteCount })
-    let records = try write(files.map(\.file), isStopped: isStopped, progress: progress)
-    var package = PackageFiles(folder: hidden.path)
-    try package.add(checkpoint.vocabulary)
-    let errors = zip(files, records).flatMap { LayerError.all($0.component.kind, $1) }
-    try package.add(
-      "quantization.json",
-      LayerError.record(options.quantization, zip(files.map(\.component.kind), records)))
-    for (component, _) in files { try package.note(component.kind.fileName) }
-    try package.writeManifest(
-      name: name, family: Self.family, configuration: configuration, checkpoint: checkpoint)
-    try move(hidden.path, to: target, name: name)
-    return Result(
-      name: name, path: target, byteCount: package.byteCount, recipe: recipe,
-      prediction: checkpoint.scheduler["prediction_type"]?.text ?? "epsilon",
-      errors: errors.sorted { $0.decibels < $1.decibels }, notes: checkpoint.notes)
+    return Prepared(
+      checkpoint: checkpoint, recipe: recipe, configuration: configuration, parts: parts)
   }
 
   private func name() throws(ImportError) -> String {

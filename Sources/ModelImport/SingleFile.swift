@@ -3,7 +3,15 @@ import Weights
 
 /// A checkpoint in one `.safetensors` file, with the names of Rombach et al.'s code (LDM).
 struct SingleFile {
-  let path: String
+  private let table: TensorTable
+
+  private var path: String { table.path }
+
+  init(path: String) throws(ImportError) {
+    table = try TensorTable(FileKind.openSafetensors(path))
+  }
+
+  init(_ file: SafetensorsFile) throws(ImportError) { table = try TensorTable(file) }
 
   private static let unet = "model.diffusion_model."
   private static let autoencoders = ["first_stage_model.", "vae."]
@@ -16,12 +24,11 @@ struct SingleFile {
   func checkpoint(
     vocabulary: String, hasOtherAutoencoder: Bool
   ) throws(ImportError) -> Checkpoint {
-    let table = try TensorTable(path: path, files: [path])
     if let (what, remedy) = ForeignKind.find(table.names) {
       throw .otherKind(path: path, what: what, remedy: remedy)
     }
-    let text = Self.textEncoders.first { has(table, $0.prefix) }
-    let autoencoder = Self.autoencoders.first { has(table, $0) }
+    let text = Self.textEncoders.first { has($0.prefix) }
+    let autoencoder = Self.autoencoders.first(where: has)
     guard let text else {
       throw .missingPart(path: path, part: "text encoder (cond_stage_model…)")
     }
@@ -29,7 +36,7 @@ struct SingleFile {
       throw .missingPart(
         path: path, part: "autoencoder (first_stage_model…; --autoencoder FILE gives one)")
     }
-    try checkStrays(table, known: [Self.unet, text.prefix, autoencoder].compactMap { $0 })
+    try checkStrays(known: [Self.unet, text.prefix, autoencoder].compactMap { $0 })
 
     let textTable = table.under(text.prefix)
     var checkpoint = Checkpoint(
@@ -40,11 +47,11 @@ struct SingleFile {
       scheduler: Checkpoint.standardScheduler,
       vocabulary: try CheckpointVocabulary(merges: vocabulary, vocabulary: nil))
     if text.form == .openCLIP { checkpoint.vocabulary.padding = 0 }
-    try note(table, in: &checkpoint)
+    note(in: &checkpoint)
     return checkpoint
   }
 
-  private func has(_ table: TensorTable, _ prefix: String) -> Bool {
+  private func has(_ prefix: String) -> Bool {
     table.tensors.keys.contains { $0.hasPrefix(prefix) }
   }
 
@@ -86,7 +93,7 @@ struct SingleFile {
     "model.denoiser.", "denoiser.sigmas",
   ]
 
-  private func checkStrays(_ table: TensorTable, known: [String]) throws(ImportError) {
+  private func checkStrays(known: [String]) throws(ImportError) {
     let strays = table.names.filter { name in
       !(known + Self.unread).contains { name.hasPrefix($0) }
     }
@@ -96,7 +103,7 @@ struct SingleFile {
   }
 
   /// What the names and shapes cannot tell.
-  private func note(_ table: TensorTable, in checkpoint: inout Checkpoint) throws(ImportError) {
+  private func note(in checkpoint: inout Checkpoint) {
     let metadata = table.tensors.values.first?.file.metadata ?? [:]
     checkpoint.license = metadata["modelspec.license"].flatMap { LicenseText.plain($0[...]) }
     let name = FileFacts.name(of: path).lowercased()

@@ -65,12 +65,21 @@ struct TensorTable {
   init(path: String, files: [String]) throws(ImportError) {
     self.path = path
     for file in files {
-      let opened = try FileKind.openSafetensors(file)
-      for name in opened.names {
-        let tensor = SourceTensor(name: name, in: opened)
-        if tensors.updateValue(tensor, forKey: name) != nil {
-          throw .duplicateTensor(path: file, tensor: name)
-        }
+      try add(FileKind.openSafetensors(file))
+    }
+  }
+
+  /// The tensors of one file.
+  init(_ file: SafetensorsFile) throws(ImportError) {
+    path = file.file.path
+    try add(file)
+  }
+
+  private mutating func add(_ file: SafetensorsFile) throws(ImportError) {
+    for name in file.names {
+      let tensor = SourceTensor(name: name, in: file)
+      if tensors.updateValue(tensor, forKey: name) != nil {
+        throw .duplicateTensor(path: file.file.path, tensor: name)
       }
     }
   }

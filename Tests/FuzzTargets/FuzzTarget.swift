@@ -6,6 +6,9 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   case peel
   /// A package's `model.json`.
   case manifest
+  /// A checkpoint to import: what its names and shapes are instead of a sound one's, a line each;
+  /// a line `-NAME` takes a tensor away.
+  case checkpoint
   /// A picture to edit.
   case png
   /// The form of `POST /v1/images/edits`: a byte that says how it comes in pieces, a line with its
@@ -38,6 +41,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .safetensors: try Self.safetensors(input)
     case .peel: try Self.peel(input)
     case .manifest: try Self.manifest(input)
+    case .checkpoint: try Self.checkpoint(input)
     case .png: try Self.png(input)
     case .form: try Self.form(input)
     case .generation: try Self.generation(input)

@@ -76,11 +76,18 @@ final class TemporaryFolder {
 struct SingleFileDraft {
   typealias Tensor = SafetensorsWriter.Tensor
 
+  static let empty = SingleFileDraft()
+
   var tensors: [String: Tensor] = [:]
+
+  private init() {}
+
+  /// The tiny checkpoint in one file, in f16.
+  static func tiny() throws -> SingleFileDraft { try SingleFileDraft(type: .float16) }
 
   /// The tiny checkpoint in one file.
   /// - Parameter type: Of its numbers, one of the three.
-  init(type: SafetensorsType = .float16) throws {
+  init(type: SafetensorsType) throws {
     let parts = [
       ("unet", "unet/diffusion_pytorch_model", "model.diffusion_model."),
       ("textEncoder", "text_encoder/model", "cond_stage_model.transformer."),
