@@ -4,6 +4,9 @@ each: over the tiny network of `diffusers_goldens.py`, random weights.
     pip install diffusers==0.42.1 peft==0.21.2 lycoris-lora==4.1.3 einops toml torch safetensors
     python -m banana_training.peel_goldens --fixtures ../Tests/Fixtures/goldens
 
+`whole` is over the tiny checkpoint of `stable_diffusion_goldens.py`, its text encoder included: of it
+there are the latents at the end, of some of that one's cases.
+
 For each case NAME.safetensors, its numbers rounded to f16, and in goldens.safetensors the network's
 prediction in f32, computed in f64, for the inputs of the network's own goldens. Every update changes
 the prediction by 5 to 70 percent of its size, or a case would show nothing.
@@ -17,6 +20,8 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+
+from .stable_diffusion_goldens import CASES, draw
 
 LINEAR = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2", "time_emb_proj"]
 CONVOLUTION = ["conv1", "conv2", "conv_shortcut", "conv_in", "conv_out", "downsamplers.0.conv",
@@ -44,6 +49,8 @@ LYCORIS = {
     "dora": dict(algo="lora", dora_wd=True),
 }
 KEPT = ("alpha", "on_input")
+# One with guidance, and one that leaves out the last layer of the text encoder.
+WHOLE = (0, 4)
 
 
 def load_network(folder):
@@ -153,6 +160,44 @@ class Writer:
             assert any(n.endswith(".alpha") for n in kohya)
             self.keep("kohya", prediction, tensors=kohya)
 
+    def write_whole(self):
+        from diffusers import StableDiffusionPipeline
+        from diffusers.utils import convert_state_dict_to_diffusers
+        from peft import LoraConfig, inject_adapter_in_model
+        from peft.utils import get_peft_model_state_dict
+
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            self.folder.parent / "stable-diffusion/whole/checkpoint", dtype=torch.float64)
+        pipeline.set_progress_bar_config(disable=True)
+        unet, text = pipeline.unet, pipeline.text_encoder
+        unet.add_adapter(LoraConfig(r=3, lora_alpha=2, target_modules=ALL))
+        inject_adapter_in_model(LoraConfig(r=2, lora_alpha=3, target_modules=[
+            "q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"]), text)
+        generator = torch.Generator().manual_seed(3)
+        for network in (unet, text):
+            network.double().eval()
+            randomize([(n, p) for n, p in network.named_parameters() if "lora_" in n], 0.12,
+                      generator)
+        with tempfile.TemporaryDirectory() as folder:
+            StableDiffusionPipeline.save_lora_weights(
+                folder,
+                unet_lora_layers=halved(
+                    convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))),
+                text_encoder_lora_layers=halved(
+                    convert_state_dict_to_diffusers(get_peft_model_state_dict(text))),
+                unet_lora_adapter_metadata=unet.peft_config["default"].to_dict(),
+                text_encoder_lora_adapter_metadata=text.peft_config["default"].to_dict())
+            path = self.folder / "whole.safetensors"
+            shutil.copyfile(Path(folder) / "pytorch_lora_weights.safetensors", path)
+            path.chmod(0o644)
+        plain = load_file(self.folder.parent / "stable-diffusion/whole/goldens.safetensors")
+        for index in WHOLE:
+            with torch.no_grad():
+                latents = draw(pipeline, CASES[index])["latents"]
+            self.predictions[f"whole.{index}"] = latents.float().contiguous()
+            print(f"whole.{index}: latents change by "
+                  f"{distance(latents, plain[f'{index}.latents']):.2f}")
+
     def write_lycoris(self, name, configuration, seed):
         from lycoris import LycorisNetwork, create_lycoris
 
@@ -192,6 +237,8 @@ def main():
         for seed, (name, configuration) in enumerate(cases.items()):
             if not arguments.only or name in arguments.only:
                 write(name, configuration, seed)
+    if not arguments.only or "whole" in arguments.only:
+        writer.write_whole()
     save_file(writer.predictions, writer.goldens)
     writer.goldens.chmod(0o644)
 
