@@ -83,8 +83,12 @@ package struct PeelMix: Sendable {
   private struct Change: Sendable {
     let update: PeelFile.Update
     let strength: Float
-    /// What the changed outputs are multiplied by, `[out]`; nil for 1.
-    let gain: [Float]?
+    let peel: ResolvedPeel
+    let sites: PeelSites
+
+    /// What the changed outputs at a site are multiplied by, `[out]`; nil for 1. The base's weight
+    /// is read when it is first asked for: by the engine, not by who only asks for room.
+    func gain(at site: PeelSite) -> [Float]? { peel.gain(at: site, sites) }
   }
 
   /// The mix of `peels`; nil if none of them changes anything.
@@ -98,7 +102,7 @@ package struct PeelMix: Sendable {
         let peel = try use.peel.resolved(for: sites)
         for (site, update) in peel.updates {
           changes[site, default: []].append(
-            Change(update: update, strength: use.strength, gain: peel.gain(at: site, sites)))
+            Change(update: update, strength: use.strength, peel: peel, sites: sites))
         }
       }
     } catch { throw .peel(error) }
@@ -148,7 +152,7 @@ extension PeelMix {
         preconditionFailure("\(site.weight.name) has no update")
       }
       let weight = site.weight
-      if attachment.rank > 0 { writeFactors(changes, weight, room: attachment.rank, to: session) }
+      if attachment.rank > 0 { writeFactors(changes, site, room: attachment.rank, to: session) }
       func row(_ count: Int, _ start: Float, _ part: (Change) -> [Float]?) -> [Float] {
         var row = Array(repeating: start, count: count)
         for change in changes {
@@ -164,7 +168,7 @@ extension PeelMix {
       }
       if attachment.scalesOutputs {
         let scale = row(weight.shape[0], 1) { change in
-          change.gain.map { $0.map { $0 - 1 } } ?? change.update.outputScale
+          change.gain(at: site).map { $0.map { $0 - 1 } } ?? change.update.outputScale
         }
         session.write(scale, to: PeelInput.outputScale(weight))
       }
@@ -175,8 +179,9 @@ extension PeelMix {
   }
 
   private func writeFactors(
-    _ changes: [Change], _ weight: WeightReference, room: Int, to session: Session
+    _ changes: [Change], _ site: PeelSite, room: Int, to session: Session
   ) {
+    let weight = site.weight
     let (outputs, inputs) = (weight.shape[0], weight.shape.last)
     let places = weight.shape.count / (outputs * inputs)
     var down = BlockedMatrix(outputs: places * room, inputs: inputs)
@@ -191,9 +196,9 @@ extension PeelMix {
           down.layRow(place * room + first + row, placed[from..<from + inputs])
         }
       }
-      let factor = change.update.up
+      let (factor, gain) = (change.update.up, change.gain(at: site))
       for row in 0..<outputs {
-        let strength = change.strength * (change.gain?[row] ?? 1)
+        let strength = change.strength * (gain?[row] ?? 1)
         up.layRow(row, factor[row * rank..<(row + 1) * rank], from: first, times: strength)
       }
       first += rank

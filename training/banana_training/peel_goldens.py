@@ -4,12 +4,12 @@ each: over the tiny network of `diffusers_goldens.py`, random weights.
     pip install diffusers==0.42.1 peft==0.21.2 lycoris-lora==4.1.3 einops toml torch safetensors
     python -m banana_training.peel_goldens --fixtures ../Tests/Fixtures/goldens
 
-`whole` is over the tiny checkpoint of `stable_diffusion_goldens.py`, its text encoder included: of it
-there are the latents at the end, of some of that one's cases.
+`whole` is over the tiny checkpoint of `stable_diffusion_goldens.py`, its text encoder included: of
+it there are the latents at the end, of some of that one's cases.
 
 For each case NAME.safetensors, its numbers rounded to f16, and in goldens.safetensors the network's
-prediction in f32, computed in f64, for the inputs of the network's own goldens. Every update changes
-the prediction by 5 to 70 percent of its size, or a case would show nothing.
+prediction in f32, computed in f64, for the inputs of the network's own goldens. Every update
+changes the prediction by 5 to 70 percent of its size, or a case would show nothing.
 """
 
 import argparse
@@ -86,7 +86,7 @@ def randomize(parameters, size, generator):
 
 
 def with_fitting_size(attempt):
-    """Tries sizes of the numbers until the prediction changes by neither too little nor too much."""
+    """Tries sizes of the numbers until the prediction changes neither too little nor too much."""
     for exponent in range(0, 8):
         change, result = attempt(0.5 ** exponent)
         if change < 0.7:
