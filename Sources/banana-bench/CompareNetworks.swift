@@ -27,16 +27,19 @@ struct CompareNetworks: ParsableCommand {
   @Argument(help: "The .safetensors file of the other program.")
   var file: String
 
-  @Option(help: "int8, or float32 for the exact mode.")
-  var activations: ActivationFormat = .float32
-
   @Option(help: "The least signal over noise of an output, in dB; less is an error.")
   var least: Double = 0
+
+  /// Activations and threads are its options.
+  @ParentCommand var bench: BananaBench
+
+  private var activations: ActivationFormat { bench.activations }
 
   func run() throws {
     let model = try LoadedModel(path: package)
     let goldens = try SafetensorsFile(path: file)
-    let backend = CPUBackend(threadCount: ProcessInfo.processInfo.activeProcessorCount)
+    let backend = CPUBackend(
+      threadCount: bench.threads ?? ProcessInfo.processInfo.activeProcessorCount)
     var worst = Double.infinity
     for network in model.family.networks {
       guard let extents = goldens.tensor(named: "\(network.name)/extents") else { continue }

@@ -48,7 +48,7 @@ def network_goldens(pipeline, path):
 
     def keep(network, kind, values):
         for name, value in values.items():
-            tensors[f"{network}/{kind}/{name}"] = channels_last(value).contiguous()
+            tensors[f"{network}/{kind}/{name}"] = channels_last(value).clone().contiguous()
 
     def extents(network, *numbers):
         tensors[f"{network}/extents"] = torch.tensor(numbers, dtype=torch.int32)
@@ -148,8 +148,8 @@ def check(architecture, options):
         options.programs / "banana", "model", "import", checkpoint, "--name", architecture,
         "--quantize", "f16", "--to", models], check=True)
     subprocess.run([
-        options.programs / "banana-bench", "compare", models / architecture, goldens, "--least",
-        str(LEAST)], check=True)
+        options.programs / "banana-bench", "--activations", "float32", "compare",
+        models / architecture, goldens, "--least", str(LEAST)], check=True)
 
     daemon = Daemon(options.programs, models, folder)
     try:
