@@ -8,8 +8,8 @@ import Models
 import TensorTypes
 import Weights
 
-/// Runs a model's networks on what another program gave them, and says how far what each layer gives
-/// is from what it gave there.
+/// Runs a model's networks on what another program gave them, and says how far what each layer
+/// gives is from what it gave there.
 struct CompareNetworks: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "compare",

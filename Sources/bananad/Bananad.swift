@@ -21,8 +21,8 @@ struct Bananad: AsyncParsableCommand {
     commandName: "bananad",
     abstract: "Draws pictures from text for the apps of this machine, over a Unix socket.",
     discussion: """
-      Every flag but --config, --sysfs-root and --activations can be set in the config file too; the flag wins, \
-      and SIGHUP reads the file again. The socket is \
+      Every flag but --config, --sysfs-root and --activations can be set in the config file too; \
+      the flag wins, and SIGHUP reads the file again. The socket is \
       --socket, else $BANANA_SOCKET, else /run/banana/banana.sock for root and \
       $XDG_RUNTIME_DIR/banana/banana.sock for everybody else; sockets that systemd hands over \
       (LISTEN_FDS) win, and one with FileDescriptorName=admin is the admin socket. \
