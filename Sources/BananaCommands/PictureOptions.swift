@@ -8,6 +8,9 @@ struct PictureOptions: ParsableArguments {
   @Argument(help: "What to draw; - reads it from standard input.")
   var prompt: String
 
+  @Option(help: "The model that draws; `banana model list` shows them. Default: the daemon's.")
+  var model: String?
+
   @Option(help: "What there shall not be; without effect where there is no guidance.")
   var negativePrompt: String?
 
@@ -62,8 +65,8 @@ struct PictureOptions: ParsableArguments {
     transform: { try OptionNumber.integer($0, in: ImageGenerationRequest.Limits.clipSkip) })
   var clipSkip: Int?
 
-  @Option(help: "transparent or opaque.")
-  var background: String = "transparent"
+  @Option(help: "transparent or opaque; default: transparent where the model can.")
+  var background: String?
 
   @Option(
     name: .customLong("peel"),
@@ -91,7 +94,7 @@ struct PictureOptions: ParsableArguments {
     if let spacing, ImageGenerationRequest.Spacing(rawValue: spacing) == nil {
       throw ValidationError("--spacing must be one of \(Self.spacings).")
     }
-    guard ImageGenerationRequest.Background(rawValue: background) != nil else {
+    if let background, ImageGenerationRequest.Background(rawValue: background) == nil {
       throw ValidationError("--background must be transparent or opaque.")
     }
     if let priority, JobPriority(rawValue: priority) == nil {
@@ -111,8 +114,10 @@ struct PictureOptions: ParsableArguments {
     var request = ImageGenerationRequest(
       prompt: prompt, count: count,
       size: size.map { Int($0) == nil ? $0 : "\($0)x\($0)" },
-      background: .init(rawValue: background), style: style, seed: seed, steps: steps,
+      background: background.flatMap(ImageGenerationRequest.Background.init), style: style,
+      seed: seed, steps: steps,
       guidance: guidance)
+    request.model = model
     request.negativePrompt = negativePrompt
     request.sampler = sampler.flatMap(ImageGenerationRequest.Sampler.init)
     request.spacing = spacing.flatMap(ImageGenerationRequest.Spacing.init)

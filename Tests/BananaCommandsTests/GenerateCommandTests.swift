@@ -80,6 +80,7 @@ import Testing
       for arguments in [
         ["generate", "p", "--style", "cubist"], ["generate", " "],
         ["generate", "p", "--size", "300", "--strict-size"], ["generate", "<lora:a:1>"],
+        ["generate", "p", "--model", "not-here"],
       ] {
         await #expect {
           try await run(arguments + socket)

@@ -127,6 +127,19 @@ import Testing
     }
   }
 
+  @Test func whatAnOpaqueModelDrawsIsOpaque() throws {
+    var model = FakeEngine().model
+    model.isOpaque = true
+    var wire = ImageGenerationRequest(prompt: "p")
+    let plain = try PictureRequest(wire, model: model, randomSeed: 1)
+    #expect(plain.background == .opaque)
+    #expect(RequestWarnings.of(wire, as: plain, by: model) == [])
+    wire.background = .transparent
+    let request = try PictureRequest(wire, model: model, randomSeed: 1)
+    let told = RequestWarnings.of(wire, as: request, by: model)
+    #expect(told.count == 1 && told[0].contains("background \"transparent\" was ignored"))
+  }
+
   /// What other programs' users are used to, and where it changes nothing.
   @Test func warnsOfWhatGuidanceWouldNeed() async throws {
     let engine = FakeEngine()

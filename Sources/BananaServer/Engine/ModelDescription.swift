@@ -35,6 +35,8 @@ package struct ModelDescription: Sendable, Equatable {
   package var nativeSize: OfferedSize
   /// Bytes that drawing one picture of that size needs beside the weights, from the plan.
   package var peakBytes: Int
+  /// Whether nothing shows through its pictures.
+  package var isOpaque: Bool
   package var defaultSteps: Int
   package var defaultGuidance: Float
   package var defaultSampler: Sampler
@@ -57,7 +59,8 @@ package struct ModelDescription: Sendable, Equatable {
   package init(
     name: String, family: String, version: String, description: String,
     licenses: [License] = [], styles: [String] = [], defaultStyle: String? = nil,
-    sizes: [OfferedSize], nativeSize: OfferedSize, peakBytes: Int, defaultSteps: Int,
+    sizes: [OfferedSize], nativeSize: OfferedSize, peakBytes: Int, isOpaque: Bool = false,
+    defaultSteps: Int,
     defaultGuidance: Float,
     defaultSampler: Sampler = .euler, samplers: [Sampler] = Sampler.allCases,
     defaultSpacing: TimestepSpacing? = .trailing,
@@ -77,6 +80,7 @@ package struct ModelDescription: Sendable, Equatable {
     self.sizes = sizes
     self.nativeSize = nativeSize
     self.peakBytes = peakBytes
+    self.isOpaque = isOpaque
     self.defaultSteps = defaultSteps
     self.defaultGuidance = defaultGuidance
     self.defaultSampler = defaultSampler

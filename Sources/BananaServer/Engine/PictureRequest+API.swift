@@ -22,7 +22,7 @@ extension PictureRequest {
       guidance: wire.guidance.map { Float($0) }, sampler: try model.sampler(wire.sampler),
       spacing: try model.spacing(wire.spacing), seed: wire.seed ?? randomSeed,
       count: wire.count ?? 1,
-      background: wire.background == .opaque ? .opaque : .transparent,
+      background: wire.background == .opaque || model.isOpaque ? .opaque : .transparent,
       previews: wire.partialImages ?? 0, peels: peels,
       marksProvenance: wire.provenance ?? true)
   }

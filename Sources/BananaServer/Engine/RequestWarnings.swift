@@ -36,6 +36,9 @@ package enum RequestWarnings {
       warnings.append(
         "\(model.name) was distilled for the spacing \(own.rawValue): leave spacing out.")
     }
+    if wire.background == .transparent, model.isOpaque {
+      warnings.append("background \"transparent\" was ignored: \(model.name) draws the ground too.")
+    }
     if let quality = wire.quality, quality != "auto" {
       warnings.append("quality \"\(quality.prefix(32))\" means nothing here and was ignored.")
     }
