@@ -8,7 +8,7 @@ package import Weights
 package final class CPUBackend: Backend {
   /// An instruction set that has kernels of its own.
   package enum Level: Int, Sendable, CaseIterable {
-    case portable, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm
+    case portable, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm, avx512bf16
 
     /// The levels that this processor can run.
     package static var available: [Level] { allCases.filter { banana_level_available($0.code) } }
@@ -64,7 +64,14 @@ package final class CPUBackend: Backend {
       }
       return nil
     }
-    return Planner.plan(quantizing) { $0.sharedBytes }
+    return Planner.plan(quantizing) { $0.sharedBytes + packedBytes(of: $0) }
+  }
+
+  /// What a node multiplies in a narrower type than f32 where the processor has one, packed for all
+  /// threads.
+  private func packedBytes(of node: Node) -> Int {
+    guard kernels.pointee.attention_bf16 != nil, case .attention(let op) = node.op else { return 0 }
+    return op.packedBytes(node)
   }
 
   package func sessionBytes(of plan: Plan) -> Int {
@@ -85,7 +92,7 @@ package final class CPUBackend: Backend {
 
   /// What each thread needs of its own: the most that a node needs, for they share it.
   static func workerBytes(of plan: Plan) -> Int {
-    plan.graph.nodes.reduce(0) { max($0, $1.workerBytes) }
+    plan.graph.nodes.reduce(0) { max($0, $1.workerBytes(in: plan)) }
   }
 
   package func boundBytes(

@@ -54,9 +54,9 @@ struct Lowering {
 
 extension Node {
   /// Bytes that each thread needs of its own.
-  var workerBytes: Int {
+  func workerBytes(in plan: Plan) -> Int {
     switch op {
-    case .attention(let op): op.workerBytes(self)
+    case .attention(let op): op.workerBytes(self, isPacked: plan.sharedPlaces[result] != nil)
     case .convolution(let op): op.workerBytes(self)
     case .groupNorm(let op): op.workerBytes(self)
     case .parameter, .embedding, .sinusoidal, .linear, .matmul, .norm, .headNorm, .activation,

@@ -40,7 +40,8 @@ import Testing
         }
       )
     case BANANA_LEVEL_AVXVNNI: return (8, 4, { $0 &+ dot(unsigned($1), signed($1)) })
-    case BANANA_LEVEL_AVX512VNNI: return (16, 4, { $0 &+ dot(unsigned($1), signed($1)) })
+    case BANANA_LEVEL_AVX512VNNI, BANANA_LEVEL_AVX512BF16:
+      return (16, 4, { $0 &+ dot(unsigned($1), signed($1)) })
     case BANANA_LEVEL_NEON:
       return (4, 2, { $0 &+ dot(Array(signed($0)[..<2]), Array(signed($1)[..<2])) })
     case BANANA_LEVEL_DOTPROD: return (4, 4, { $0 &+ dot(signed($1), signed($1)) })

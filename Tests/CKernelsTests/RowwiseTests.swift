@@ -45,6 +45,22 @@ import Testing
     #expect(banana_check_attention(level, keys, 9, keys, 1, 1, width) <= 1)
   }
 
+  /// Odd sizes; hidden keys; queries that are all but sure of one key and such that mix all; tokens
+  /// far larger than others.
+  @Test(arguments: levels, [(2, 1), (16, 1), (2, 30), (60, 10)] as [(Float, Float)])
+  func attentionInBF16(level: banana_level, scores: (distance: Float, outlier: Float)) {
+    for (queries, text, latents, heads, keyValueHeads, width) in [
+      (1, 1, 2, 1, 1, 6), (5, 7, 30, 6, 2, 5), (19, 3, 19, 2, 1, 16), (33, 16, 64, 6, 2, 20),
+      (70, 77, 51, 2, 1, 40), (64, 1, 140, 1, 1, 64), (65, 5, 300, 1, 1, 80),
+      (9, 77, 180, 1, 1, 160), (3, 2, 150, 1, 1, 512), (17, 4, 17, 2, 2, 33),
+    ] as [(Int32, Int32, Int32, Int32, Int32, Int32)] {
+      let error = banana_check_attention_bf16(
+        level, queries, text, latents, heads, keyValueHeads, width, scores.distance,
+        scores.outlier)
+      #expect(error <= 1, "\(queries) queries over \(text) + \(latents) of \(width)")
+    }
+  }
+
   @Test(arguments: levels) func groupNorms(level: banana_level) {
     for (rows, n, groups) in [
       (1, 3, 1), (2, 20, 5), (7, 32, 32), (257, 48, 3), (515, 96, 4), (40, 2560, 32),

@@ -206,6 +206,37 @@ import Weights
     }
   }
 
+  /// Beside int8 products, attention may round what it multiplies as well.
+  @Test func attentionBesideInt8() throws {
+    for (queries, text, heads, keyValueHeads, width) in [
+      (9, 5, 4, 2, 16), (150, 17, 6, 2, 20), (77, 77, 2, 2, 40), (9, 150, 1, 1, 512),
+    ] {
+      let g = GraphBuilder("attention")
+      let q = g.input("q", [2, queries, heads * width])
+      let shared = keyValueHeads * width
+      let text = GraphBuilder.KeyValueSegment(
+        keys: g.input("k0", [2, text, shared]), values: g.input("v0", [2, text, shared]),
+        bias: g.input("bias", [2, text]))
+      let own = GraphBuilder.KeyValueSegment(
+        keys: g.input("k1", [2, queries, shared]), values: g.input("v1", [2, queries, shared]),
+        isCausal: true)
+      g.output("y", g.attention(q, [text, own], heads: heads, keyValueHeads: keyValueHeads))
+      // In place, and beside keys that others have packed.
+      let other = g.attention(g.relu(q), [own], heads: heads, keyValueHeads: keyValueHeads)
+      g.output("z", g.attention(other, [text], heads: heads, keyValueHeads: keyValueHeads))
+      let store = try TestWeights().store()
+      let exact = try run(g.build(), store, on: ReferenceBackend())
+      for level in CPUBackend.Level.available {
+        let one = CPUBackend(threadCount: 1, level: level)
+        let three = CPUBackend(
+          threadCount: 3, level: level, grain: TaskGrain(elements: 32, multiplyAdds: 500))
+        let found = try run(g.build(), store, on: one, .int8)
+        #expect(normalizedError(found, exact) < 0.01, "\(level), \(queries) of \(width)")
+        #expect(try run(g.build(), store, on: three, .int8, runs: 2) == found, "\(level)")
+      }
+    }
+  }
+
   /// 4,096 tokens of one head of 512 channels, as between the halves of Stable Diffusion's decoder:
   /// what a thread needs does not grow with the tokens.
   @Test func attentionKeepsNoScoresOfAllPairs() throws {

@@ -21,6 +21,8 @@
 #define BANANA_TARGET_AVXVNNI BANANA_PUSH("avx2,fma,f16c,avxvnni")
 #define BANANA_TARGET_AVX512 \
   BANANA_PUSH("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512cd,avx512vnni")
+#define BANANA_TARGET_AVX512BF16                                             \
+  BANANA_PUSH("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512dq,avx512cd,avx512vnni,avx512bf16")
 #define BANANA_TARGET_DOTPROD BANANA_PUSH("dotprod")
 #define BANANA_TARGET_I8MM BANANA_PUSH("dotprod,i8mm")
 #define BANANA_TARGET_END _Pragma("clang attribute pop")

@@ -1,5 +1,6 @@
 // What the processor has, and the kernels of each level.
 #include "../attention/tile.h"
+#include "../attention_bf16/tile.h"
 #include "../common/targets.h"
 
 #if BANANA_X86
@@ -40,7 +41,7 @@
   double banana_peak_f32_##set(int64_t, float *);
 
 // A table from the sets that give its three parts; clang-format would make it a wall.
-#define TABLE(level_, name_, offset, int8, int4, f32)                                        \
+#define TABLE(level_, name_, offset, int8, int4, f32, ...)                                   \
   {.level = level_, .name = name_, .activation_offset = offset,                              \
    .linear_int8 = banana_linear_int8_##int8, .linear_int4 = banana_linear_int4_##int4,       \
    .linear_f32 = banana_linear_f32_##f32,                                                    \
@@ -52,7 +53,7 @@
    .head_norm = banana_head_norm_##f32, .attention = banana_attention_##f32,                 \
    .activation = banana_activation_##f32,                                                    \
    .gated_activation = banana_gated_activation_##f32, .add = banana_add_##f32,               \
-   .multiply = banana_multiply_##f32}
+   .multiply = banana_multiply_##f32, __VA_ARGS__}
 
 DECLARE_INT(portable)
 DECLARE_INT4(portable)
@@ -74,11 +75,25 @@ static const banana_kernels avxvnni =
     TABLE(BANANA_LEVEL_AVXVNNI, "avxvnni", 0x80, avxvnni, avxvnni, avx2);
 static const banana_kernels avx512vnni =
     TABLE(BANANA_LEVEL_AVX512VNNI, "avx512vnni", 0x80, avx512vnni, avx512vnni, avx512);
+void banana_attention_bf16_pack_avx512bf16(const banana_attention *, int32_t, int32_t, int32_t,
+                                           int32_t, uint32_t *);
+void banana_attention_bf16_avx512bf16(const banana_attention *, int32_t, int32_t, int32_t, int32_t,
+                                      const uint32_t *, float *);
+static const banana_kernels avx512bf16 =
+    TABLE(BANANA_LEVEL_AVX512BF16, "avx512bf16", 0x80, avx512vnni, avx512vnni, avx512,
+          .attention_bf16_pack = banana_attention_bf16_pack_avx512bf16,
+          .attention_bf16 = banana_attention_bf16_avx512bf16);
 
 // The compiler's probe has no name for AVX-VNNI: leaf 7, subleaf 1, EAX bit 4.
 static bool has_avxvnni(void) {
   unsigned a, b, c, d;
   return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+
+// AMD's processors multiply bf16 at twice the rate of f32 (Zen 4), Intel's at half of it: theirs is
+// done by AMX.
+static bool has_fast_bf16(void) {
+  return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_is("amd");
 }
 #elif BANANA_ARM
 DECLARE_INT(neon)
@@ -117,6 +132,8 @@ bool banana_level_available(banana_level level) {
              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512cd") &&
              __builtin_cpu_supports("avx512vnni");
+    case BANANA_LEVEL_AVX512BF16:
+      return banana_level_available(BANANA_LEVEL_AVX512VNNI) && has_fast_bf16();
 #elif BANANA_ARM
     case BANANA_LEVEL_NEON:
       return true;
@@ -132,7 +149,8 @@ bool banana_level_available(banana_level level) {
 
 banana_level banana_level_best(void) {
 #if BANANA_X86
-  const banana_level order[] = {BANANA_LEVEL_AVX512VNNI, BANANA_LEVEL_AVXVNNI, BANANA_LEVEL_AVX2};
+  const banana_level order[] = {BANANA_LEVEL_AVX512BF16, BANANA_LEVEL_AVX512VNNI,
+                                BANANA_LEVEL_AVXVNNI, BANANA_LEVEL_AVX2};
 #elif BANANA_ARM
   const banana_level order[] = {BANANA_LEVEL_I8MM, BANANA_LEVEL_DOTPROD, BANANA_LEVEL_NEON};
 #else
@@ -154,6 +172,8 @@ const banana_kernels *banana_kernels_for(banana_level level) {
       return &avxvnni;
     case BANANA_LEVEL_AVX512VNNI:
       return &avx512vnni;
+    case BANANA_LEVEL_AVX512BF16:
+      return &avx512bf16;
 #elif BANANA_ARM
     case BANANA_LEVEL_NEON:
       return &neon;
@@ -175,6 +195,19 @@ size_t banana_attention_scratch(int32_t width, int32_t keys, int32_t group_rows)
   return key_lanes * (size_t)width + (size_t)tile_keys * width_lanes + 10 * key_lanes + sums;
 }
 
+size_t banana_attention_bf16_scratch(int32_t width) {
+  const size_t channel_pairs = (size_t)(width + 1) / 2;
+  // Queries, weights of pairs of keys, scores, sums; largest scores, totals and what is kept.
+  return (channel_pairs + ATTENTION_BF16_KEYS / 2 + ATTENTION_BF16_KEYS + (size_t)width + 3) *
+         ATTENTION_BF16_QUERIES;
+}
+
+size_t banana_attention_bf16_packed(int32_t width, int32_t keys) {
+  const size_t channel_pairs = (size_t)(width + 1) / 2;
+  const size_t pairs = (size_t)keys * channel_pairs + (size_t)(keys + 1) / 2 * (size_t)width;
+  return (pairs + 15) / 16 * 16;
+}
+
 double banana_peak_int8(banana_level level, int64_t iterations, int32_t *sink) {
   if (!banana_level_available(level)) return 0;
   switch (level) {
@@ -184,6 +217,7 @@ double banana_peak_int8(banana_level level, int64_t iterations, int32_t *sink) {
     case BANANA_LEVEL_AVXVNNI:
       return banana_peak_int8_avxvnni(iterations, sink);
     case BANANA_LEVEL_AVX512VNNI:
+    case BANANA_LEVEL_AVX512BF16:
       return banana_peak_int8_avx512vnni(iterations, sink);
 #elif BANANA_ARM
     case BANANA_LEVEL_NEON:
@@ -206,6 +240,7 @@ double banana_peak_f32(banana_level level, int64_t iterations, float *sink) {
     case BANANA_LEVEL_AVXVNNI:
       return banana_peak_f32_avx2(iterations, sink);
     case BANANA_LEVEL_AVX512VNNI:
+    case BANANA_LEVEL_AVX512BF16:
       return banana_peak_f32_avx512(iterations, sink);
 #endif
     default:

@@ -25,7 +25,8 @@ typedef enum {
   BANANA_LEVEL_NEON = 4,
   BANANA_LEVEL_DOTPROD = 5,
   BANANA_LEVEL_I8MM = 6,
-  BANANA_LEVEL_COUNT = 7,
+  BANANA_LEVEL_AVX512BF16 = 7,
+  BANANA_LEVEL_COUNT = 8,
 } banana_level;
 
 typedef enum {
@@ -243,6 +244,15 @@ typedef struct {
   // Rows [row0, row1) of the heads that share kv head `kv_head` of batch item `item`.
   void (*attention)(const banana_attention *, int32_t item, int32_t kv_head,
                              int32_t row0, int32_t row1, float *scratch);
+  // The same with products of bf16: queries, keys, values and weights are rounded, sums are f32.
+  // NULL where that is not faster. First, `attention_bf16_pack` lays keys [key0, key1) of all
+  // segments, key0 even, and their values where every query of the kv head reads them.
+  void (*_Nullable attention_bf16_pack)(const banana_attention *, int32_t item, int32_t kv_head,
+                                        int32_t key0, int32_t key1, uint32_t *packed);
+  // Rows [row0, row1) of one head.
+  void (*_Nullable attention_bf16)(const banana_attention *, int32_t item, int32_t head,
+                                   int32_t row0, int32_t row1, const uint32_t *packed,
+                                   float *scratch);
 
   // y = activation(x); y may be x.
   void (*activation)(const float *x, size_t count, int32_t activation,
@@ -305,6 +315,10 @@ static inline void banana_restore_denormals(uint64_t mode) {
 // The floats of scratch that `attention` needs for one call over `group_rows` queries, those of
 // each head of the group counted; not more for more keys where there are many.
 size_t banana_attention_scratch(int32_t width, int32_t keys, int32_t group_rows);
+// The floats of scratch that `attention_bf16` needs, and the pairs of bf16 into which a head's keys
+// and values are packed.
+size_t banana_attention_bf16_scratch(int32_t width);
+size_t banana_attention_bf16_packed(int32_t width, int32_t keys);
 
 // Packs plain weights [n, k] (row-major, `storage`) into the n16 form of linear_f32:
 // [ceil(n/16)][k][16] f32.

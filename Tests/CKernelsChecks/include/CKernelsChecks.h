@@ -20,6 +20,11 @@ double banana_check_group_norm(banana_level level, int rows, int n, int groups);
 double banana_check_head_norm(banana_level level, int tokens, int heads, int width, int stretch);
 double banana_check_attention(banana_level level, int queries, int text, int latents, int heads,
                               int kv_heads, int width);
+// In units of the error of exact attention over queries, keys and values that are rounded to int8;
+// 0 where there is no such kernel. The first tokens are `outlier` times as large as the others.
+double banana_check_attention_bf16(banana_level level, int queries, int text, int latents,
+                                   int heads, int kv_heads, int width, float distance,
+                                   float outlier);
 double banana_check_activation(banana_level level, int activation);
 double banana_check_gated_activation(banana_level level, int count, int activation);
 double banana_check_elementwise(banana_level level, int count);
