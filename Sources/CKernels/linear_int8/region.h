@@ -20,13 +20,30 @@ INLINE void accumulate(int rows, int blocks, const int8_tile *tile, i32x16 out[8
 static __attribute__((noinline)) void int8_finish(int rows, int blocks,
                                                   const banana_linear_int8 *p, int32_t row,
                                                   int32_t block, i32x16 out[8][4]) {
+  const banana_epilogue *e = &p->epilogue;
+  const bool is_plain = !e->inner && !e->gate && e->activation == BANANA_ACTIVATION_NONE;
+  float scales[8];
+  for (int i = 0; i < rows; i++) {
+    const int32_t r = row + i;
+    scales[i] = p->row_scale[p->row_scale_rows == 1 ? r : r / p->row_scale_rows];
+  }
   for (int j = 0; j < blocks; j++) {
-    const ptrdiff_t column = ((ptrdiff_t)block + j) * 16;
-    const f32x16 w_scale = load_partial(p->w_scale + column, p->n - column);
-    for (int i = 0; i < rows; i++) {
-      const int32_t r = row + i;
-      const float row_scale = p->row_scale[p->row_scale_rows == 1 ? r : r / p->row_scale_rows];
-      finish(&p->epilogue, to_float(out[i][j]) * (w_scale * row_scale), r, column, p->n - column);
+    const ptrdiff_t column = ((ptrdiff_t)block + j) * 16, count = p->n - column;
+    const f32x16 w_scale = load_partial(p->w_scale + column, count);
+    if (is_plain && count >= 16) {
+      const f32x16 bias = e->bias ? load(e->bias + column) : splat(0);
+      float *y = e->y + row * e->y_stride + column;
+      const float *residual = e->residual ? e->residual + row * e->residual_stride + column : NULL;
+      for (int i = 0; i < rows; i++) {
+        f32x16 v = to_float(out[i][j]) * (w_scale * scales[i]);
+        v = v + bias;
+        if (residual) v = v + load(residual + i * e->residual_stride);
+        store(y + i * e->y_stride, v);
+      }
+    } else {
+      for (int i = 0; i < rows; i++) {
+        finish(e, to_float(out[i][j]) * (w_scale * scales[i]), row + i, column, count);
+      }
     }
   }
 }
