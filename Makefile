@@ -36,7 +36,7 @@ test-deps: deps
 
 # First what keeps the processors busy, so that the daemon's tests, which wait for answers, have
 # them for themselves.
-BUSY_TESTS := ^(CKernels|CPUBackend|Diffusion|Execution|Fuzz|Graph|Imaging|Models|Text|Tidy)Tests\.
+BUSY_TESTS := ^(CKernels|CPUBackend|Diffusion|Execution|Fuzz|Graph|Imaging|ModelImport|Models|Text|Tidy)Tests\.
 BUSY_TESTS := $(BUSY_TESTS)|^WeightsTests\.|(FairQueue|PeelRegistry|Scheduler)ModelTests
 test: deps
 	$(SWIFT) build $(FLAGS) --build-tests

@@ -73,13 +73,24 @@ func expectAgreement(
     for (index, output) in graph.outputs.enumerated() {
       let what = Comment(rawValue: "\(output.name), \(level), \(activations)")
       let error = normalizedError(one[index], exact[index])
-      // One rounding is nobody's fault.
-      let bound = isCopy ? 0 : 2 * max(normalizedError(naive[index], exact[index]), 0x1p-24)
+      // One rounding is nobody's fault, and attention may round what it multiplies to bf16, as
+      // `attentionBesideInt8` tells: it is beside int8 products, which round more.
+      let isRounded = activations == .int8 && level == .avx512bf16 && graph.hasAttention
+      let least = isRounded ? 0x1p-7 : 0x1p-24
+      let bound = isCopy ? 0 : 2 * max(normalizedError(naive[index], exact[index]), least)
       #expect(error <= bound, what, sourceLocation: location)
       if activations == .int8 {
         let rounding = normalizedError(one[index], naive[index])
-        #expect(rounding <= 0.002, what, sourceLocation: location)
+        #expect(rounding <= (isRounded ? 0.03 : 0.002), what, sourceLocation: location)
       }
+    }
+  }
+}
+
+extension Graph {
+  fileprivate var hasAttention: Bool {
+    nodes.contains {
+      if case .attention = $0.op { true } else { false }
     }
   }
 }
