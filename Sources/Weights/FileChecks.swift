@@ -55,9 +55,10 @@ package final class FileChecks: Sendable {
 
   private static func read(_ path: String) -> Memory? {
     guard let file = try? MappedFile(path: path), file.stamp != nil,
-      file.bytes.count <= maximumBytes,
-      let memory = try? JSONDecoder().decode(Memory.self, from: Data(file.bytes)),
-      memory.rules == rules
+      file.bytes.count <= maximumBytes
+    else { return nil }
+    let bytes = withExtendedLifetime(file) { Data(file.bytes) }
+    guard let memory = try? JSONDecoder().decode(Memory.self, from: bytes), memory.rules == rules
     else { return nil }
     return memory
   }

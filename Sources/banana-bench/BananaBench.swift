@@ -23,8 +23,11 @@ struct BananaBench: AsyncParsableCommand {
       CompareNetworks.self, HeatBench.self, MakeModel.self, MatmulBench.self, RowsBench.self,
     ])
 
-  @Option(help: "A model package, or the folder that holds the one called sticker.")
+  @Option(help: "A model package, or a folder with packages: of those, the one called sticker.")
   var models = "models"
+
+  @Option(help: "Another package of that folder.")
+  var model: String?
 
   @Option(help: "Worker threads; as many as there are processors if not given.")
   var threads: Int?
@@ -44,6 +47,7 @@ struct BananaBench: AsyncParsableCommand {
   /// The package that is meant.
   var package: String {
     let isPackage = FileManager.default.fileExists(atPath: models + "/model.json")
+    if let model { return models + "/" + model }
     return isPackage ? models : models + "/sticker"
   }
 

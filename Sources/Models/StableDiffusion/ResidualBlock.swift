@@ -20,6 +20,6 @@ struct ResidualBlock {
     if let time { h = g.add(h, g.linear(time, weights["time_emb_proj"], outputs: outputs)) }
     h = g.silu(g.groupNorm(h, weights["norm2"], groups: groups, epsilon: epsilon))
     h = g.convolution(h, weights["conv2"], outputs: outputs)
-    return g.add(shortcut, h)
+    return g.add(h, shortcut)
   }
 }
