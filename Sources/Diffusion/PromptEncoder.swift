@@ -18,14 +18,9 @@ struct EncodedPrompt {
 final class PromptEncoder {
   private let model: LoadedModel
   private let networks: BoundModel
-  /// What the text networks make of the empty text at each length: guidance needs it for every
-  /// picture.
-  private var empty: [EmptyText: EncodedPrompt] = [:]
-
-  private struct EmptyText: Hashable {
-    let tokens: Int
-    let skippedLayers: Int
-  }
+  /// What the text networks made of the empty text last, which guidance needs for every picture:
+  /// one, as requests choose lengths and layers, and each takes up to megabytes.
+  private var empty: (text: EncodedPrompt, skippedLayers: Int)?
 
   init(model: LoadedModel, networks: BoundModel) {
     self.model = model
@@ -39,13 +34,14 @@ final class PromptEncoder {
   func encode(
     _ text: String, tokens: Int, skippedLayers: Int, peels: PeelMix?
   ) throws(ExecutionError) -> EncodedPrompt {
-    let key = EmptyText(tokens: tokens, skippedLayers: skippedLayers)
     let isKept = text.isEmpty && (peels == nil || !model.textIsOpenToPeels)
-    if isKept, let empty = empty[key] { return try conditioned(empty, peels: peels) }
+    if isKept, let empty, (empty.text.tokens, empty.skippedLayers) == (tokens, skippedLayers) {
+      return try conditioned(empty.text, peels: peels)
+    }
     let encoded = try self.text(
       model.tokenized(text), Extents(batch: 1, tokens: tokens, skippedLayers: skippedLayers),
       peels: peels)
-    if isKept { empty[key] = encoded }
+    if isKept { empty = (encoded, skippedLayers) }
     return try conditioned(encoded, peels: peels)
   }
 
