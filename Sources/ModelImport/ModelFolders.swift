@@ -65,5 +65,4 @@ package struct ModelFolders: Sendable, Equatable {
     }
     return FileFacts(name).isFolder ? name : nil
   }
-
 }

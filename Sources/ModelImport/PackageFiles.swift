@@ -1,4 +1,3 @@
-import Glibc
 import Weights
 
 /// The files of a package that is being made, and its manifest.
@@ -59,25 +58,10 @@ struct PackageFiles {
   }
 
   private func write(_ name: String, _ bytes: [UInt8]) throws(ImportError) {
-    let path = "\(folder)/\(name)"
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw .file(FileError(path: path, operation: "create", code: errno))
-    }
-    defer { close(descriptor) }
-    var written = 0
-    while written < bytes.count {
-      let count = bytes.withUnsafeBytes {
-        Glibc.write(descriptor, $0.baseAddress! + written, bytes.count - written)
-      }
-      if count > 0 {
-        written += count
-      } else if errno != EINTR {
-        throw .file(FileError(path: path, operation: "write", code: errno))
-      }
-    }
-    if fsync(descriptor) != 0 {
-      throw .file(FileError(path: path, operation: "write", code: errno))
-    }
+    try UnfinishedFile.replace(
+      "\(folder)/\(name)", failing: { ImportError.file($0) },
+      content: { (file) throws(ImportError) in
+        do throws(FileError) { try file.append(bytes) } catch { throw .file(error) }
+      })
   }
 }

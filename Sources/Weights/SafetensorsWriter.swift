@@ -47,7 +47,7 @@ package enum SafetensorsWriter {
     _ tensors: [Tensor], metadata: [String: String] = [:], to path: String
   ) throws(FileError) {
     let bytes = bytes(tensors, metadata: metadata)
-    try replace(
+    try UnfinishedFile.replace(
       path, failing: { $0 }, content: { (file) throws(FileError) in try file.append(bytes) })
   }
 
@@ -70,7 +70,7 @@ package enum SafetensorsWriter {
         precondition(file.byteCount == end, "\(entry.name) has another length")
       }
     }
-    try replace(path, failing: failing, content: write)
+    try UnfinishedFile.replace(path, failing: failing, content: write)
   }
 
   private static func ordered<Part>(_ parts: [Part], by byteCount: (Part) -> Int) -> [Part] {
@@ -108,8 +108,35 @@ package enum SafetensorsWriter {
     try write(entries, to: path, failing: { $0 }, content)
   }
 
-  /// Writes what `content` gives beside `path`, and renames it.
-  private static func replace<Failure: Error>(
+  private static func quoted(_ text: String) -> String {
+    var quoted = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"", "\\": quoted += "\\\(scalar)"
+      case _ where scalar.value < 0x20:
+        let digits = String(scalar.value, radix: 16)
+        quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: quoted.unicodeScalars.append(scalar)
+      }
+    }
+    return quoted + "\""
+  }
+}
+
+/// A file that is being written.
+package final class UnfinishedFile {
+  private let descriptor: Int32
+  private let path: String
+  fileprivate var byteCount = 0
+
+  private init(descriptor: Int32, path: String) {
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  /// Writes what `content` gives beside `path`, and renames it, so that `path` is always whole.
+  /// - Parameter failing: What is thrown when the file cannot be written.
+  package static func replace<Failure: Error>(
     _ path: String, failing: (FileError) -> Failure,
     content: (UnfinishedFile) throws(Failure) -> Void
   ) throws(Failure) {
@@ -133,32 +160,6 @@ package enum SafetensorsWriter {
       unlink(temporary)
       throw error
     }
-  }
-
-  private static func quoted(_ text: String) -> String {
-    var quoted = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"", "\\": quoted += "\\\(scalar)"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: quoted.unicodeScalars.append(scalar)
-      }
-    }
-    return quoted + "\""
-  }
-}
-
-/// A file that is being written.
-package final class UnfinishedFile {
-  private let descriptor: Int32
-  private let path: String
-  fileprivate var byteCount = 0
-
-  fileprivate init(descriptor: Int32, path: String) {
-    self.descriptor = descriptor
-    self.path = path
   }
 
   package func append(_ bytes: [UInt8]) throws(FileError) {
