@@ -145,6 +145,8 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
   public var warnings: [String]
   /// The peels that were applied; nil where none was asked for.
   public var peels: [AppliedPeel]?
+  /// How it was sampled, and by whose recipe; nil from a daemon that does not say.
+  public var recipe: AppliedRecipe?
   /// The job's id.
   public var job: String?
   /// True when the board was too hot to draw at full speed.
@@ -164,12 +166,14 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
     self.timings = response.timings
     self.warnings = response.warnings
     self.peels = response.peels
+    self.recipe = response.recipe
     self.job = response.job
     self.isThermalLimited = response.isThermalLimited
   }
 
   private enum CodingKeys: String, CodingKey {
-    case type, size, quality, background, seed, index, model, timings, warnings, peels, job
+    case type, size, quality, background, seed, index, model, timings, warnings, peels, recipe
+    case job
     case isThermalLimited = "thermal_limited"
     case png = "b64_json"
     case createdAt = "created_at"
@@ -186,6 +190,7 @@ extension ImageGenerationResponse {
       data: events.sorted { $0.index < $1.index }.map { .init(png: $0.png, seed: $0.seed) },
       background: last.background, outputFormat: last.outputFormat, size: last.size,
       quality: last.quality, model: last.model, timings: last.timings, warnings: last.warnings,
-      peels: last.peels, job: last.job, isThermalLimited: last.isThermalLimited)
+      peels: last.peels, recipe: last.recipe, job: last.job,
+      isThermalLimited: last.isThermalLimited)
   }
 }

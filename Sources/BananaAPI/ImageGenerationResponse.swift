@@ -26,6 +26,8 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   public var warnings: [String]
   /// The peels that were applied, in the order of the request; nil where none was asked for.
   public var peels: [AppliedPeel]?
+  /// How the pictures were sampled, and by whose recipe; nil from a daemon that does not say.
+  public var recipe: AppliedRecipe?
   /// The job's id.
   public var job: String?
   /// True when the board was too hot to draw at full speed.
@@ -35,7 +37,8 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   public init(
     created: Int, data: [GeneratedImage], background: String, outputFormat: String = "png",
     size: String, quality: String, model: String, timings: Timings, warnings: [String],
-    peels: [AppliedPeel]? = nil, job: String? = nil, isThermalLimited: Bool? = nil
+    peels: [AppliedPeel]? = nil, recipe: AppliedRecipe? = nil, job: String? = nil,
+    isThermalLimited: Bool? = nil
   ) {
     self.created = created
     self.data = data
@@ -47,12 +50,13 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
     self.timings = timings
     self.warnings = warnings
     self.peels = peels
+    self.recipe = recipe
     self.job = job
     self.isThermalLimited = isThermalLimited
   }
 
   private enum CodingKeys: String, CodingKey {
-    case created, data, background, size, quality, model, timings, warnings, peels, job
+    case created, data, background, size, quality, model, timings, warnings, peels, recipe, job
     case isThermalLimited = "thermal_limited"
     case outputFormat = "output_format"
   }

@@ -57,6 +57,8 @@ public struct PeelInfo: Codable, Sendable, Equatable {
   public var baseModel: String?
   /// The installed models that it can be used with; nil from a daemon that does not say.
   public var models: [String]?
+  /// How it is drawn with, where it is known to make models draw in few steps.
+  public var recipe: PeelRecipe?
   /// What the file says of itself; only in the answer to `GET /v1/peels/{name}`.
   public var metadata: [String: String]?
   /// What is to be known before drawing with it, in sentences: what of its texts was cut, numbers
@@ -68,7 +70,8 @@ public struct PeelInfo: Codable, Sendable, Equatable {
   public init(
     name: String, scope: Scope, bytes: Int, sha256: String, rank: Int, targets: Int,
     installedAt: Int?, title: String?, triggerWords: [String], license: String?,
-    baseModel: String?, metadata: [String: String]?, warnings: [String]? = nil
+    baseModel: String?, recipe: PeelRecipe? = nil, metadata: [String: String]?,
+    warnings: [String]? = nil
   ) {
     self.name = name
     self.scope = scope
@@ -81,13 +84,14 @@ public struct PeelInfo: Codable, Sendable, Equatable {
     self.triggerWords = triggerWords
     self.license = license
     self.baseModel = baseModel
+    self.recipe = recipe
     self.metadata = metadata
     self.warnings = warnings
   }
 
   private enum CodingKeys: String, CodingKey {
     case name, object, scope, bytes, sha256, rank, targets, title, license, metadata
-    case warnings, models
+    case warnings, models, recipe
     case installedAt = "installed_at"
     case triggerWords = "trigger_words"
     case baseModel = "base_model"

@@ -16,6 +16,7 @@ struct GenerationReport: Encodable {
   var timings: Timings
   var warnings: [String]
   var peels: [AppliedPeel]?
+  var recipe: AppliedRecipe?
 
   init(_ answer: ImageGenerationResponse, paths: [String]) {
     files = zip(answer.data, paths).map { image, path in
@@ -27,12 +28,13 @@ struct GenerationReport: Encodable {
     timings = answer.timings
     warnings = answer.warnings
     peels = answer.peels
+    recipe = answer.recipe
   }
 
   /// One line a file and one for the time.
   var text: String {
     let lines = files.map { "\($0.path)  \(size), seed \($0.seed), \($0.bytes / 1024) KiB" }
-    return (lines + [timing]).joined(separator: "\n")
+    return (lines + [recipe?.text, timing].compactMap { $0 }).joined(separator: "\n")
   }
 
   var json: String {
@@ -51,6 +53,19 @@ struct GenerationReport: Encodable {
 
   private func milliseconds(_ seconds: Double) -> String {
     "\(Int((seconds * 1000).rounded())) ms"
+  }
+}
+
+extension AppliedRecipe {
+  /// One line: `lcm, spacing lcm, 4 steps, guidance 1; recipe of the peel fast (lcm)`.
+  fileprivate var text: String {
+    var parts = [sampler]
+    if let spacing { parts.append("spacing \(spacing)") }
+    parts.append(steps == 1 ? "1 step" : "\(steps) steps")
+    parts.append("guidance \(guidance == guidance.rounded() ? "\(Int(guidance))" : "\(guidance)")")
+    let owner = peel.map { "the peel \($0) (\(kind ?? ""))" } ?? "the model"
+    return parts.joined(separator: ", ") + "; recipe of \(owner)"
+      + (requested.isEmpty ? "" : " but for \(requested.joined(separator: ", "))")
   }
 }
 

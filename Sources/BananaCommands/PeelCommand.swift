@@ -37,6 +37,13 @@ struct PeelInstallCommand: AsyncParsableCommand {
   @Option(help: "What to call it; default: the file's name.")
   var name: String?
 
+  @Option(
+    help: """
+      How it is drawn with: lcm, tcd, dmd2, hyper-sd-8, lightning-4, turbo, none for the model's \
+      own recipe; default: what its names tell.
+      """)
+  var recipe: String?
+
   @Flag(help: "Print the result as JSON.")
   var json = false
 
@@ -45,7 +52,7 @@ struct PeelInstallCommand: AsyncParsableCommand {
   func run() async throws {
     try await reportingFailures {
       let peel = try await options.client.installPeel(
-        from: file, named: name ?? Self.name(for: file))
+        from: file, named: name ?? Self.name(for: file), recipe: recipe)
       print(json ? try JSONText.encode(peel) : PeelText.details(peel))
     }
   }
@@ -137,9 +144,10 @@ enum PeelText {
     return peels.map { peel in
       let padding = String(repeating: " ", count: width - peel.name.count)
       let words = peel.triggerWords.isEmpty ? "" : "  \"\(printable(peel.triggerWords[0]))\""
+      let recipe = peel.recipe.map { "  \($0.name)" } ?? ""
       let title = peel.title.map { "  \(printable($0))" } ?? ""
       return "\(peel.name)\(padding)  \(peel.scope.rawValue)  rank \(peel.rank)  "
-        + "\(kibibytes(peel.bytes))\(title)\(words)"
+        + "\(kibibytes(peel.bytes))\(recipe)\(title)\(words)"
     }.joined(separator: "\n")
   }
 
@@ -150,6 +158,7 @@ enum PeelText {
       ("file", "\(kibibytes(peel.bytes)), sha256 \(peel.sha256)"),
       ("changes", "\(peel.targets) weights, rank \(peel.rank)"),
     ]
+    if let recipe = peel.recipe { rows.append(("recipe", text(of: recipe))) }
     if let title = peel.title { rows.append(("title", title)) }
     if !peel.triggerWords.isEmpty {
       rows.append(("words", peel.triggerWords.joined(separator: ", ")))
@@ -164,6 +173,12 @@ enum PeelText {
     return rows.map { label, text in
       label + String(repeating: " ", count: 10 - label.count) + printable(text)
     }.joined(separator: "\n")
+  }
+
+  private static func text(of recipe: PeelRecipe) -> String {
+    "\(recipe.name): \(recipe.sampler), spacing \(recipe.spacing), "
+      + (recipe.steps == 1 ? "1 step" : "\(recipe.steps) steps")
+      + ", guidance \(recipe.guidance)"
   }
 
   private static func kibibytes(_ bytes: Int) -> String { "\((bytes + 1023) / 1024) KiB" }

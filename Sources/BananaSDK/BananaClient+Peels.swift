@@ -21,14 +21,17 @@ extension BananaClient {
   ///   - path: A `.safetensors` file with a LoRA in PEFT, diffusers or kohya form, or PEFT's folder
   ///     with `adapter_model.safetensors` and `adapter_config.json`.
   ///   - name: What requests will call it: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`.
+  ///   - recipe: How it is drawn with: `lcm`, `tcd`, `hyper-sd-8` and the like, `none` for the
+  ///     model's own recipe; nil is what its names tell.
   @discardableResult
   public func installPeel(
-    from path: String, named name: String
+    from path: String, named name: String, recipe: String? = nil
   ) async throws(BananaError) -> PeelInfo {
     let file = try PeelFiles.contents(of: path)
     let body = HTTPBody(contentType: "application/octet-stream", bytes: ByteBuffer(bytes: file))
+    let choice = recipe.map { "&recipe=\(Self.percentEncoded($0))" } ?? ""
     return try await call(
-      .POST, "\(Route.peels)?name=\(Self.percentEncoded(name))", body: body)
+      .POST, "\(Route.peels)?name=\(Self.percentEncoded(name))\(choice)", body: body)
   }
 
   /// Removes a peel of this user, or through the admin socket one for all.

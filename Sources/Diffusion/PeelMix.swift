@@ -1,5 +1,6 @@
 import Execution
 package import Graph
+package import Models
 import TensorTypes
 package import Weights
 
@@ -29,15 +30,19 @@ package struct PeelUse: Sendable {
   package let name: String
   /// 1 is as it was trained, 0 not at all.
   package let strength: Float
+  /// What it was distilled to, where it is known to be one that makes models draw in few steps.
+  package let distillation: Distillation?
   /// Keeps it installed while somebody draws with it.
   private let holder: (any AnyObject & Sendable)?
 
   package var sha256: String { peel.file.sha256 }
 
   package init(
-    _ peel: OpenPeel, name: String, strength: Float, heldBy holder: (any AnyObject & Sendable)?
+    _ peel: OpenPeel, name: String, strength: Float, distillation: Distillation? = nil,
+    heldBy holder: (any AnyObject & Sendable)?
   ) {
     self.peel = peel
+    self.distillation = distillation
     self.name = name
     self.strength = strength
     self.holder = holder

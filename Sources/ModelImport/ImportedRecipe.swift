@@ -67,15 +67,19 @@ package struct ImportedRecipe: Equatable, Sendable {
     let scheduler = checkpoint.scheduler
     let name = scheduler["_class_name"]?.text ?? ""
     let unet = checkpoint.unet.configuration
-    let words = FileFacts.name(of: checkpoint.path).lowercased()
+    let named = Distillation(
+      recognizedIn: FileFacts.name(of: checkpoint.path), isCheckpoint: true)
     if unet["time_cond_proj_dim"]?.number != nil {
       self.init(.consistency, .lcm, 4, 8, "a latent consistency model with guidance as an input")
-    } else if name == "LCMScheduler" || words.contains("lcm") {
-      self.init(.consistency, .lcm, 4, 1, "a latent consistency model")
+    } else if name == "LCMScheduler" {
+      self.init(Distillation(.consistency))
     } else if Self.isOneStep(unet) {
-      self.init(.euler, .trailing, 1, 1, "distilled to one step (SDXS)", isGuidanceFixed: true)
-    } else if words.contains("turbo") || Self.isTurbo(scheduler) {
-      self.init(.euler, .trailing, 1, 1, "distilled adversarially (Turbo)", isGuidanceFixed: true)
+      self.init(Distillation(.oneStep))
+    } else if let named {
+      // Those that were distilled as a whole need one step.
+      self.init(named.name == "turbo" ? Distillation(.adversarial, steps: 1) : named)
+    } else if Self.isTurbo(scheduler) {
+      self.init(Distillation(.adversarial, steps: 1))
     } else if scheduler["rescale_betas_zero_snr"]?.flag == true {
       self.init(.euler, .trailing, 25, 7.5, "trained until nothing of a picture is left")
     } else {
@@ -83,6 +87,13 @@ package struct ImportedRecipe: Equatable, Sendable {
       self.init(
         .dpmSolver, .karras, 20, 7.5, isV ? "not distilled; it predicts v" : "not distilled")
     }
+  }
+
+  private init(_ distillation: Distillation) {
+    let recipe = distillation.recipe
+    self.init(
+      recipe.sampler, recipe.spacing, recipe.steps, Double(recipe.guidance), distillation.text,
+      isGuidanceFixed: [.adversarial, .oneStep].contains(distillation.method))
   }
 
   private init(
@@ -115,8 +126,7 @@ package struct ImportedRecipe: Equatable, Sendable {
     recipe.guidance = choices.guidance ?? guidance
     if let sampler = choices.sampler {
       recipe.sampler = sampler
-      let isDistilled = sampler == .consistency || sampler == .trajectoryConsistency
-      if isDistilled {
+      if sampler.isForDistilled {
         recipe.spacing = .lcm
       } else if spacing == .lcm {
         recipe.spacing = .trailing

@@ -44,11 +44,8 @@ package struct ModelFacts: Sendable, Hashable {
   /// The spacing where a request names the sampler and none: models of their own sampler have their
   /// own, and what consistency models were distilled from goes with their samplers.
   package func spacing(for sampler: Sampler) -> TimestepSpacing? {
-    switch (noise, sampler) {
-    case (.variancePreserving, .consistency), (.variancePreserving, .trajectoryConsistency):
-      sampler == sampling.sampler ? noise.spacing : .lcm
-    default: noise.spacing
-    }
+    let isForeign = sampler.isForDistilled && sampler != sampling.sampler
+    return isForeign && !noise.spacings.isEmpty ? .lcm : noise.spacing
   }
 
   /// - Precondition: There is one of that name.

@@ -223,4 +223,7 @@ package enum Sampler: String, Decodable, CaseIterable, Hashable, Sendable {
   case trajectoryConsistency = "tcd"
   /// The second-order multistep solver. Lu et al. 2022, "DPM-Solver++", algorithm 2.
   case dpmSolver = "dpm++2m"
+
+  /// Whether only models draw well with it that were distilled for it.
+  package var isForDistilled: Bool { self == .consistency || self == .trajectoryConsistency }
 }

@@ -136,13 +136,19 @@ def hidden(pipeline, text, weights, chunks, clip_skip):
     return torch.cat(states, dim=1), len(parts)
 
 
-def draw(pipeline, case, side=SIDE):
-    """What diffusers makes of a case, with `side` latents on a side."""
+def texts(pipeline, case):
+    """What the denoiser is given of a case's prompt and of its negative one."""
     weights, skip = case.get("weights", {}), case.get("clip_skip", 1)
     chunks = max(hidden(pipeline, case[which], weights, 1, skip)[1]
                  for which in ("prompt", "negative"))
     positive, _ = hidden(pipeline, case["prompt"], weights, chunks, skip)
     negative, _ = hidden(pipeline, case["negative"], {}, chunks, skip)
+    return positive, negative
+
+
+def draw(pipeline, case, side=SIDE):
+    """What diffusers makes of a case, with `side` latents on a side."""
+    positive, negative = case.get("embeddings") or texts(pipeline, case)
     kind, options = SCHEDULERS[case["sampler"], case["spacing"]]
     base = SCHEDULE if kind is not LCMScheduler else {
         k: v for k, v in SCHEDULE.items() if k != "steps_offset"}

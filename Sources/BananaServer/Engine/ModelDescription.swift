@@ -48,8 +48,13 @@ package struct ModelDescription: Sendable, Equatable {
   package var guidanceForm: GuidanceForm
   /// The largest `clip_skip`; 1 where the text network has no other layer to read.
   package var maximumClipSkip: Int
-  /// Whether it was trained for its sampler and its guidance alone.
-  package var isDistilled: Bool { guidanceForm == .folded }
+  /// Whether it was trained for its own sampler alone.
+  package var isDistilled: Bool { guidanceForm == .folded || defaultSampler.isForDistilled }
+  /// The spacing where a request names the sampler and none.
+  package func spacing(for sampler: Sampler) -> TimestepSpacing? {
+    let isForeign = sampler.isForDistilled && sampler != defaultSampler
+    return isForeign && !spacings.isEmpty ? .lcm : defaultSpacing
+  }
   package var parameterCount: Int
   /// Bytes of the mapped weight files.
   package var weightBytes: Int

@@ -4,7 +4,7 @@ import Models
 
 /// What a person should know of how a request was read.
 package enum RequestWarnings {
-  /// Warnings that are known before anything is drawn.
+  /// Warnings that are known before anything is drawn, beside those of its recipe.
   package static func of(
     _ wire: ImageGenerationRequest, as request: PictureRequest, by model: ModelDescription
   ) -> [String] {
@@ -25,16 +25,6 @@ package enum RequestWarnings {
         warnings.append(
           "negative_prompt was ignored: nothing leads away from it without guidance.")
       }
-    }
-    if model.isDistilled, let sampler = request.sampler, sampler != model.defaultSampler {
-      let own = ImageGenerationRequest.Sampler(model.defaultSampler).rawValue
-      warnings.append("\(model.name) was distilled for the sampler \(own): leave sampler out.")
-    }
-    if model.isDistilled, let spacing = request.spacing, let own = model.defaultSpacing,
-      spacing != own
-    {
-      warnings.append(
-        "\(model.name) was distilled for the spacing \(own.rawValue): leave spacing out.")
     }
     if wire.background == .transparent, model.isOpaque {
       warnings.append("background \"transparent\" was ignored: \(model.name) draws the ground too.")

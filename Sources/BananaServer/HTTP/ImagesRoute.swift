@@ -67,6 +67,8 @@ extension DaemonRoutes {
         throw APIError(.peelInvalid, "\(error)", param: "peels")
       }
     }
+    let recipe = RecipeChoice(for: request, by: engine.model)
+    request = recipe.request
     if let readImages {
       let (whole, size) = (request, engine.model.offered(request.size))
       request = try await unmetered(context) {
@@ -78,7 +80,7 @@ extension DaemonRoutes {
     }
     context.connection.releaseBody()
     let answer = ImagesAnswer(
-      wire: wire, request: request, model: engine.model, arrival: arrival,
+      wire: wire, request: request, recipe: recipe, model: engine.model, arrival: arrival,
       isExact: context.peer.seesExactFigures)
     let job: Job
     do {
@@ -200,6 +202,7 @@ extension DaemonRoutes {
 struct ImagesAnswer: Sendable {
   let wire: ImageGenerationRequest
   let request: PictureRequest
+  let recipe: RecipeChoice
   let model: ModelDescription
   let arrival: ContinuousClock.Instant
   /// Whether times are told as they were measured.
@@ -224,7 +227,7 @@ struct ImagesAnswer: Sendable {
 
   func response(_ result: PictureResult, _ job: JobFacts) -> ImageGenerationResponse {
     func seconds(_ stage: PictureStage) -> Double { told(result.secondsByStage[stage] ?? 0) }
-    var warnings = RequestWarnings.of(wire, as: request, by: model)
+    var warnings = RequestWarnings.of(wire, as: request, by: model) + recipe.warnings
     warnings += Self.warnings(of: result.omitted)
     if !result.overflowed.isEmpty { warnings.append(overflow(result.overflowed)) }
     if result.isPromptUnknown {
@@ -244,7 +247,7 @@ struct ImagesAnswer: Sendable {
         denoiseSeconds: seconds(.denoise),
         decodeSeconds: seconds(.decode), encodeSeconds: seconds(.encode),
         totalSeconds: told((ContinuousClock.now - arrival).seconds)),
-      warnings: warnings, peels: appliedPeels, job: job.id,
+      warnings: warnings, peels: appliedPeels, recipe: recipe.applied, job: job.id,
       isThermalLimited: job.isThermalLimited)
   }
 

@@ -33,11 +33,12 @@ extension DaemonRoutes {
         .invalidRequest,
         "The peel has no name. Send its file to \(Route.peels)?name=NAME.", param: "name")
     }
+    let recipe = request.uri.queryParameters["recipe"].map(String.init)
     let owner = try context.peer.ownedPeels()
     return try await answer(name, status: .created) { name throws(PeelRegistryError) in
       try await peels.install(
         request.body, expectedBytes: request.headers[.contentLength].flatMap { Int($0) },
-        as: name, for: owner)
+        as: name, for: owner, recipe: recipe)
     }
   }
 

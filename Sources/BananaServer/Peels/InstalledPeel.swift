@@ -1,4 +1,5 @@
 import Diffusion
+import Models
 import Synchronization
 
 /// A peel that jobs can draw with, held open: it stays whole after its removal until the last
@@ -6,13 +7,18 @@ import Synchronization
 final class InstalledPeel: Sendable {
   private let name: String
   private let content: OpenPeel
+  private let distillation: Distillation?
   private let holders: PeelHolders
   /// The room in memory that it takes.
   private let lease: PeelMemory.Lease?
 
   /// - Parameter holders: Counts this instance while it lives.
-  init(name: String, _ content: OpenPeel, holders: PeelHolders, lease: PeelMemory.Lease?) {
+  init(
+    name: String, _ content: OpenPeel, distillation: Distillation?, holders: PeelHolders,
+    lease: PeelMemory.Lease?
+  ) {
     self.name = name
+    self.distillation = distillation
     self.content = content
     self.holders = holders
     self.lease = lease
@@ -20,7 +26,7 @@ final class InstalledPeel: Sendable {
   }
 
   func used(at strength: Float) -> PeelUse {
-    PeelUse(content, name: name, strength: strength, heldBy: self)
+    PeelUse(content, name: name, strength: strength, distillation: distillation, heldBy: self)
   }
 
   deinit {

@@ -37,6 +37,7 @@ final class PeelEntry: Sendable {
     self.pot = pot
     diskBytes = record.bytes + sidecarBytes
     var record = record
+    record.recognizeDistillation(of: name)
     if owner != nil { record.metadata = [:] }
     self.record = record
   }

@@ -1,4 +1,5 @@
 import BananaAPI
+import Models
 import Weights
 
 /// What is known of a peel's file beside its content: the JSON that lies beside it.
@@ -21,6 +22,9 @@ struct PeelRecord: Codable, Sendable, Equatable {
   var warnings: [String]?
   /// Whether it fits each of the models that there were; nil in records of older versions.
   var fits: [PeelModels.Key: Bool]?
+  /// What it was distilled to, by its name, or `none`; nil in records of older versions, and until
+  /// it is known under which name it is installed.
+  var recipe: String?
 
   init(_ file: PeelFile, installedAt: Int?) {
     sha256 = file.sha256
@@ -36,18 +40,46 @@ struct PeelRecord: Codable, Sendable, Equatable {
     warnings = file.warnings.isEmpty ? nil : file.warnings
   }
 
+  /// What `recipe` is of a peel of which nothing is known, and of one that has none.
+  static let noRecipe = "none"
+
+  /// Nil where it draws as the model does.
+  var distillation: Distillation? { recipe.flatMap(Distillation.init(named:)) }
+
+  /// Tells from what the file is called, here and by its author, what it was distilled to; what is
+  /// said already stays.
+  mutating func recognizeDistillation(of name: String) {
+    if recipe != nil { return }
+    let names = [name, title ?? "", metadata["ss_output_name"] ?? ""]
+    let found = names.lazy.compactMap { Distillation(recognizedIn: $0) }.first
+    recipe = found?.name ?? Self.noRecipe
+  }
+
   /// Whether its texts are as short as those of files that are installed now.
   var isBounded: Bool {
-    [title, license, baseModel].allSatisfy { ($0?.utf8.count ?? 0) <= PeelTexts.lineBytes }
+    [title, license, baseModel, recipe].allSatisfy { ($0?.utf8.count ?? 0) <= PeelTexts.lineBytes }
       && triggerWords.count <= PeelTexts.triggerWords
       && triggerWords.allSatisfy { $0.utf8.count <= PeelTexts.triggerWordBytes }
   }
 
   func info(name: String, scope: PeelInfo.Scope, withMetadata: Bool) -> PeelInfo {
-    PeelInfo(
+    var info = PeelInfo(
       name: name, scope: scope, bytes: bytes, sha256: sha256, rank: rank, targets: targets,
       installedAt: installedAt, title: title, triggerWords: triggerWords, license: license,
       baseModel: baseModel, metadata: withMetadata ? metadata : nil,
       warnings: withMetadata ? warnings : nil)
+    var record = self
+    record.recognizeDistillation(of: name)
+    info.recipe = record.distillation.map(PeelRecipe.init)
+    return info
+  }
+}
+
+extension PeelRecipe {
+  fileprivate init(_ distillation: Distillation) {
+    let recipe = distillation.recipe
+    self.init(
+      name: distillation.name, sampler: ImageGenerationRequest.Sampler(recipe.sampler).rawValue,
+      spacing: recipe.spacing.rawValue, steps: recipe.steps, guidance: Double(recipe.guidance))
   }
 }

@@ -1,6 +1,7 @@
 package import BananaAPI
 import Diffusion
 import Logging
+import Models
 package import NIOCore
 import Synchronization
 import Weights
@@ -15,10 +16,16 @@ extension PeelRegistry {
   ///   - body: The file; read to its end even when it is refused, within reason.
   ///   - expectedBytes: How long it is, if its sender has said so: what has no room is refused
   ///     before it is received.
+  ///   - recipe: The recipe that it is drawn with, `none` for the model's; nil is what its names
+  ///     tell.
   package func install<Body: AsyncSequence & Sendable>(
-    _ body: Body, expectedBytes: Int? = nil, as name: String, for owner: PeelOwner
+    _ body: Body, expectedBytes: Int? = nil, as name: String, for owner: PeelOwner,
+    recipe: String? = nil
   ) async throws(PeelRegistryError) -> PeelInfo where Body.Element == ByteBuffer {
     guard PeelLimits.isName(name) else { throw .badName(name) }
+    if let recipe, recipe != PeelRecord.noRecipe, Distillation(named: recipe) == nil {
+      throw .unknownRecipe(recipe)
+    }
     let limits = limits
     if let expectedBytes, expectedBytes > limits.fileBytes {
       throw .tooLarge(maximumBytes: limits.fileBytes)
@@ -34,7 +41,7 @@ extension PeelRegistry {
     }
     do throws(PeelRegistryError) {
       try await receive(body, into: part, upload, maximumBytes: limits.fileBytes)
-      return try await install(part, upload, as: name, for: owner)
+      return try await install(part, upload, as: name, for: owner, recipe)
     } catch {
       // Before the answer, so that what it says holds.
       try? await work.run(for: pot) { () throws(PeelRegistryError) in part.discard() }
@@ -44,7 +51,8 @@ extension PeelRegistry {
 
   /// Checks a file that has arrived, and puts it in its place.
   private func install(
-    _ part: PartFile, _ upload: PeelUpload, as name: String, for owner: PeelOwner
+    _ part: PartFile, _ upload: PeelUpload, as name: String, for owner: PeelOwner,
+    _ recipe: String?
   ) async throws(PeelRegistryError) -> PeelInfo {
     let folder = folder(of: owner)
     let pot = upload.pot
@@ -63,6 +71,8 @@ extension PeelRegistry {
       var record = PeelRecord(file, installedAt: UnixTime.now)
       let warnings = file.warnings + peel.omissions
       record.warnings = warnings.isEmpty ? nil : warnings
+      record.recipe = recipe
+      record.recognizeDistillation(of: name)
       record.fits = Dictionary(
         uniqueKeysWithValues: installed.keys.map { ($0, fits.contains($0)) })
       return record

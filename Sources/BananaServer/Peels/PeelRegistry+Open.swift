@@ -83,7 +83,9 @@ extension PeelRegistry {
     }
     let content = OpenPeel(file)
     try await checkAgainstModels(content)
-    return InstalledPeel(name: entry.name, content, holders: entry.holders, lease: lease)
+    return InstalledPeel(
+      name: entry.name, content, distillation: entry.record.distillation,
+      holders: entry.holders, lease: lease)
   }
 
   /// Room in memory, if need be instead of what is only kept for the next job.

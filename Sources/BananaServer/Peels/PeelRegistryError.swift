@@ -1,4 +1,5 @@
 package import BananaAPI
+import Models
 
 #if canImport(Glibc)
   import Glibc
@@ -9,6 +10,7 @@ package import BananaAPI
 /// Why a peel could not be found, installed or removed.
 package enum PeelRegistryError: Error, Equatable {
   case badName(String)
+  case unknownRecipe(String)
   /// The asking user has no such peel.
   case notFound(name: String, known: [String])
   /// It is there for all, and only the administrator may remove it.
@@ -46,6 +48,12 @@ extension APIError {
         "\"\(name.prefix(80))\" is no name for a peel. A name has 1 to "
           + "\(PeelLimits.nameCharacters) of a-z, 0-9, \".\", \"_\" and \"-\" and begins with a "
           + "letter or a digit. Choose another.", param: "name")
+    case .unknownRecipe(let name):
+      let known = Distillation.Method.allCases.map(\.rawValue).joined(separator: ", ")
+      self.init(
+        .invalidRequest,
+        "There is no recipe \"\(name.prefix(64))\". Choose one of \(known), with the number of "
+          + "steps if it was distilled to one (hyper-sd-8), or none.", param: "recipe")
     case .notFound(let name, let known):
       let more = known.count > 20 ? " and \(known.count - 20) more" : ""
       let list = known.isEmpty ? "none" : known.prefix(20).joined(separator: ", ") + more
