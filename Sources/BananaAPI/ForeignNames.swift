@@ -43,7 +43,10 @@ package enum ForeignNames {
     "negative": "negative_prompt", "negativeprompts": "negative_prompt",
     "uncond": "negative_prompt",
     "samplername": "sampler", "samplerindex": "sampler", "samplemethod": "sampler",
-    "samplingmethod": "sampler", "scheduler": "sampler",
+    "samplingmethod": "sampler",
+    // A1111's, ComfyUI's and stable-diffusion.cpp's is of levels; diffusers' classes are both.
+    "scheduler": "spacing, or sampler if it is one of diffusers' schedulers",
+    "schedulertype": "sampler, with spacing for its levels of noise",
     "schedule": "spacing", "scheduletype": "spacing", "sigmaschedule": "spacing",
     "noiseschedule": "spacing", "timestepspacing": "spacing", "usekarrassigmas": "spacing",
     "styles": "style", "stylepreset": "style",

@@ -37,8 +37,9 @@ package struct NoiseSchedule: Hashable, Sendable {
   ///   - spacing: Of a variance preserving process's levels; nil is its own.
   ///   - requested: Denoising steps, at least 1.
   ///   - strength: How much of the way is walked, one of `PictureRequest.strengths`: 1 begins with
-  ///     noise alone; for less, the steps become fewer too. Meng et al. 2021, "SDEdit: Guided Image
-  ///     Synthesis and Editing with Stochastic Differential Equations".
+  ///     noise alone; for less, the steps become fewer too, of a flow rounded up, for its way begins
+  ///     at the strength itself; of steps of training rounded down, as by diffusers. Meng et al.
+  ///     2021, "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations".
   /// - Throws: `GenerationError.noSchedule` for other numbers, and for those whose levels do not
   ///   fall in f32; `unknownSampler` and `unknownSpacing` for those that the process does not have.
   package init(
@@ -53,17 +54,17 @@ package struct NoiseSchedule: Hashable, Sendable {
     }
     let failure = GenerationError.noSchedule(steps: requested, strength: strength)
     guard 1...1000 ~= requested, PictureRequest.strengths.contains(strength) else { throw failure }
-    // 0.3 of 10 steps are 3, though 0.3 in f32 is a little more.
-    let steps = max(1, Int((Double(requested) * Double(strength) - 1e-4).rounded(.up)))
     switch process {
     case .flow(let shift):
+      // 0.3 of 10 steps are 3, though 0.3 in f32 is a little more.
+      let steps = max(1, Int((Double(requested) * Double(strength) - 1e-4).rounded(.up)))
       levels = Self.flow(steps: steps, shift: Double(shift), strength: Double(strength))
       order = Self.order(sampler, levels) { _ in .clean }
       initialNoise = 1
     case .variancePreserving(let betas, let timesteps):
       let spacing = spacing ?? timesteps.spacing
       let training = TrainingSteps(betas, timesteps, sampler, spacing)
-      levels = training.levels(of: requested, last: steps, strength: Double(strength))
+      levels = training.levels(of: requested, strength: Double(strength))
       order = Self.order(sampler, levels) { training.level(at: (0.7 * Double($0)).rounded(.down)) }
       // Euler's step is written for latents over their signal, which begin with the noise of their
       // level; the leading steps are shorter than the way, and begin as if it were all of it.

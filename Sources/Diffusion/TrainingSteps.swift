@@ -29,12 +29,19 @@ struct TrainingSteps {
   }
 
   /// The last of the levels that the spacing gives for so many steps, and where the sampler ends.
-  func levels(of requested: Int, last steps: Int, strength: Double) -> [NoiseLevel] {
+  ///
+  /// Of four steps and a strength of 0.6 the last two, as diffusers does. Where not one would be
+  /// left, which diffusers refuses, the last one of as many as leave it: with the one step of a
+  /// distilled model, a picture is changed by the strength all the same and not drawn anew.
+  func levels(of requested: Int, strength: Double) -> [NoiseLevel] {
+    let whole = max(requested, min(Int((1 / strength).rounded(.up)), signals.count))
+    // 0.7 of 10 steps are 7, though 0.7 in f32 is a little less.
+    let steps = max(1, Int(Double(whole) * strength + 1e-4))
     let levels =
       switch spacing {
-      case .trailing: trailing(requested).suffix(steps).map(level(at:))
-      case .leading: leading(requested).suffix(steps).map(level(at:))
-      case .karras: karras(requested).suffix(steps).map(level(ratio:))
+      case .trailing: trailing(whole).suffix(steps).map(level(at:))
+      case .leading: leading(whole).suffix(steps).map(level(at:))
+      case .karras: karras(whole).suffix(steps).map(level(ratio:))
       case .lcm: distilled(requested, strength).map(level(at:))
       }
     let endsClean =

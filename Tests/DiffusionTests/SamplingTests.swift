@@ -279,6 +279,26 @@ import Testing
     #expect(try NoiseSchedule(Self.stableDiffusion, steps: 1000).steps == 1000)
   }
 
+  /// As diffusers' image-to-image pipelines: `min(int(steps * strength), steps)` last steps.
+  @Test func changedPicturesTakeTheLastWholeSteps() throws {
+    func times(
+      _ steps: Int, _ strength: Float, _ spacing: TimestepSpacing = .trailing
+    ) throws -> [Float] {
+      try NoiseSchedule(
+        Self.stableDiffusion, .euler, spacing, steps: steps, strength: strength
+      ).levels.dropLast().map(\.time)
+    }
+    #expect(try times(4, 0.6) == [499, 249])
+    #expect(try times(4, 0.99) == [749, 499, 249])
+    #expect(try times(4, 0.6, .leading) == [251, 1])
+    // Both numbers are a little off in f32.
+    #expect(try times(10, 0.3).count == 3 && times(10, 0.7).count == 7)
+    #expect(try times(20, 0.75).count == 15 && times(50, 1).count == 50)
+    // Less than one step: the last of as many as make it one. SD-Turbo's card has two by 0.5.
+    #expect(try times(2, 0.5) == [499] && times(1, 0.5) == [499] && times(1, 0.6) == [499])
+    #expect(try times(4, 0.2) == [199] && times(1, 0.001) == [0])
+  }
+
   /// As diffusers' LCM image-to-image pipeline: of half of the distilled steps, four.
   @Test func distilledStepsOfAChangedPictureLieCloserTogether() throws {
     func times(_ steps: Int, _ strength: Float) throws -> [Float] {
