@@ -18,9 +18,10 @@ from pathlib import Path
 
 import torch
 from diffusers import (AutoencoderKL, DDIMScheduler, DPMSolverMultistepScheduler,
-                       EulerDiscreteScheduler, LCMScheduler, StableDiffusionPipeline,
-                       UNet2DConditionModel)
-from diffusers.schedulers import scheduling_lcm
+                       EulerAncestralDiscreteScheduler, EulerDiscreteScheduler, LCMScheduler,
+                       StableDiffusionPipeline, TCDScheduler, UNet2DConditionModel)
+from diffusers.schedulers import (scheduling_euler_ancestral_discrete, scheduling_lcm,
+                                  scheduling_tcd)
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -41,11 +42,20 @@ AUTOENCODER = dict(
 SCHEDULE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1)
 SCHEDULERS = {
     ("euler", "trailing"): (EulerDiscreteScheduler, dict(timestep_spacing="trailing")),
+    ("euler_a", "trailing"): (
+        EulerAncestralDiscreteScheduler, dict(timestep_spacing="trailing")),
     ("ddim", "leading"): (
         DDIMScheduler, dict(timestep_spacing="leading", clip_sample=False, set_alpha_to_one=False)),
     ("lcm", "lcm"): (LCMScheduler, dict(clip_sample=False)),
+    ("tcd", "lcm"): (TCDScheduler, dict(clip_sample=False)),
     ("dpmpp_2m", "karras"): (DPMSolverMultistepScheduler, dict(use_karras_sigmas=True)),
 }
+# Latent consistency's own steps are what these take; there is nothing to add to them.
+DISTILLED = (LCMScheduler, TCDScheduler)
+# The schedulers that draw fresh noise.
+NOISY = (scheduling_euler_ancestral_discrete, scheduling_lcm, scheduling_tcd)
+# TCD's share of fresh noise where nothing is said; pipelines would take 0.
+GAMMA = 0.3
 LONG = "the red and green " * 30
 CASES = [
     dict(prompt="a house in the rain", negative="fog", sampler="euler", spacing="trailing",
@@ -58,6 +68,10 @@ CASES = [
          guidance=3, seed=10),
     dict(prompt="a house", negative="", sampler="euler", spacing="trailing", steps=2, guidance=4,
          seed=11, clip_skip=2),
+    dict(prompt="the rain", negative="fog", sampler="euler_a", spacing="trailing", steps=4,
+         guidance=3, seed=12),
+    dict(prompt="a sea at night", negative="", sampler="tcd", spacing="lcm", steps=4, guidance=1,
+         seed=13),
 ]
 
 
@@ -150,7 +164,7 @@ def draw(pipeline, case, side=SIDE):
     """What diffusers makes of a case, with `side` latents on a side."""
     positive, negative = case.get("embeddings") or texts(pipeline, case)
     kind, options = SCHEDULERS[case["sampler"], case["spacing"]]
-    base = SCHEDULE if kind is not LCMScheduler else {
+    base = SCHEDULE if kind not in DISTILLED else {
         k: v for k, v in SCHEDULE.items() if k != "steps_offset"}
     pipeline.scheduler = kind(**base, **options)
     count, drawn = 4 * side * side, 0
@@ -164,9 +178,11 @@ def draw(pipeline, case, side=SIDE):
         drawn += 1
         return noise(drawn)
 
-    scheduling_lcm.randn_tensor = fresh
+    for module in NOISY:
+        module.randn_tensor = fresh
     arguments = dict(
         prompt_embeds=positive, negative_prompt_embeds=negative,
+        eta=GAMMA if kind is TCDScheduler else 0,
         num_inference_steps=case["steps"], guidance_scale=case["guidance"], latents=noise(0))
     latents = pipeline(output_type="latent", **arguments).images
     pixels = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
