@@ -17,7 +17,7 @@ ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
 .PHONY: generate build deps test test-deps clients-test clients-test-newest fuzz arm64-test \
   opening-test systemd-test deb deb-test docs thermal-plot heat-bench soak siege memory-test train \
-  train-denoiser eval parity lint bench sanitize sanitize-thread \
+  train-denoiser eval parity checkpoint-test lint bench sanitize sanitize-thread \
   sanitize-address ci clean
 
 generate: build
@@ -112,6 +112,21 @@ parity: build
 	bin="$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" && cd training && \
 	  $(abspath $(BUILD_PATH))/venv-parity/bin/python -m banana_training.parity \
 	  --programs "$$bin" --folder "$(PARITY_FOLDER)" $(PARITY)
+
+# A checkpoint of full size with random weights and the LoRA of a latent consistency model for it,
+# from their files to pictures by OpenAI's client: ten minutes, and 5 GiB in CHECKPOINT_FOLDER.
+CHECKPOINT_FOLDER ?= /tmp/banana-checkpoint
+checkpoint-test: build
+	@scripts/install-packages $(TEST_PACKAGES)
+	python3 -m venv $(BUILD_PATH)/venv-parity
+	$(BUILD_PATH)/venv-parity/bin/pip install --quiet \
+	  --requirement training/requirements-parity.txt --requirement Tests/clients/requirements.txt
+	cd training && $(abspath $(BUILD_PATH))/venv-parity/bin/python \
+	  -m banana_training.parity_checkpoints sd15 --out "$(CHECKPOINT_FOLDER)/sd15" \
+	  --lora "$(CHECKPOINT_FOLDER)/lcm-lora.safetensors"
+	$(BUILD_PATH)/venv-parity/bin/python Tests/clients/openai_checkpoint_test.py \
+	  "$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" models "$(CHECKPOINT_FOLDER)/sd15" \
+	  "$(CHECKPOINT_FOLDER)/lcm-lora.safetensors" --measure
 
 # Measures models/sticker, drawn by the engine (retrieval, autoencoder, alpha), and the peels.
 eval: .venv-training build

@@ -11,8 +11,8 @@ import time
 import httpx2
 import openai
 
-# Whom a test that runs as root takes for an app: root has no quotas.
-APP_USER = 65534
+# Whom a test that runs as root takes for apps, both in every user database: root has no quotas.
+APP_USERS = (65534, 1)
 
 
 class Daemon:
@@ -58,9 +58,11 @@ class Daemon:
             raise RuntimeError(ready.text)
 
     def connection(self):
+        # Kept open: who opened it is who asks.
+        limits = httpx2.Limits(keepalive_expiry=None)
         self.connections.append(httpx2.Client(
-            transport=httpx2.HTTPTransport(uds=self.socket), base_url="http://localhost",
-            timeout=300,
+            transport=httpx2.HTTPTransport(uds=self.socket, limits=limits),
+            base_url="http://localhost", timeout=300,
         ))
         return self.connections[-1]
 
@@ -87,12 +89,12 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def as_app():
+def as_app(user=APP_USERS[0]):
     """Lets connections that are opened inside come from a user who is not root."""
     if os.geteuid() != 0:
         yield
         return
-    os.seteuid(APP_USER)
+    os.seteuid(user)
     try:
         yield
     finally:
