@@ -37,9 +37,10 @@ package struct NoiseSchedule: Hashable, Sendable {
   ///   - spacing: Of a variance preserving process's levels; nil is its own.
   ///   - requested: Denoising steps, at least 1.
   ///   - strength: How much of the way is walked, one of `PictureRequest.strengths`: 1 begins with
-  ///     noise alone; for less, the steps become fewer too, of a flow rounded up, for its way begins
-  ///     at the strength itself; of steps of training rounded down, as by diffusers. Meng et al.
-  ///     2021, "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential Equations".
+  ///     noise alone; for less, the steps become fewer too: of a flow rounded up, for its way
+  ///     begins at the strength itself, of steps of training rounded down, as by diffusers. Meng
+  ///     et al. 2021, "SDEdit: Guided Image Synthesis and Editing with Stochastic Differential
+  ///     Equations".
   /// - Throws: `GenerationError.noSchedule` for other numbers, and for those whose levels do not
   ///   fall in f32; `unknownSampler` and `unknownSpacing` for those that the process does not have.
   package init(

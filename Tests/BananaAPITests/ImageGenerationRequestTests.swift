@@ -58,11 +58,12 @@ import Testing
     ("num_inference_steps", "steps"), ("numInferenceSteps", "steps"), ("step", "steps"),
     ("cfg_scale", "guidance"), ("guidance_scale", "guidance"), ("batch_size", "n"),
     ("num_images", "n"), ("width", "size"), ("height", "size"), ("Seed", "seed"),
-    ("negative", "negative_prompt"), ("sampler_name", "sampler"), ("scheduler", "here it is spacing, or"),
+    ("negative", "negative_prompt"), ("sampler_name", "sampler"),
+    ("scheduler", "here it is spacing, or"), ("scheduler_type", "here it is sampler, with"),
     ("sigmas", "levels of noise"), ("timestep_spacing", "spacing"), ("clipSkip", "clip_skip"),
     ("init_images", "/v1/images/edits"), ("denoising_strength", "/v1/images/edits"),
     ("loras", "peels"), ("enable_hr", "leave it out"), ("strictSize", "strict_size"),
-    ("CLIP_stop_at_last_layers", "clip_skip"), ("scheduler_type", "here it is sampler, with"),
+    ("CLIP_stop_at_last_layers", "clip_skip"),
   ])
   func hintsAtWhatOtherProgramsCall(_ field: String, _ hint: String) throws {
     let error = #expect(throws: APIError.self) {
