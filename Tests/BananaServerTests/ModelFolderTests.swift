@@ -74,6 +74,31 @@ import Testing
     }
   }
 
+  /// Clients keep their connections: what one drew with can go all the same.
+  @Test func connectionsHoldNoModel() async throws {
+    try await TemporaryFolder.with { folder async throws in
+      let own = folder + "/own"
+      for name in ["a", "b"] { try Self.put(name, at: own + "/" + name) }
+      try await serving([own], in: folder, .init(defaultModel: "a")) { daemon async throws in
+        let connection = try RawConnection(daemon.socketPath)
+        let body = #"{"prompt":"p","model":"b"}"#
+        try await connection.send(
+          "POST \(Route.imageGenerations) HTTP/1.1\r\nHost: x\r\nContent-Type: application/json"
+            + "\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        var answer = ""
+        while !answer.hasSuffix("}") {
+          let bytes = try await connection.receive()
+          try #require(!bytes.isEmpty, "the connection ended")
+          answer += String(decoding: bytes, as: UTF8.self)
+        }
+        #expect(answer.hasPrefix("HTTP/1.1 200"))
+        try FileManager.default.removeItem(atPath: own + "/b")
+        #expect(try await eventually { try await list(daemon).map(\.id) == ["a"] })
+        connection.hangUp()
+      }
+    }
+  }
+
   /// A package that cannot be used says why, under a name of its own, and harms nobody.
   @Test func brokenPackagesHarmNobody() async throws {
     try await TemporaryFolder.with { folder async throws in

@@ -106,9 +106,11 @@ extension DaemonRoutes {
   ) async throws -> ModelLease {
     let aliases = await scheduler.configuration.modelAliases
     let name = wire.model.map { aliases.model(named: $0) }
-    let opening = Task { [models] () async -> Result<ModelLease, ModelLibraryError> in
-      do throws(ModelLibraryError) { return .success(try await models.lease(name)) } catch {
-        return .failure(error)
+    // Not the task's value: the connection knows the task until it closes, and with it its value.
+    let (results, opened) = AsyncStream<Result<ModelLease, ModelLibraryError>>.makeStream()
+    let opening = Task { [models] in
+      do throws(ModelLibraryError) { opened.yield(.success(try await models.lease(name))) } catch {
+        opened.yield(.failure(error))
       }
     }
     context.channel.closeFuture.whenComplete { _ in opening.cancel() }
@@ -118,7 +120,8 @@ extension DaemonRoutes {
         opening.cancel()
       }
     }
-    let result = await opening.value
+    let result = await results.first { _ in true } ?? .failure(.cancelled)
+    opening.cancel()
     timer?.cancel()
     if let seconds = wire.deadlineSeconds, (.now - arrival).seconds >= seconds {
       throw APIError(JobError.deadlineExceeded(seconds: seconds))
