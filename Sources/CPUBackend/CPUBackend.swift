@@ -55,14 +55,19 @@ package final class CPUBackend: Backend {
     _ graph: Graph, for weights: WeightStore, activations: ActivationFormat
   ) -> Plan {
     guard activations == .int8 else { return Planner.plan(graph) { $0.sharedBytes } }
+    var smoothings = Smoothings(weights)
     let quantizing = graph.quantizingOperands { op in
-      if case .linear(let op) = op {
-        return op.quantization(for: weights.quantization(of: op.weight.name))
+      switch op {
+      case .linear(let op):
+        op.quantization(
+          for: weights.quantization(of: op.weight.name), smoothing: smoothings[op.weight],
+          zeroPoint: weights.zeroPoint(of: op.weight.name))
+      case .convolution(let op):
+        op.quantization(
+          for: weights.quantization(of: op.weight.name), smoothing: smoothings[op.weight],
+          zeroPoint: weights.zeroPoint(of: op.weight.name))
+      default: nil
       }
-      if case .convolution(let op) = op {
-        return op.quantization(for: weights.quantization(of: op.weight.name))
-      }
-      return nil
     }
     return Planner.plan(quantizing) { $0.sharedBytes + packedBytes(of: $0) }
   }
@@ -163,6 +168,26 @@ package final class CPUBackend: Backend {
       pool.run(round, in: memory)
       return count / (start.duration(to: clock.now) / .seconds(1))
     }.max() ?? 0
+  }
+}
+
+/// What the inputs of weights are multiplied by before they are rounded: equal ones have one name,
+/// so that what several products read is rounded once.
+private struct Smoothings {
+  private let weights: WeightStore
+  private var names: [[UInt8]: WeightReference] = [:]
+
+  init(_ weights: WeightStore) { self.weights = weights }
+
+  subscript(weight: WeightReference) -> WeightReference? {
+    mutating get {
+      guard let bytes = weights.smoothing(of: weight.name) else { return nil }
+      let own = WeightReference(WeightStore.smoothingName(weight.name), [weight.shape.last])
+      let contents = Array(bytes)
+      if let other = names[contents] { return other }
+      names[contents] = own
+      return own
+    }
   }
 }
 

@@ -31,13 +31,19 @@ extension WeightReference {
   var vectorBytes: Int { 4 * shape.count }
 }
 
+/// A weight for inputs with a zero point.
+private struct IntegerMatrix: Hashable {
+  let weight: WeightReference
+  let zeroPoint: Int
+}
+
 /// The tensors of one network. Quantized ones are read in place; what is packed or widened is
 /// made once, when the first plan asks for it.
 final class CPUWeights: BoundWeights {
   let backend: CPUBackend
   let activations: ActivationFormat
   private let store: WeightStore
-  private var integerMatrices: [WeightReference: BoundIntegers] = [:]
+  private var integerMatrices: [IntegerMatrix: BoundIntegers] = [:]
   private var floatMatrices: [WeightReference: UnsafePointer<Float>] = [:]
   private var vectors: [WeightReference: UnsafePointer<Float>] = [:]
   private var buffers: [HostBuffer] = []
@@ -60,19 +66,22 @@ final class CPUWeights: BoundWeights {
   }
 
   /// A linear's `[out, in]` or a convolution's `[out, kernelHeight, kernelWidth, in]` weight that
-  /// is stored as integers, in place.
-  func integers(_ reference: WeightReference) throws(ExecutionError) -> BoundIntegers {
-    if let bound = integerMatrices[reference] { return bound }
+  /// is stored as integers, in place, for inputs that are quantized so.
+  func integers(
+    _ reference: WeightReference, for inputs: Quantize
+  ) throws(ExecutionError) -> BoundIntegers {
+    let matrix = IntegerMatrix(weight: reference, zeroPoint: inputs.zeroPoint)
+    if let bound = integerMatrices[matrix] { return bound }
     let stored = try weight(reference)
     let bound: BoundIntegers
     switch stored.format {
-    case .int8: bound = try int8(stored, reference)
+    case .int8: bound = try int8(stored, reference, zeroPoint: inputs.zeroPoint)
     case .int4(let group):
       bound = .int4(try bytes(stored, reference).assumingMemoryBound(to: UInt8.self), group: group)
     case .float32, .float16, .bfloat16, .int8Rows, .int4Rows:
       throw unsupported("matrix product of integers", reference, stored.format)
     }
-    integerMatrices[reference] = bound
+    integerMatrices[matrix] = bound
     return bound
   }
 
@@ -96,6 +105,11 @@ final class CPUWeights: BoundWeights {
     }
     vectors[reference] = UnsafePointer(buffer)
     return UnsafePointer(buffer)
+  }
+
+  /// What inputs are multiplied by before they are rounded, in place.
+  func smoothing(_ reference: WeightReference) throws(ExecutionError) -> UnsafePointer<Float> {
+    try bytes(weight(reference), reference).assumingMemoryBound(to: Float.self)
   }
 
   /// An embedding table `[rows, width]`, in place.
@@ -125,13 +139,13 @@ final class CPUWeights: BoundWeights {
   }
 
   private func int8(
-    _ stored: StoredWeight, _ reference: WeightReference
+    _ stored: StoredWeight, _ reference: WeightReference, zeroPoint: Int
   ) throws(ExecutionError) -> BoundIntegers {
     let w = try bytes(stored, reference).assumingMemoryBound(to: Int8.self)
     let buffer = try makeBuffer(byteCount: reference.initialBytes)
     let initial = UnsafeMutableRawPointer(buffer).assumingMemoryBound(to: Int32.self)
     backend.kernels.pointee.linear_int8_initial(
-      w, Int32(reference.outputs), Int32(reference.inputs), initial)
+      w, Int32(reference.outputs), Int32(reference.inputs), Int32(zeroPoint), initial)
     return .int8(w, scales: try scales(stored, reference), initial: initial)
   }
 
@@ -154,6 +168,9 @@ final class CPUWeights: BoundWeights {
         throw unsupported("matrix product", reference, stored.format)
       }
       banana_pack_f32(data, storage, Int32(n), Int32(k), buffer)
+    }
+    if let smoothing = stored.smoothing, let factors = smoothing.baseAddress {
+      banana_smooth_packed(buffer, Int32(n), Int32(k), factors, Int32(smoothing.count))
     }
     return UnsafePointer(buffer)
   }

@@ -46,7 +46,7 @@ struct Lowering {
     case .depthToSpace(let op): lower(op, node)
     case .spaceToDepth(let op): lower(op, node)
     case .fold(let op): lower(op, node)
-    case .quantize(let op): lower(op, node)
+    case .quantize(let op): try lower(op, node)
     case .reshape: break  // The planner gave both the same place.
     }
   }

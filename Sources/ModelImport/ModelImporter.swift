@@ -40,7 +40,7 @@ package struct ModelImporter: Sendable {
     package let notes: [String]
   }
 
-  /// What rounding to integers has cost a layer's weights.
+  /// What rounding its weights and its inputs to integers is expected to cost a layer.
   package struct LayerError: Sendable, Equatable {
     package let component: String
     package let name: String
@@ -74,10 +74,14 @@ package struct ModelImporter: Sendable {
       Checkpoint(
         path: options.source, autoencoders: options.autoencoders, vocabulary: options.vocabulary))
     let hidden = try HiddenFolder(in: options.destination)
-    let files = prepared.parts.map { part in
-      WeightFile(
-        path: "\(hidden.path)/\(part.kind.fileName)", part.weights,
-        formats: options.quantization.formats(of: part.kind, part.graphs))
+    var files: [WeightFile] = []
+    for part in prepared.parts {
+      let formats = options.quantization.formats(of: part.kind, part.graphs)
+      files.append(
+        WeightFile(
+          path: "\(hidden.path)/\(part.kind.fileName)", part.weights, formats: formats,
+          try InputRoundings(
+            part.graphs, part.weights, formats: formats, isStopped: isStopped)))
     }
     try checkRoom(files.reduce(0) { $0 + $1.byteCount })
     let records = zip(

@@ -10,13 +10,15 @@ struct WeightFile {
     let name: String
     let shape: Shape
     let format: StorageFormat
-    /// Signal over noise; nil for what is not rounded to integers.
+    /// Signal over noise of what it is multiplied to, as far as the sizes of its inputs are known;
+    /// nil for what is not rounded to integers.
     let decibels: Double?
   }
 
   private struct Planned {
     let weight: MatchedWeight
     let format: StorageFormat
+    let inputs: InputRounding?
   }
 
   let path: String
@@ -24,15 +26,17 @@ struct WeightFile {
   private let planned: [String: Planned]
 
   init(
-    path: String, _ weights: [MatchedWeight], formats: [WeightReference: StorageFormat]
+    path: String, _ weights: [MatchedWeight], formats: [WeightReference: StorageFormat],
+    _ inputs: InputRoundings
   ) {
     self.path = path
     var entries: [SafetensorsWriter.Entry] = []
     var planned: [String: Planned] = [:]
     for weight in weights {
       let format = formats[weight.reference] ?? .float32
-      let parts = Self.entries(weight.reference, format)
-      planned[parts[0].name] = Planned(weight: weight, format: format)
+      let inputs = inputs[weight.reference]
+      let parts = Self.entries(weight.reference, format, inputs)
+      planned[parts[0].name] = Planned(weight: weight, format: format, inputs: inputs)
       entries += parts
     }
     self.entries = entries
@@ -40,6 +44,23 @@ struct WeightFile {
   }
 
   /// The tensors that store a weight; the first has its numbers.
+  private static func entries(
+    _ weight: WeightReference, _ format: StorageFormat, _ inputs: InputRounding?
+  ) -> [SafetensorsWriter.Entry] {
+    var entries = Self.entries(weight, format)
+    if let smoothing = inputs?.smoothing {
+      entries.append(
+        .init(
+          name: WeightStore.smoothingName(weight.name), type: .float32,
+          shape: [smoothing.count]))
+    }
+    if format == .int8, let zeroPoint = inputs?.zeroPoint, zeroPoint != 0 {
+      entries.append(
+        .init(name: WeightStore.zeroPointName(weight.name), type: .int8, shape: [1]))
+    }
+    return entries
+  }
+
   private static func entries(
     _ weight: WeightReference, _ format: StorageFormat
   ) -> [SafetensorsWriter.Entry] {
@@ -86,18 +107,22 @@ struct WeightFile {
     progress: (Int) throws(ImportError) -> Void
   ) throws(ImportError) -> [Record] {
     var records: [Record] = []
-    var scales: [String: [Float]] = [:]
+    // What is behind a weight's numbers, by its name.
+    var others: [String: [UInt8]] = [:]
     func write(
       _ entry: SafetensorsWriter.Entry, _ file: UnfinishedFile
     ) throws(ImportError) {
       guard let planned = planned[entry.name] else {
-        let values = scales.removeValue(forKey: entry.name)!
-        return try Self.append(values.withUnsafeBytes { Array($0) }, to: file)
+        return try Self.append(others.removeValue(forKey: entry.name)!, to: file)
       }
       let reference = planned.weight.reference
       let error = try Self.append(planned, to: file, progress) {
-        scales[reference.name + ".scale"] = $0
+        others[reference.name + ".scale"] = $0.withUnsafeBytes { Array($0) }
       }
+      others[WeightStore.smoothingName(reference.name)] =
+        planned.inputs?.smoothing?.withUnsafeBytes { Array($0) }
+      others[WeightStore.zeroPointName(reference.name)] =
+        (planned.inputs?.zeroPoint).map { [UInt8(bitPattern: Int8($0))] }
       records.append(
         Record(
           name: reference.name, shape: reference.shape, format: planned.format,
@@ -112,7 +137,7 @@ struct WeightFile {
     scales: ([Float]) -> Void
   ) throws(ImportError) -> QuantizationError? {
     let rows = SourceRows(planned.weight)
-    var quantized = QuantizedRows(columns: rows.columns)
+    var quantized = QuantizedRows(columns: rows.columns, planned.inputs)
     var start = 0
     while start < rows.rows {
       let range = start..<min(start + rows.piece, rows.rows)

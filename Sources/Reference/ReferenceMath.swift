@@ -132,7 +132,7 @@ extension ReferenceContext {
 
   func fold(_ op: Fold) {
     let shape = result.shape
-    var pixels = operands[0].elements.map(Double.init)
+    var pixels = elements(operands[0]).map(Double.init)
     // The elements of an axis are `stride` apart, and there are `count` of them.
     for (stride, count) in [(shape[3], shape[2]), (shape[3] * shape[2], shape[1])] {
       for start in pixels.indices where start / stride % count == 0 {

@@ -18,7 +18,7 @@ extension ReferenceContext {
     let bias = op.bias.map(self.weight)
     let (inputs, outputs) = (op.weight.shape[1], op.weight.shape[0])
     let sums = rounded.product(
-      operands[0].elements.map(Double.init), weight.map(Double.init), inner: inputs)
+      elements(operands[0]).map(Double.init), weight.map(Double.init), inner: inputs)
     each { index in
       let sum = sums[index] + Double(bias?[index % outputs] ?? 0)
       return finished(Float(sum), at: index, op.epilogue)
@@ -44,7 +44,7 @@ extension ReferenceContext {
     let bias = op.bias.map(self.weight)
     let outputs = result.shape.last
     let patchSize = weight.count / outputs
-    let picture = operands[0].elements.map(Double.init)
+    let picture = elements(operands[0]).map(Double.init)
     let lines = result.shape[0] * result.shape[1]
     // As many lines at a time as take some tens of megabytes.
     let band = max(1, (4 << 20) / (result.shape[2] * patchSize))

@@ -19,30 +19,41 @@ extension Quantize {
   }
 }
 
-extension ReferenceTensor {
-  /// The elements in f32, whatever they are stored as.
-  var elements: [Float] {
-    guard case .int8(let op) = elementType else { return Array(floats[..<shape.count]) }
-    let scales = UnsafeMutableRawBufferPointer(rebasing: bytes[op.layout(of: shape).scales...])
-      .bindMemory(to: Float.self)
+extension ReferenceContext {
+  /// A tensor's elements in f32, whatever they are stored as; without their smoothing, as weights
+  /// are read without theirs.
+  func elements(_ tensor: ReferenceTensor) -> [Float] {
+    let shape = tensor.shape
+    guard case .int8(let op) = tensor.elementType else {
+      return Array(tensor.floats[..<shape.count])
+    }
+    let scales = UnsafeMutableRawBufferPointer(
+      rebasing: tensor.bytes[op.layout(of: shape).scales...]
+    ).bindMemory(to: Float.self)
+    let smoothing = op.smoothing.map(weight)
     return (0..<shape.count).map { index in
       let place = op.place(of: index, in: shape)
-      return Float(Int8(bitPattern: bytes[place.byte])) * scales[place.scale]
+      let q = Int(Int8(bitPattern: tensor.bytes[place.byte])) - op.zeroPoint
+      let number = Float(q) * scales[place.scale]
+      return number / (smoothing?[index % shape.last] ?? 1)
     }
   }
-}
 
-extension ReferenceContext {
   /// Signed bytes, whatever the kernels prefer; sums of groups are left to them.
   func quantize(_ op: Quantize) {
-    let (x, shape) = (operands[0].floats, result.shape)
+    let shape = result.shape
+    let smoothing = op.smoothing.map(weight)
+    let x = (0..<shape.count).map {
+      operands[0].floats[$0] * (smoothing?[$0 % shape.last] ?? 1)
+    }
     let layout = op.layout(of: shape)
     let scales = UnsafeMutableRawBufferPointer(rebasing: result.bytes[layout.scales...])
       .bindMemory(to: Float.self)
     var largest: [Int: Float] = [:]
     for index in 0..<shape.count {
       let scale = op.place(of: index, in: shape).scale
-      largest[scale] = max(largest[scale] ?? 0, abs(x[index]))
+      let room = Float(x[index] > 0 ? 127 - op.zeroPoint : 127 + op.zeroPoint)
+      largest[scale] = max(largest[scale] ?? 0, abs(x[index]) * (127 / room))
     }
     for (scale, magnitude) in largest { scales[scale] = magnitude > 1e-36 ? magnitude / 127 : 1 }
     for index in result.bytes[..<layout.scales].indices { result.bytes[index] = 0 }
@@ -51,7 +62,8 @@ extension ReferenceContext {
       let magnitude = largest[place.scale] ?? 0
       let q = magnitude > 1e-36 ? x[index] * (127 / magnitude) : 0
       result.bytes[place.byte] = UInt8(
-        bitPattern: Int8(max(-127, min(127, q.rounded(.toNearestOrEven)))))
+        bitPattern: Int8(
+          max(-127, min(127, q.rounded(.toNearestOrEven) + Float(op.zeroPoint)))))
     }
   }
 }

@@ -10,7 +10,11 @@ package struct StoredWeight: @unchecked Sendable {
   package let data: UnsafeRawBufferPointer
   /// `[out]` f32 of `int8` and `int8Rows`, nil for the other formats.
   package let scales: UnsafeBufferPointer<Float>?
-  /// What keeps `data` and `scales` in memory: hold the weight, or these, as long as you use them.
+  /// `[in]`, above zero: what inputs are multiplied by before they are rounded, so that those that
+  /// are far larger than others may share their scale; `data` holds the weight divided by it. Nil
+  /// where both are as they are.
+  package let smoothing: UnsafeBufferPointer<Float>?
+  /// What keeps these in memory: hold the weight, or the owners, as long as you use them.
   package let owners: [any AnyObject & Sendable]
 
   /// The first extent: outputs of a matrix, rows of a table.
@@ -21,6 +25,12 @@ package struct StoredWeight: @unchecked Sendable {
   /// The numbers in f32, row-major in the logical shape: the slow and plain reading of every
   /// format, which kernels are checked against.
   package func dequantized() -> [Float] {
+    let stored = storedNumbers()
+    guard let smoothing else { return stored }
+    return stored.indices.map { stored[$0] * smoothing[$0 % smoothing.count] }
+  }
+
+  private func storedNumbers() -> [Float] {
     switch format {
     case .float32: Array(data.bindMemory(to: Float.self))
     case .float16: data.bindMemory(to: Float16.self).map { Float($0) }

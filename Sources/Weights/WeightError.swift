@@ -14,6 +14,9 @@ package enum WeightError: Error, Equatable, CustomStringConvertible {
   case unfitForm(tensor: String, logicalShape: Shape)
   /// NaN or infinity among the numbers or scales.
   case notFinite(tensor: String)
+  /// A smoothing of zero, of less, or of what is no number.
+  case notPositive(tensor: String)
+  case zeroPointOutOfRange(tensor: String)
   /// -128, which the kernels' integer arithmetic excludes.
   case outOfRange(tensor: String)
 
@@ -32,6 +35,9 @@ package enum WeightError: Error, Equatable, CustomStringConvertible {
       case .unfitForm(let tensor, let shape):
         "stores \"\(tensor)\" in a form that a weight of shape \(shape) cannot have"
       case .notFinite(let tensor): "has NaN or infinity in \"\(tensor)\""
+      case .notPositive(let tensor): "has numbers in \"\(tensor)\" that are not above zero"
+      case .zeroPointOutOfRange(let tensor):
+        "has a number in \"\(tensor)\" that is not in -126...126"
       case .outOfRange(let tensor): "has -128 in \"\(tensor)\"; -127...127 is allowed"
       }
     return "The model \(problem). Its files do not belong together or were exported wrongly: "

@@ -4,7 +4,10 @@ package import TensorTypes
 ///
 /// The name of a tensor says how its numbers are written: `NAME` plain, `NAME.int8`,
 /// `NAME.int4g32`, `NAME.int4g64`, `NAME.int8rows`, `NAME.int4g32rows`, `NAME.int4g64rows`, with
-/// `NAME.scale` beside the int8 forms.
+/// `NAME.scale` beside the int8 forms. `NAME.smooth` beside `NAME.int8` and `NAME.int4…` is what
+/// each of its inputs is multiplied by before it is rounded, and the stored numbers are divided by:
+/// Xiao et al. 2022, "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large
+/// Language Models". `NAME.zero` beside `NAME.int8` is the byte that an input of zero becomes.
 package struct WeightStore: Sendable {
   private struct Location {
     let tensor: SafetensorsFile.Tensor
@@ -74,8 +77,19 @@ package struct WeightStore: Sendable {
     if type == .int8 {
       scales = try self.scales(of: name, tensor: found.name, logicalShape[0], owners: &owners)
     }
+    var smoothing: UnsafeBufferPointer<Float>?
+    if alignment == 64, locations[Self.smoothingName(name)] != nil {
+      smoothing = try self.smoothing(of: name, logicalShape.last, owners: &owners)
+    }
+    if format == .int8, let zero = locations[Self.zeroPointName(name)]?.tensor {
+      try Self.expect(Self.zeroPointName(name), zero, types: [.int8], shapes: [[1]])
+      guard -126...126 ~= zeroPoint(of: name) else {
+        throw .zeroPointOutOfRange(tensor: Self.zeroPointName(name))
+      }
+    }
     return StoredWeight(
-      format: format, logicalShape: logicalShape, data: data, scales: scales, owners: owners)
+      format: format, logicalShape: logicalShape, data: data, scales: scales,
+      smoothing: smoothing, owners: owners)
   }
 
   /// The tensors that none of the weights called `used` is stored in, sorted: a file that maps to
@@ -89,6 +103,11 @@ package struct WeightStore: Sendable {
         case .int8, .int8Rows: unused.remove(name + ".scale")
         default: break
         }
+        switch candidate.format {
+        case .int8, .int4: unused.remove(Self.smoothingName(name))
+        default: break
+        }
+        if candidate.format == .int8 { unused.remove(Self.zeroPointName(name)) }
       }
     }
     return unused.sorted()
@@ -97,6 +116,26 @@ package struct WeightStore: Sendable {
   /// How a weight is quantized; nil if its numbers are plain, or if it is not there.
   package func quantization(of name: String) -> StorageFormat? {
     candidates(for: name).first?.format
+  }
+
+  /// The tensor that a weight's smoothing is in, `[in]`.
+  package static func smoothingName(_ weight: String) -> String { weight + ".smooth" }
+
+  /// What the inputs of a weight are multiplied by before they are rounded, as the file has it;
+  /// nil where they are rounded as they are.
+  package func smoothing(of name: String) -> UnsafeRawBufferPointer? {
+    locations[Self.smoothingName(name)]?.tensor.bytes
+  }
+
+  /// The tensor that the zero point of a weight's inputs is in.
+  package static func zeroPointName(_ weight: String) -> String { weight + ".zero" }
+
+  /// The byte that an input of zero becomes; of a weight that was checked, -126...126.
+  package func zeroPoint(of name: String) -> Int {
+    guard quantization(of: name) == .int8,
+      let byte = locations[Self.zeroPointName(name)]?.tensor.bytes.first
+    else { return 0 }
+    return Int(Int8(bitPattern: byte))
   }
 
   private func candidates(for name: String) -> [(name: String, format: StorageFormat?)] {
@@ -129,7 +168,8 @@ package struct WeightStore: Sendable {
     var owners: [any AnyObject & Sendable] = []
     let data = Self.aligned(location, to: location.tensor.type.byteCount, owners: &owners)
     return StoredWeight(
-      format: format, logicalShape: logicalShape, data: data, scales: nil, owners: owners)
+      format: format, logicalShape: logicalShape, data: data, scales: nil, smoothing: nil,
+      owners: owners)
   }
 
   private func scales(
@@ -144,6 +184,19 @@ package struct WeightStore: Sendable {
       throw .notFinite(tensor: scaleName)
     }
     return Self.aligned(location, to: 4, owners: &owners).bindMemory(to: Float.self)
+  }
+
+  private func smoothing(
+    of weight: String, _ inputs: Int, owners: inout [any AnyObject & Sendable]
+  ) throws(WeightError) -> UnsafeBufferPointer<Float> {
+    let name = Self.smoothingName(weight)
+    let location = locations[name]!
+    try Self.expect(name, location.tensor, types: [.float32], shapes: [[inputs]])
+    let factors = Self.aligned(location, to: 4, owners: &owners).bindMemory(to: Float.self)
+    if !location.isChecked, !factors.allSatisfy({ $0.isNormal && $0 > 0 }) {
+      throw .notPositive(tensor: name)
+    }
+    return factors
   }
 
   /// The type and shape of a tensor that stores a weight of `logicalShape` in `format`.

@@ -1,39 +1,62 @@
 #include "random.h"
 
-double banana_check_quantize(banana_level level, int m, int k) {
+static float rounded(float x, float factor, float inverse, int zero) {
+  return fminf(fmaxf(rintf(x * factor * inverse) + (float)zero, -127), 127);
+}
+
+static float naive_extent(const float *x, int count, int n, const float *factors, int zero) {
+  float extent = 0;
+  for (int i = 0; i < count; i++) {
+    const float v = x[i] * factors[i % n];
+    extent = fmaxf(extent, fabsf(v) * (127.0f / (float)(v > 0 ? 127 - zero : 127 + zero)));
+  }
+  return extent;
+}
+
+double banana_check_quantize(banana_level level, int m, int k, bool smooth, int zero) {
   const banana_kernels *kernels = banana_kernels_for(level);
   uint64_t seed = (uint64_t)m * 1009 + k;
   const int stride = (k + 3) / 4 * 4;
   float *x = random_floats((size_t)m * k, &seed), *scales = allocate(m * sizeof(float));
-  uint8_t *q = allocate((size_t)m * stride), *whole = allocate(k);
+  uint8_t *q = allocate((size_t)m * stride), *whole = allocate((size_t)m * k);
+  float *factors = allocate(k * sizeof(float));
+  for (int i = 0; i < k; i++) factors[i] = smooth ? (float)(i % 5 + 1) / 10 : 1;
+  const banana_rounding rounding = {
+      .smoothing = smooth ? factors : NULL, .zero_point = zero, .offset = 0x80};
   for (int r = 0; r < m; r++) {
     for (int i = 0; i < k; i++) {
       float *v = &x[(size_t)r * k + i];
       if (r % 7 == 1) *v = 0;
       if (r % 7 == 2) *v *= 1e-42f;  // denormals: too small to scale
-      if (r % 7 == 3) *v *= 3e38f;
+      if (r % 7 == 3) *v *= 1e36f;
       if (r % 7 == 4) *v = (float)(i % 255 - 127) / 2;  // halves: ties
       if (r % 7 == 5) *v *= 1e-30f;
+      if (r % 7 == 6) *v = fabsf(*v);
     }
   }
-  kernels->quantize_rows(x, k, m, k, 0x80, q, stride, scales);
+  kernels->quantize_rows(x, k, m, k, &rounding, q, stride, scales);
   double worst = 0;
   for (int r = 0; r < m; r++) {
-    float absmax = 0;
-    for (int i = 0; i < k; i++) absmax = fmaxf(absmax, fabsf(x[(size_t)r * k + i]));
-    const bool tiny = isinf(127.0f / absmax);
-    const float scale = tiny ? 1 : absmax / 127.0f, inverse = tiny ? 0 : 127.0f / absmax;
+    const float *row = x + (size_t)r * k;
+    const float extent = naive_extent(row, k, k, factors, zero);
+    const bool tiny = isinf(127.0f / extent);
+    const float scale = tiny ? 1 : extent / 127.0f, inverse = tiny ? 0 : 127.0f / extent;
     worst = larger(worst, exact(scales[r], scale));
-    worst = larger(worst, exact(kernels->absolute_maximum(x + (size_t)r * k, k), absmax));
-    kernels->quantize(x + (size_t)r * k, k, absmax, 0, whole);
     for (int i = 0; i < stride; i++) {
-      const float product = i < k ? x[(size_t)r * k + i] * inverse : 0;
-      const float expected = fminf(fmaxf(rintf(product), -127), 127);
+      const float expected = i < k ? rounded(row[i], factors[i], inverse, zero) : 0;
       worst = larger(worst, exact((int8_t)(q[(size_t)r * stride + i] ^ 0x80), expected));
-      if (i < k) worst = larger(worst, exact((int8_t)whole[i], expected));
+    }
+    // With the next row behind it, which may reach further.
+    const int rows = r + 1 < m ? 2 : 1;
+    worst = larger(worst, exact(kernels->extent(row, rows, k, &rounding),
+                                naive_extent(row, rows * k, k, factors, zero)));
+    kernels->quantize(row, rows, k, &rounding, extent, whole);
+    for (int i = 0; i < rows * k; i++) {
+      worst = larger(worst, exact((int8_t)(whole[i] ^ 0x80),
+                                  rounded(row[i], factors[i % k], inverse, zero)));
     }
   }
-  free(x), free(scales), free(q), free(whole);
+  free(x), free(scales), free(q), free(whole), free(factors);
   return worst;
 }
 

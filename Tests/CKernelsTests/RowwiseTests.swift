@@ -5,8 +5,11 @@ import Testing
 @Suite struct RowwiseTests {
   static let widths = [1, 3, 15, 16, 17, 31, 32, 33, 67] as [Int32]
 
-  @Test(arguments: levels) func quantizationIsBitExact(level: banana_level) {
-    for k in Self.widths { #expect(banana_check_quantize(level, 15, k) == 0, "k \(k)") }
+  @Test(arguments: levels, [(false, 0), (true, 0), (false, -126), (true, -80)] as [(Bool, Int32)])
+  func quantizationIsBitExact(level: banana_level, form: (smooth: Bool, zero: Int32)) {
+    for k in Self.widths {
+      #expect(banana_check_quantize(level, 15, k, form.smooth, form.zero) == 0, "k \(k)")
+    }
   }
 
   @Test(arguments: levels, [false, true])

@@ -32,7 +32,7 @@ static void check_level(banana_level level) {
       }
     }
     for (int k = 0; k < 8; k++) {
-      EXPECT(banana_check_quantize(level, rows[i], inputs[k]));
+      EXPECT(banana_check_quantize(level, rows[i], inputs[k], k % 2, k % 3 * -40));
       EXPECT(banana_check_norm(level, rows[i], inputs[k] + 12, k % 2, i % 2));
     }
     EXPECT(banana_check_attention(level, rows[i], 7, 20, 6, 2, 16));

@@ -94,7 +94,8 @@ import Weights
     let expected = try run(
       Planner.plan(plan.graph, replaces: false), store, on: ReferenceBackend())
     // A value that lies between two bytes may fall to either.
-    #expect(normalizedError(try run(plan, store, on: cpu, .int8), expected) < 0.02)
+    let error = normalizedError(try run(plan, store, on: cpu, .int8), expected)
+    #expect(error < 0.02, "\(error)")
   }
 
   /// `up (down x)` beside a weight is the weight plus `up down`.

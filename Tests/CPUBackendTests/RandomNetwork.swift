@@ -65,8 +65,21 @@ struct RandomNetwork {
     private mutating func linear(_ x: Value, outputs: Int) -> Value {
       let weight = weights.add(name(), [outputs, x.shape.last], format)
       linears.append(weight)
+      smooth(weight)
       let bias = Bool.random(using: &random) ? vector(outputs) : nil
       return g.linear(x, weight, bias: bias)
+    }
+
+    /// What inputs of every other weight are multiplied by, and what their zero is.
+    private mutating func smooth(_ weight: WeightReference) {
+      switch format {
+      case .int8, .int4:
+        if Bool.random(using: &random) { weights.smooth(weight) }
+        if format == .int8, Bool.random(using: &random) {
+          weights.setZeroPoint(weight, Int.random(in: -126...0, using: &random))
+        }
+      default: break
+      }
     }
 
     mutating func step() {
@@ -98,6 +111,7 @@ struct RandomNetwork {
       case 9:
         let picture = g.reshape(x, [batch, 4, 4, width])
         let weight = weights.add(name(), [width, 3, 3, width], format)
+        smooth(weight)
         let y = g.silu(g.convolution(picture, weight))
         values.append(g.reshape(g.add(y, picture), [batch, tokens, width]))
       case 12:

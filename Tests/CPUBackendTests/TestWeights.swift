@@ -98,6 +98,21 @@ struct TestWeights {
     append(name + ".int4g\(group)", .uint8, [blocks, groups, record], bytes)
   }
 
+  /// Adds what a weight's inputs are multiplied by before they are rounded.
+  mutating func smooth(_ weight: WeightReference) {
+    let inputs = weight.shape.last
+    let factors = (0..<inputs).flatMap { _ in
+      littleEndian(Float.random(in: 0.5...2, using: &generator).bitPattern)
+    }
+    append(WeightStore.smoothingName(weight.name), .float32, [inputs], factors)
+  }
+
+  /// Adds the byte that an input of zero becomes.
+  mutating func setZeroPoint(_ weight: WeightReference, _ zeroPoint: Int) {
+    append(
+      WeightStore.zeroPointName(weight.name), .int8, [1], [UInt8(bitPattern: Int8(zeroPoint))])
+  }
+
   private mutating func append(
     _ name: String, _ type: SafetensorsType, _ shape: [Int], _ bytes: [UInt8]
   ) {

@@ -45,6 +45,7 @@ import Weights
     let halves = try writeHalves(to: folder.path)
     let result = try ModelImporter.importing(Fixtures.tiny, to: folder.path + "/models") {
       $0.autoencoders = halves.reversed()
+      $0.quantization = .f16
     }
     let model = try LoadedModel(path: result.path)
     #expect(model.facts.latents.standardDeviation == [1, 1, 1, 1])
@@ -56,6 +57,26 @@ import Weights
     #expect(weight[0] == 2 && weight[8] == Float(2) + 1 / 64 && weight[1] == Float(2) + 9 / 64)
     let last = try store.weight(named: "encoder.layers.4.bias", logicalShape: [4]).dequantized()
     #expect(last == numbers(4, 8))
+  }
+
+  /// Between its ends, a tiny decoder is of integers; behind ReLU nothing is below zero. Its
+  /// encoder is not.
+  @Test func aTinyDecoderIsOfIntegers() throws {
+    let folder = try TemporaryFolder()
+    let halves = try writeHalves(to: folder.path)
+    let result = try ModelImporter.importing(Fixtures.tiny, to: folder.path + "/models") {
+      $0.autoencoders = halves
+    }
+    let store = try LoadedModel(path: result.path).stores["autoencoder"]!
+    func format(_ layer: String) -> StorageFormat? {
+      store.quantization(of: "decoder.layers.\(layer).weight")
+    }
+    #expect(format("0") == nil && format("6") == nil)
+    for (layer, zero) in [("2.conv.0", -126), ("2.conv.4", -126), ("4", -126), ("5.conv.0", 0)] {
+      #expect(format(layer) == .int8)
+      #expect(store.zeroPoint(of: "decoder.layers.\(layer).weight") == zero, "\(layer)")
+    }
+    #expect(store.quantization(of: "encoder.layers.1.conv.0.weight") == nil)
   }
 
   @Test func halfATinyOneIsNotEnough() throws {

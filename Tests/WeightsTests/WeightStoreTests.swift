@@ -58,6 +58,69 @@ import Testing
     #expect(b.filter { $0 != 0 }.count == 1)
   }
 
+  @Test func smoothedWeightsAreReadWithoutTheirSmoothing() throws {
+    let matrix = Quantization(rows: 5, columns: 18, seed: 9)
+    let factors: [Float] = [0.5, 3]
+    func smoothing(_ factors: [Float]) -> SafetensorsWriter.Tensor {
+      .init(
+        name: "w.smooth", type: .float32, shape: [factors.count],
+        bytes: littleEndianBytes(factors))
+    }
+    for tensors in [matrix.int8Tensors("w"), matrix.int4Tensors("w", group: 32)] {
+      let plain = try WeightStore(inMemory: tensors)
+        .weight(named: "w", logicalShape: [5, 3, 3, 2])
+      #expect(plain.smoothing == nil)
+      let store = try WeightStore(inMemory: tensors + [smoothing(factors)])
+      let weight = try store.weight(named: "w", logicalShape: [5, 3, 3, 2])
+      #expect(weight.smoothing.map(Array.init) == factors)
+      let wanted = plain.dequantized().enumerated().map { $1 * factors[$0 % 2] }
+      #expect(weight.dequantized() == wanted)
+      #expect(store.unusedNames(after: ["w"]).isEmpty)
+      for bad in [0, -1, .nan, .infinity, Float.leastNonzeroMagnitude] {
+        #expect(throws: WeightError.notPositive(tensor: "w.smooth")) {
+          try WeightStore(inMemory: tensors + [smoothing([1, bad])])
+            .weight(named: "w", logicalShape: [5, 3, 3, 2])
+        }
+      }
+      #expect(
+        throws: WeightError.wrongShape(tensor: "w.smooth", expected: [2], actual: [3])
+      ) {
+        try WeightStore(inMemory: tensors + [smoothing([1, 1, 1])])
+          .weight(named: "w", logicalShape: [5, 3, 3, 2])
+      }
+    }
+    // Nothing reads it beside plain numbers.
+    let plain = try WeightStore(inMemory: [
+      matrix.plainTensor("w", type: .float16), smoothing(factors),
+    ])
+    #expect(plain.unusedNames(after: ["w"]) == ["w.smooth"])
+  }
+
+  @Test func zeroPointsAreThoseOfIntegersOfEightBits() throws {
+    let matrix = Quantization(rows: 5, columns: 18, seed: 9)
+    func store(_ tensors: [SafetensorsWriter.Tensor], _ zero: Int8) throws -> WeightStore {
+      let tensor = SafetensorsWriter.Tensor(
+        name: "w.zero", type: .int8, shape: [1], bytes: [UInt8(bitPattern: zero)])
+      return try WeightStore(inMemory: tensors + [tensor])
+    }
+    for zero in [-126, -80, 0, 126] as [Int8] {
+      let store = try store(matrix.int8Tensors("w"), zero)
+      _ = try store.weight(named: "w", logicalShape: [5, 18])
+      #expect(store.zeroPoint(of: "w") == Int(zero))
+      #expect(store.unusedNames(after: ["w"]).isEmpty)
+    }
+    #expect(try WeightStore(inMemory: matrix.int8Tensors("w")).zeroPoint(of: "w") == 0)
+    for zero in [-128, -127, 127] as [Int8] {
+      let store = try store(matrix.int8Tensors("w"), zero)
+      #expect(throws: WeightError.zeroPointOutOfRange(tensor: "w.zero")) {
+        try store.weight(named: "w", logicalShape: [5, 18])
+      }
+    }
+    let int4 = try store(matrix.int4Tensors("w", group: 32), -80)
+    #expect(int4.zeroPoint(of: "w") == 0)
+    #expect(int4.unusedNames(after: ["w"]) == ["w.zero"])
+  }
+
   @Test func convolutionsAndVectors() throws {
     let matrix = Quantization(rows: 5, columns: 18, seed: 9)
     let store = try WeightStore(

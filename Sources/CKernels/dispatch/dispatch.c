@@ -12,7 +12,8 @@
 #define DECLARE_INT(set)                                                                  \
   void banana_linear_int8_##set(const banana_linear_int8 *, int32_t, int32_t, int32_t,    \
                                 int32_t);                                                 \
-  void banana_linear_int8_initial_##set(const int8_t *, int32_t, int32_t, int32_t *);     \
+  void banana_linear_int8_initial_##set(const int8_t *, int32_t, int32_t, int32_t,        \
+                                        int32_t *);                                       \
   double banana_peak_int8_##set(int64_t, int32_t *);
 #define DECLARE_INT4(set)                                                              \
   void banana_linear_int4_##set(const banana_linear_int4 *, int32_t, int32_t, int32_t, \
@@ -20,10 +21,11 @@
 #define DECLARE_F32(set)                                                                   \
   void banana_linear_f32_##set(const banana_linear_f32 *, int32_t, int32_t, int32_t,       \
                                int32_t);                                                   \
-  void banana_quantize_rows_##set(const float *, ptrdiff_t, int32_t, int32_t, uint8_t,     \
-                                  uint8_t *, ptrdiff_t, float *);                          \
-  float banana_absolute_maximum_##set(const float *, size_t);                              \
-  void banana_quantize_##set(const float *, size_t, float, uint8_t, uint8_t *);            \
+  void banana_quantize_rows_##set(const float *, ptrdiff_t, int32_t, int32_t,              \
+                                  const banana_rounding *, uint8_t *, ptrdiff_t, float *); \
+  float banana_extent_##set(const float *, int32_t, int32_t, const banana_rounding *);     \
+  void banana_quantize_##set(const float *, int32_t, int32_t, const banana_rounding *,     \
+                             float, uint8_t *);                                            \
   void banana_int4_group_sums_##set(const int8_t *, ptrdiff_t, int32_t, int32_t, int32_t,  \
                                     int32_t *);                                            \
   void banana_norm_##set(const banana_norm *, int32_t, int32_t);                           \
@@ -47,7 +49,7 @@
    .linear_f32 = banana_linear_f32_##f32,                                                    \
    .linear_int8_initial = banana_linear_int8_initial_##int8,                                 \
    .quantize_rows = banana_quantize_rows_##f32,                                              \
-   .absolute_maximum = banana_absolute_maximum_##f32, .quantize = banana_quantize_##f32,     \
+   .extent = banana_extent_##f32, .quantize = banana_quantize_##f32,                         \
    .int4_group_sums = banana_int4_group_sums_##f32, .norm = banana_norm_##f32,               \
    .group_statistics = banana_group_statistics_##f32, .group_norm = banana_group_norm_##f32, \
    .head_norm = banana_head_norm_##f32, .attention = banana_attention_##f32,                 \

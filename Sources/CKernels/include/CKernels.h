@@ -85,7 +85,8 @@ typedef struct {
 
 // y[row, n] = epilogue(row_scale * w_scale[n] * sum(a[row, k] * w[n, k]))
 typedef struct {
-  const uint8_t *_Nullable a;  // int8 rows, each byte xor the level's activation_offset;
+  const uint8_t *_Nullable a;  // int8 rows, each byte xor the level's activation_offset, that
+                     // of what is outside a picture the zero point;
                      // the segment length is a multiple of 4
   const float *_Nullable row_scale;  // [rows / row_scale_rows]
   int32_t row_scale_rows;
@@ -170,6 +171,14 @@ typedef struct {
   int32_t stretch;  // even, divides width
 } banana_head_norm;
 
+// How rows [n] are rounded to bytes: `(round-half-even(x * smoothing * 127/extent) + zero_point) ^
+// offset`, each product rounded, within -127...127 before the offset.
+typedef struct {
+  const float *_Nullable smoothing;  // [n]; 1 if NULL
+  int32_t zero_point;  // -126...126
+  uint8_t offset;
+} banana_rounding;
+
 // Keys and values of one stretch of tokens.
 typedef struct {
   const float *_Nullable k;  // [items, tokens, kv heads * width]
@@ -215,21 +224,22 @@ typedef struct {
   void (*linear_f32)(const banana_linear_f32 *, int32_t row0, int32_t row1,
                               int32_t block0, int32_t block1);
 
-  // What the accumulators of linear_int8 start from: minus the offset's share, for `n` outputs
-  // rounded up to 16 and k rounded up to 4.
+  // What the accumulators of linear_int8 start from: minus the share of the offset and of
+  // the zero point, for `n` outputs rounded up to 16 and k rounded up to 4.
   void (*linear_int8_initial)(const int8_t *w, int32_t n, int32_t k,
-                                       int32_t *initial);
+                                       int32_t zero_point, int32_t *initial);
 
-  // Quantizes rows: scale = absmax/127 (1 for a row of zeros), q = round-half-even(x * 127/absmax),
-  // stored as q ^ offset and padded with `offset` up to q_stride.
+  // Quantizes rows of x: scale = extent/127 (1 for a row of zeros), padded with `offset` up to
+  // q_stride.
   void (*quantize_rows)(const float *x, ptrdiff_t x_stride, int32_t rows,
-                                 int32_t k, uint8_t offset, uint8_t *q,
+                                 int32_t k, const banana_rounding *, uint8_t *q,
                                  ptrdiff_t q_stride, float *scales);
-  // max |x|
-  float (*absolute_maximum)(const float *x, size_t count);
-  // q = round-half-even(x * 127/absmax) ^ offset
-  void (*quantize)(const float *x, size_t count, float absmax, uint8_t offset,
-                            uint8_t *q);
+  // How far x [rows, n], smoothed, reaches from zero, as a part of what there is room for: with a
+  // zero point of 0 the largest magnitude.
+  float (*extent)(const float *x, int32_t rows, int32_t n,
+                           const banana_rounding *);
+  void (*quantize)(const float *x, int32_t rows, int32_t n,
+                            const banana_rounding *, float extent, uint8_t *q);
   // sums[row, group] = -8 * (sum of the group's activations): what int4's stored +8 adds too much.
   void (*int4_group_sums)(const int8_t *a, ptrdiff_t row_stride, int32_t rows,
                                    int32_t groups, int32_t group, int32_t *sums);
@@ -329,6 +339,9 @@ void banana_pack_int8(const int8_t *w, const float *scale, int32_t n, int32_t k,
                       float *packed);
 void banana_pack_int4(const uint8_t *w, int32_t group, int32_t n, int32_t k,
                       float *packed);
+// Multiplies packed weights [n, k] by smoothing [channels], over and over along k.
+void banana_smooth_packed(float *packed, int32_t n, int32_t k, const float *smoothing,
+                          int32_t channels);
 
 // Widens `count` plain numbers to f32.
 void banana_widen(const void *x, banana_storage storage, size_t count, float *y);

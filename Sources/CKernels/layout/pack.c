@@ -55,6 +55,15 @@ void banana_pack_int4(const uint8_t *w, int32_t group, int32_t n, int32_t k, flo
   }
 }
 
+void banana_smooth_packed(float *packed, int32_t n, int32_t k, const float *smoothing,
+                          int32_t channels) {
+  for (int32_t block = 0; block < (n + 15) / 16; block++) {
+    for (int32_t i = 0; i < k; i++, packed += 16) {
+      *(f32x16u *)packed = *(f32x16u *)packed * smoothing[i % channels];
+    }
+  }
+}
+
 void banana_widen(const void *x, banana_storage storage, size_t count, float *y) {
   if (storage == BANANA_STORAGE_F32) {
     memcpy(y, x, count * sizeof(float));

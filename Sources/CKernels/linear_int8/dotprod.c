@@ -46,7 +46,8 @@ INLINE void accumulate(int rows, int blocks, const int8_tile *tile, i32x16 out[8
     }
   }
   UNROLL for (int i = 0; i < rows; i++) {
-    out[i][0] = joined(acc[i][0], acc[i][1], acc[i][2], acc[i][3]);
+    out[i][0] = joined(acc[i][0], acc[i][1], acc[i][2], acc[i][3]) +
+                *(const i32x16u *)tile->initial;
   }
 }
 BANANA_TARGET_END

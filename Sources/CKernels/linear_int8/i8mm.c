@@ -68,7 +68,8 @@ INLINE void accumulate(int rows, int blocks, const int8_tile *tile, i32x16 out[8
   UNROLL for (int i = 0; i < rows; i++) {
     const int32x4_t *c = acc[i / 2];
     out[i][0] = joined(row_of(c[0], c[1], i & 1), row_of(c[2], c[3], i & 1),
-                       row_of(c[4], c[5], i & 1), row_of(c[6], c[7], i & 1));
+                       row_of(c[4], c[5], i & 1), row_of(c[6], c[7], i & 1)) +
+                *(const i32x16u *)tile->initial;
   }
 }
 BANANA_TARGET_END

@@ -35,7 +35,8 @@ INLINE void accumulate(int rows, int blocks, const int8_tile *tile, i32x16 out[8
   }
   UNROLL for (int i = 0; i < rows; i++) {
     out[i][0] = joined(vpaddq_s32(acc[i][0], acc[i][1]), vpaddq_s32(acc[i][2], acc[i][3]),
-                       vpaddq_s32(acc[i][4], acc[i][5]), vpaddq_s32(acc[i][6], acc[i][7]));
+                       vpaddq_s32(acc[i][4], acc[i][5]), vpaddq_s32(acc[i][6], acc[i][7])) +
+                *(const i32x16u *)tile->initial;
   }
 }
 #endif

@@ -113,21 +113,23 @@ void BANANA_NAME(linear_int8)(const banana_linear_int8 *p, int32_t row0, int32_t
   }
 }
 
-// The file's instructions multiply signed by signed: nothing to take back.
+// The file's instructions multiply signed by signed: only the zero point to take back.
 #ifndef ACTIVATION_OFFSET
 #define ACTIVATION_OFFSET 0
 #endif
-void BANANA_NAME(linear_int8_initial)(const int8_t *w, int32_t n, int32_t k, int32_t *initial) {
+void BANANA_NAME(linear_int8_initial)(const int8_t *w, int32_t n, int32_t k, int32_t zero_point,
+                                      int32_t *initial) {
+  const int32_t zero = ACTIVATION_OFFSET + zero_point;
   const int32_t quads = (k + 3) / 4;
   for (int32_t block = 0; block < (n + 15) / 16; block++) {
     i32x16 sum = splat_i32(0);
-    if (ACTIVATION_OFFSET) {
+    if (zero) {
       const int8_t *base = w + (ptrdiff_t)block * quads * 64;
       for (int32_t q = 0; q < quads; q++) {
         const i32x16 v = *(const i32x16u *)(base + (ptrdiff_t)q * 64);
         sum += ((v << 24) >> 24) + ((v << 16) >> 24) + ((v << 8) >> 24) + (v >> 24);
       }
     }
-    *(i32x16u *)(initial + (ptrdiff_t)block * 16) = sum * -ACTIVATION_OFFSET;
+    *(i32x16u *)(initial + (ptrdiff_t)block * 16) = sum * -zero;
   }
 }

@@ -5,13 +5,16 @@ import TensorTypes
 
 extension Convolution {
   /// How the kernels want the input for weights in a format; nil for f32.
-  func quantization(for format: StorageFormat?) -> Quantize? {
+  func quantization(
+    for format: StorageFormat?, smoothing: WeightReference? = nil, zeroPoint: Int = 0
+  ) -> Quantize? {
     switch format {
     case .int8 where readsInPlace:
       Quantize(
-        scaling: .item, borderHeight: kernelHeight / 2, borderWidth: kernelWidth / 2)
-    case .int8: Quantize(scaling: .item)
-    case .int4(let group): Quantize(scaling: .item, group: group)
+        scaling: .item, smoothing: smoothing, zeroPoint: zeroPoint,
+        borderHeight: kernelHeight / 2, borderWidth: kernelWidth / 2)
+    case .int8: Quantize(scaling: .item, smoothing: smoothing, zeroPoint: zeroPoint)
+    case .int4(let group): Quantize(scaling: .item, smoothing: smoothing, group: group)
     case .float32, .float16, .bfloat16, .int8Rows, .int4Rows, nil: nil
     }
   }
@@ -75,7 +78,7 @@ extension Lowering {
     let n = op.weight.shape[0]
     let inputs = op.weight.shape.count / n
     let tiling = Tiling(rows: node.result.shape.rows, outputs: n, inputs: inputs, grain)
-    let panel = op.panel(node)
+    var panel = op.panel(node)
     guard case .int8(let quantize) = x.elementType else {
       var arguments = banana_linear_f32()
       arguments.w = try weights.floats(op.weight)
@@ -93,8 +96,10 @@ extension Lowering {
     }
     let scales = source + quantize.layout(of: x.shape).scales
     let area = Int32(node.result.shape[1] * node.result.shape[2])
-    switch try weights.integers(op.weight) {
+    switch try weights.integers(op.weight, for: quantize) {
     case .int8(let w, let rowScales, let initial):
+      panel?.padding =
+        UInt8(bitPattern: Int8(quantize.zeroPoint)) ^ kernels.pointee.activation_offset
       var arguments = banana_linear_int8()
       arguments.w = w
       arguments.w_scale = rowScales
@@ -143,6 +148,8 @@ private struct PatchPanel {
   /// Patches in a line, and in an item.
   let columns: Int
   let area: Int
+  /// The byte outside the picture.
+  var padding: UInt8 = 0
   /// int32 sums kept for each row, behind the panel.
   let sumsPerRow: Int
   /// A band lies within one item.
@@ -172,7 +179,7 @@ private struct PatchPanel {
 
   /// Gathers a band and returns its rows, counted over all items.
   func gather(
-    _ band: Int, from pixels: UnsafePointer<UInt8>, padding: UInt8,
+    _ band: Int, from pixels: UnsafePointer<UInt8>,
     into panel: UnsafeMutablePointer<UInt8>
   ) -> Range<Int> {
     let (item, part) = band.quotientAndRemainder(dividingBy: bandsPerItem.count)
@@ -198,8 +205,6 @@ private struct PatchPanel {
 
 /// Arguments of a product whose left operand can be gathered band by band.
 private protocol PatchArguments: ProductArguments {
-  /// The byte outside the picture.
-  static func padding(_ kernels: UnsafePointer<banana_kernels>) -> UInt8
   /// Points at a band's gathered rows, as if the panel held every row of the picture.
   mutating func read(
     _ patches: UnsafeMutableRawPointer, _ rows: Range<Int>, of panel: PatchPanel,
@@ -207,8 +212,6 @@ private protocol PatchArguments: ProductArguments {
 }
 
 extension banana_linear_f32: PatchArguments {
-  fileprivate static func padding(_ kernels: UnsafePointer<banana_kernels>) -> UInt8 { 0 }
-
   fileprivate mutating func read(
     _ patches: UnsafeMutableRawPointer, _ rows: Range<Int>, of panel: PatchPanel,
     _ kernels: UnsafePointer<banana_kernels>
@@ -219,10 +222,6 @@ extension banana_linear_f32: PatchArguments {
 }
 
 extension banana_linear_int8: PatchArguments {
-  fileprivate static func padding(_ kernels: UnsafePointer<banana_kernels>) -> UInt8 {
-    kernels.pointee.activation_offset
-  }
-
   fileprivate mutating func read(
     _ patches: UnsafeMutableRawPointer, _ rows: Range<Int>, of panel: PatchPanel,
     _ kernels: UnsafePointer<banana_kernels>
@@ -233,8 +232,6 @@ extension banana_linear_int8: PatchArguments {
 }
 
 extension banana_linear_int4: PatchArguments {
-  fileprivate static func padding(_ kernels: UnsafePointer<banana_kernels>) -> UInt8 { 0 }
-
   fileprivate mutating func read(
     _ patches: UnsafeMutableRawPointer, _ rows: Range<Int>, of panel: PatchPanel,
     _ kernels: UnsafePointer<banana_kernels>
@@ -276,7 +273,7 @@ private final class PatchStep<Arguments: PatchArguments>: Step {
   override func perform(task: Int, worker: Int, in memory: Memory) {
     let patches = memory.worker(worker)
     let rows = panel.gather(
-      task, from: memory.bytes(source), padding: Arguments.padding(kernels),
+      task, from: memory.bytes(source),
       into: patches.assumingMemoryBound(to: UInt8.self))
     var band = arguments
     place(&band, memory)

@@ -5,10 +5,12 @@ import TensorTypes
 
 extension Linear {
   /// How the kernels want the input for weights in a format; nil for f32.
-  func quantization(for format: StorageFormat?) -> Quantize? {
+  func quantization(
+    for format: StorageFormat?, smoothing: WeightReference? = nil, zeroPoint: Int = 0
+  ) -> Quantize? {
     switch format {
-    case .int8: Quantize(scaling: .row)
-    case .int4(let group): Quantize(scaling: .row, group: group)
+    case .int8: Quantize(scaling: .row, smoothing: smoothing, zeroPoint: zeroPoint)
+    case .int4(let group): Quantize(scaling: .row, smoothing: smoothing, group: group)
     case .float32, .float16, .bfloat16, .int8Rows, .int4Rows, nil: nil
     }
   }
@@ -33,7 +35,7 @@ extension Lowering {
         })
     }
     let layout = quantize.layout(of: x.shape)
-    switch try weights.integers(op.weight) {
+    switch try weights.integers(op.weight, for: quantize) {
     case .int8(let w, let scales, let initial):
       var arguments = banana_linear_int8()
       arguments.w = w

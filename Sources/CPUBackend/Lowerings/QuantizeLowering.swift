@@ -4,28 +4,43 @@ import Graph
 import TensorTypes
 
 extension Lowering {
-  mutating func lower(_ op: Quantize, _ node: Node) {
+  mutating func lower(_ op: Quantize, _ node: Node) throws(ExecutionError) {
     let (shape, source, target) = (
       node.result.shape, place(node.operands[0]), place(node.result)
     )
+    let rounding = op.rounding(try op.smoothing.map(weights.smoothing), kernels)
     switch op.scaling {
     case .row:
-      append(QuantizeRowsStep(op, shape, source: source, target: target, grain, kernels))
+      append(
+        QuantizeRowsStep(op, shape, rounding, source: source, target: target, grain, kernels))
     case .item:
-      let maximum = AbsoluteMaximumStep(op, shape, source: source, target: target, grain, kernels)
-      append(maximum)
+      let extents = ExtentStep(
+        op, shape, rounding, source: source, target: target, grain, kernels)
+      append(extents)
       append(
         QuantizePictureStep(
-          op, shape, maxima: maximum, source: source, target: target, grain, kernels))
+          op, shape, extents, rounding, source: source, target: target, grain, kernels))
     }
   }
 }
 
 extension Quantize {
-  /// What bytes are stored xor-ed with: dot products of int8 weights may take them unsigned.
-  fileprivate func offset(_ kernels: UnsafePointer<banana_kernels>) -> UInt8 {
-    group == nil ? kernels.pointee.activation_offset : 0
+  /// How kernels round; what bytes are xor-ed with is 0 for int4 weights, whose products take them
+  /// signed.
+  fileprivate func rounding(
+    _ smoothing: UnsafePointer<Float>?, _ kernels: UnsafePointer<banana_kernels>
+  ) -> banana_rounding {
+    var rounding = banana_rounding()
+    rounding.smoothing = smoothing
+    rounding.zero_point = Int32(zeroPoint)
+    rounding.offset = group == nil ? kernels.pointee.activation_offset : 0
+    return rounding
   }
+}
+
+extension banana_rounding {
+  /// The byte of a zero.
+  fileprivate var zero: UInt8 { UInt8(truncatingIfNeeded: zero_point) ^ offset }
 }
 
 /// Quantizes rows, each with a scale of its own.
@@ -34,20 +49,20 @@ private final class QuantizeRowsStep: Step {
   private let k: Int
   private let group: Int?
   private let layout: Quantize.Layout
-  private let xor: UInt8
+  private let rounding: banana_rounding
   private let source: Place
   private let target: Place
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: Quantize, _ shape: Shape, source: Place, target: Place, _ grain: TaskGrain,
-    _ kernels: UnsafePointer<banana_kernels>
+    _ op: Quantize, _ shape: Shape, _ rounding: banana_rounding, source: Place,
+    target: Place, _ grain: TaskGrain, _ kernels: UnsafePointer<banana_kernels>
   ) {
+    self.rounding = rounding
     split = Split(shape.rows, into: max(1, shape.count / grain.elements))
     k = shape.last
     group = op.group
     layout = op.layout(of: shape)
-    xor = op.offset(kernels)
     self.source = source
     self.target = target
     self.kernels = kernels
@@ -58,9 +73,11 @@ private final class QuantizeRowsStep: Step {
     let rows = split.range(task)
     let stride = layout.rowBytes
     let q = memory.bytes(target) + rows.lowerBound * stride
-    kernels.pointee.quantize_rows(
-      memory.floats(source) + rows.lowerBound * k, k, Int32(rows.count), Int32(k), xor, q, stride,
-      memory.floats(target + layout.scales) + rows.lowerBound)
+    withUnsafePointer(to: rounding) {
+      kernels.pointee.quantize_rows(
+        memory.floats(source) + rows.lowerBound * k, k, Int32(rows.count), Int32(k), $0, q,
+        stride, memory.floats(target + layout.scales) + rows.lowerBound)
+    }
     guard let group else { return }
     let groups = stride / group
     kernels.pointee.int4_group_sums(
@@ -70,26 +87,31 @@ private final class QuantizeRowsStep: Step {
   }
 }
 
-/// The largest magnitude in each part of each item of a picture.
-private final class AbsoluteMaximumStep: Step {
-  /// Parts of an item.
+/// How far each part of each item of a picture reaches from zero.
+private final class ExtentStep: Step {
+  /// Pixels of an item, in parts.
   private let split: Split
   private let items: Int
+  private let channels: Int
+  private let rounding: banana_rounding
   private let source: Place
-  /// Where the parts' magnitudes go, behind the items' scales.
-  private let magnitudes: Place
+  /// Where what the parts reach goes, behind the items' scales.
+  private let reaches: Place
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: Quantize, _ shape: Shape, source: Place, target: Place, _ grain: TaskGrain,
-    _ kernels: UnsafePointer<banana_kernels>
+    _ op: Quantize, _ shape: Shape, _ rounding: banana_rounding, source: Place,
+    target: Place, _ grain: TaskGrain, _ kernels: UnsafePointer<banana_kernels>
   ) {
     items = shape[0]
-    let count = shape[1] * shape[2] * shape[3]
+    channels = shape[3]
+    self.rounding = rounding
+    let pixels = shape[1] * shape[2]
     split = Split(
-      count, into: min(Quantize.Layout.maximumParts, max(1, count / grain.elements)))
+      pixels,
+      into: min(Quantize.Layout.maximumParts, max(1, pixels * channels / grain.elements)))
     self.source = source
-    magnitudes = target + op.layout(of: shape).scales + 4 * items
+    reaches = target + op.layout(of: shape).scales + 4 * items
     self.kernels = kernels
     super.init(op.name, taskCount: split.count * items)
   }
@@ -97,16 +119,19 @@ private final class AbsoluteMaximumStep: Step {
   override func perform(task: Int, worker: Int, in memory: Memory) {
     let (item, part) = task.quotientAndRemainder(dividingBy: split.count)
     let range = split.range(part)
-    memory.floats(magnitudes)[task] = kernels.pointee.absolute_maximum(
-      memory.floats(source) + item * split.total + range.lowerBound, range.count)
+    memory.floats(reaches)[task] = withUnsafePointer(to: rounding) {
+      kernels.pointee.extent(
+        memory.floats(source) + (item * split.total + range.lowerBound) * channels,
+        Int32(range.count), Int32(channels), $0)
+    }
   }
 
-  /// An item's largest magnitude, once every task is done.
-  func maximum(ofItem item: Int, in memory: Memory) -> Float {
-    let parts = memory.floats(magnitudes) + item * split.count
-    var largest: Float = 0
-    for part in 0..<split.count { largest = max(largest, parts[part]) }
-    return largest
+  /// An item's extent, once every task is done.
+  func extent(ofItem item: Int, in memory: Memory) -> Float {
+    let parts = memory.floats(reaches) + item * split.count
+    var most: Float = 0
+    for part in 0..<split.count { most = max(most, parts[part]) }
+    return most
   }
 }
 
@@ -118,24 +143,24 @@ private final class QuantizePictureStep: Step {
   /// Of all items, borders included.
   private let lines: Split
   private let linesPerItem: Int
-  private let maxima: AbsoluteMaximumStep
-  private let xor: UInt8
+  private let extents: ExtentStep
+  private let rounding: banana_rounding
   private let source: Place
   private let target: Place
   private let kernels: UnsafePointer<banana_kernels>
 
   init(
-    _ op: Quantize, _ shape: Shape, maxima: AbsoluteMaximumStep, source: Place, target: Place,
-    _ grain: TaskGrain, _ kernels: UnsafePointer<banana_kernels>
+    _ op: Quantize, _ shape: Shape, _ extents: ExtentStep, _ rounding: banana_rounding,
+    source: Place, target: Place, _ grain: TaskGrain, _ kernels: UnsafePointer<banana_kernels>
   ) {
     self.op = op
+    self.rounding = rounding
     self.shape = shape
-    self.maxima = maxima
+    self.extents = extents
     layout = op.layout(of: shape)
     linesPerItem = shape[1] + 2 * op.borderHeight
     let count = shape[0] * linesPerItem
     lines = Split(count, into: min(32, max(1, count * layout.rowBytes / grain.elements)))
-    xor = op.offset(kernels)
     self.source = source
     self.target = target
     self.kernels = kernels
@@ -151,17 +176,20 @@ private final class QuantizePictureStep: Step {
       let y = paddedY - op.borderHeight
       let q = memory.bytes(target) + line * layout.rowBytes
       guard y >= 0, y < height else {
-        q.update(repeating: xor, count: layout.rowBytes)
+        q.update(repeating: rounding.zero, count: layout.rowBytes)
         continue
       }
-      let largest = maxima.maximum(ofItem: item, in: memory)
+      let extent = extents.extent(ofItem: item, in: memory)
       if y == 0 {
-        memory.floats(target + layout.scales)[item] = largest > 1e-36 ? largest / 127 : 1
+        memory.floats(target + layout.scales)[item] = extent > 1e-36 ? extent / 127 : 1
       }
-      q.update(repeating: xor, count: side)
-      kernels.pointee.quantize(
-        memory.floats(source) + (item * height + y) * count, count, largest, xor, q + side)
-      (q + side + count).update(repeating: xor, count: side)
+      q.update(repeating: rounding.zero, count: side)
+      withUnsafePointer(to: rounding) {
+        kernels.pointee.quantize(
+          memory.floats(source) + (item * height + y) * count, Int32(shape[2]), Int32(channels),
+          $0, extent, q + side)
+      }
+      (q + side + count).update(repeating: rounding.zero, count: side)
     }
   }
 }

@@ -1,7 +1,11 @@
 package import TensorTypes
 
-/// f32 to signed bytes: `q = round(x / scale)`, ties to even, with `scale = max |x| / 127`, or 1
-/// where everything is zero.
+/// f32 to signed bytes: `q = round(x / scale) + zeroPoint`, ties to even, with the least scale that
+/// keeps all of them within -127...127 (`max |x| / 127` where the zero point is 0), or 1 where
+/// everything is zero; x is multiplied by the smoothing before, where there is one.
+///
+/// Xiao et al. 2022, "SmoothQuant: Accurate and Efficient Post-Training Quantization for Large
+/// Language Models", eq. 3.
 ///
 /// Operand x of any shape; the result has its shape and this op as its element type.
 package struct Quantize: OpPayload {
@@ -14,6 +18,11 @@ package struct Quantize: OpPayload {
   }
 
   package let scaling: Scaling
+  /// `[channel]`, above zero: weights are stored divided by it.
+  package let smoothing: WeightReference?
+  /// What zero becomes, -126...126: what is behind an activation that leaves little below zero has
+  /// more bytes above it.
+  package let zeroPoint: Int
   /// Set for weights of int4 in groups of so many inputs: rows are padded to whole groups, and the
   /// sum of each group is kept beside them.
   package let group: Int?
@@ -22,9 +31,13 @@ package struct Quantize: OpPayload {
   package let borderWidth: Int
 
   package init(
-    scaling: Scaling, group: Int? = nil, borderHeight: Int = 0, borderWidth: Int = 0
+    scaling: Scaling, smoothing: WeightReference? = nil, zeroPoint: Int = 0, group: Int? = nil,
+    borderHeight: Int = 0, borderWidth: Int = 0
   ) {
+    precondition(-126...126 ~= zeroPoint && (zeroPoint == 0 || group == nil))
     self.scaling = scaling
+    self.smoothing = smoothing
+    self.zeroPoint = zeroPoint
     self.group = group
     self.borderHeight = borderHeight
     self.borderWidth = borderWidth
@@ -32,12 +45,17 @@ package struct Quantize: OpPayload {
 
   package var name: String { "quantize" }
 
+  package var weights: [WeightReference] { smoothing.map { [$0] } ?? [] }
+
   package func resultType(_ operands: [Value]) -> ElementType { .int8(self) }
 
   package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
     let x = try operands.only(name)
     guard x.elementType == .float32, x.shape.rank == 4 || scaling == .row else {
       throw ShapeError(name, "takes f32 of [batch, y, x, channel] or rows, not \(x.shape)")
+    }
+    if let smoothing, smoothing.shape != [x.shape.last] {
+      throw ShapeError(name, "\(smoothing.name) \(smoothing.shape) does not fit \(x.shape)")
     }
     return x.shape
   }

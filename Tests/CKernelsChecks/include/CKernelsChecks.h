@@ -14,7 +14,7 @@ double banana_check_linear_f32(banana_level level, int m, int n, int k);
 double banana_check_convolution_f32(banana_level level, int h, int w, int c, int n);
 double banana_check_epilogue(banana_level level, int m, int n, int activation, int gate_rows,
                              bool residual, int rank);
-double banana_check_quantize(banana_level level, int m, int k);
+double banana_check_quantize(banana_level level, int m, int k, bool smooth, int zero);
 double banana_check_norm(banana_level level, int m, int n, bool subtract_mean, bool modulated);
 double banana_check_group_norm(banana_level level, int rows, int n, int groups);
 double banana_check_head_norm(banana_level level, int tokens, int heads, int width, int stretch);
