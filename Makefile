@@ -25,8 +25,7 @@ generate: build
 	  --models models $(if $(STYLE),--style $(STYLE)) --output "$(OUT)"
 
 build: deps
-	$(SWIFT) build -c release $(FLAGS) --product bananad
-	$(SWIFT) build -c release $(FLAGS) --product banana
+	$(SWIFT) build -c release $(FLAGS) --target Programs
 
 deps:
 	@scripts/install-packages $(PACKAGES)
@@ -151,8 +150,8 @@ opening-test:
 # A package with everything: programs, models, peels, units, completions, manual pages.
 deb: deps
 	@scripts/install-packages $(DEB_PACKAGES)
-	for program in banana bananad banana-bench; do \
-	  $(SWIFT) build -c release $(FLAGS) --static-swift-stdlib --product $$program || exit 1; done
+	$(SWIFT) build -c release $(FLAGS) --static-swift-stdlib --target Programs
+	$(SWIFT) build -c release $(FLAGS) --static-swift-stdlib --product banana-bench
 	scripts/build-deb "$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)" $(BUILD_PATH)/deb
 	lintian --fail-on error $(BUILD_PATH)/deb/*.deb
 

@@ -89,13 +89,18 @@ let package = Package(
     // The daemon and its clients.
     library("BananaAPI"),
     library(
-      "BananaServer",
+      "Serving",
       [
         "BananaAPI", "CSystemd", "Diffusion", "Execution", "Imaging", "Models", "TensorTypes",
-        "Weights",
-        logging, lifecycle, unixSignals, product("Hummingbird", "hummingbird"),
+        "Weights", logging, lifecycle,
+      ]),
+    library(
+      "BananaServer",
+      [
+        "BananaAPI", "CSystemd", "Diffusion", "Imaging", "Models", "Serving", "Weights", logging,
+        lifecycle, product("Hummingbird", "hummingbird"),
         product("HummingbirdCore", "hummingbird"), product("HTTPTypes", "swift-http-types"),
-        product("NIOExtras", "swift-nio-extras"), product("NIOHTTPTypes", "swift-nio-extras"),
+        product("NIOHTTPTypes", "swift-nio-extras"),
         product("NIOHTTPTypesHTTP1", "swift-nio-extras"),
       ] + nio),
     library("BananaSDK", ["BananaAPI"] + nio),
@@ -105,11 +110,13 @@ let package = Package(
     program(
       "bananad",
       [
-        "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "TensorTypes",
-        "Weights", argumentParser, logging, lifecycle, unixSignals,
+        "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "Serving",
+        "TensorTypes", "Weights", argumentParser, logging, lifecycle, unixSignals,
         product("NIOPosix", "swift-nio"),
       ]),
     program("banana", ["BananaCommands", argumentParser]),
+    // Both programs in one build: what only one of them needs compiles beside the other's.
+    library("Programs", ["banana", "bananad"]),
     program(
       "banana-bench",
       [
@@ -149,15 +156,23 @@ let package = Package(
       ]),
     .target(
       name: "BananaTesting",
-      dependencies: ["BananaServer", "Diffusion", "Models", "Weights", logging, lifecycle],
+      dependencies: [
+        "BananaServer", "Diffusion", "Models", "Serving", "Weights", logging, lifecycle,
+      ],
       path: "Tests/BananaTesting",
       swiftSettings: swiftSettings),
     tests("BananaAPI", ["BananaAPI", "BananaTesting"]),
     tests(
+      "Serving",
+      [
+        "BananaAPI", "BananaTesting", "CPUBackend", "Diffusion", "Imaging", "Models", "Serving",
+        "TensorTypes", "Weights", logging, lifecycle,
+      ]),
+    tests(
       "BananaServer",
       [
         "BananaAPI", "BananaServer", "BananaTesting", "CPUBackend", "Diffusion", "Graph", "Imaging",
-        "Models", "TensorTypes", "Weights", logging, lifecycle, unixSignals,
+        "Models", "Serving", "TensorTypes", "Weights", logging, lifecycle, unixSignals,
         product("NIOCore", "swift-nio"), product("NIOHTTP1", "swift-nio"),
       ]),
     // The example of the client library; a test runs it.
@@ -167,14 +182,14 @@ let package = Package(
     tests(
       "BananaSDK",
       [
-        "BananaAPI", "BananaSDK", "BananaServer", "BananaTesting", "Diffusion", "Draw",
+        "BananaAPI", "BananaSDK", "BananaTesting", "Diffusion", "Draw", "Serving",
         product("NIOCore", "swift-nio"),
       ]),
     tests(
       "BananaCommands",
       [
-        "BananaAPI", "BananaCommands", "BananaSDK", "BananaServer", "BananaTesting", "Diffusion",
-        "Imaging", "ModelImport", "Models",
+        "BananaAPI", "BananaCommands", "BananaSDK", "BananaTesting", "Diffusion", "Imaging",
+        "ModelImport", "Models", "Serving",
         // The programs, which are run as people do.
         "banana", "banana-bench", "bananad", argumentParser,
       ]),
@@ -189,7 +204,7 @@ let package = Package(
       name: "FuzzTargets",
       dependencies: [
         "BananaAPI", "BananaSDK", "BananaServer", "CPUBackend", "Diffusion", "Imaging",
-        "ModelImport", "Models", "TensorTypes", "Text", "Weights",
+        "ModelImport", "Models", "Serving", "TensorTypes", "Text", "Weights",
         product("HummingbirdCore", "hummingbird"),
         product("NIOCore", "swift-nio"),
       ], path: "Tests/FuzzTargets", swiftSettings: swiftSettings),

@@ -4,6 +4,7 @@ import HummingbirdCore
 package import Logging
 import NIOCore
 package import ServiceLifecycle
+package import Serving
 
 /// The daemon: HTTP/1.1 on a Unix socket in front of the scheduler and the models.
 ///

@@ -200,10 +200,13 @@ package final class Pipeline {
       }
     }
     let latents = try encoded(kept, extents)
-    return (0..<extents.width * extents.height).flatMap { place in
-      [source?.isKept(place) == true ? 0 : 1]
-        + latents[place * channels..<(place + 1) * channels]
+    var read: [Float] = []
+    for place in 0..<extents.width * extents.height {
+      let isKept = source?.isKept(place) ?? false
+      read.append(isKept ? 0 : 1)
+      read += latents[place * channels..<(place + 1) * channels]
     }
+    return read
   }
 
   /// A picture's numbers as the encoder reads them.

@@ -6,6 +6,7 @@ import FoundationEssentials
 import Logging
 import NIOPosix
 import ServiceLifecycle
+import Serving
 import TensorTypes
 import UnixSignals
 

@@ -1,5 +1,5 @@
-import BananaServer
 import FoundationEssentials
+import Serving
 
 #if canImport(Glibc)
   import Glibc

@@ -1,5 +1,5 @@
-import BananaServer
 import Logging
+import Serving
 import Synchronization
 
 /// The level of all loggers, which a reload can change.

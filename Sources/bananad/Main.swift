@@ -1,6 +1,7 @@
 import ArgumentParser
 import BananaAPI
 import BananaServer
+import Serving
 
 #if canImport(Glibc)
   import Glibc

@@ -1,6 +1,6 @@
-import BananaServer
 import CPUBackend
 import Diffusion
+import Serving
 import TensorTypes
 import Weights
 

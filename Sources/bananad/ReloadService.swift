@@ -1,6 +1,7 @@
 import BananaServer
 import Logging
 import ServiceLifecycle
+import Serving
 import UnixSignals
 
 /// Reads the settings again on SIGHUP and takes on what can change while the daemon runs.

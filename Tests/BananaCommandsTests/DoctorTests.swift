@@ -1,6 +1,6 @@
-import BananaServer
 import BananaTesting
 import FoundationEssentials
+import Serving
 import Testing
 
 @testable import BananaCommands

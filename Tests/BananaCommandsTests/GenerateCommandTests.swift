@@ -1,10 +1,10 @@
 import ArgumentParser
 import BananaAPI
-import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
 import Models
+import Serving
 import Testing
 
 @testable import BananaCommands

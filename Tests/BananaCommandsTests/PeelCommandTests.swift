@@ -1,9 +1,9 @@
 import ArgumentParser
 import BananaAPI
-import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
+import Serving
 import Testing
 
 @testable import BananaCommands

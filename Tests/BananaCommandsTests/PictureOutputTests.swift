@@ -1,7 +1,7 @@
-import BananaServer
 import BananaTesting
 import Foundation
 import Glibc
+import Serving
 import Testing
 
 @testable import BananaCommands

@@ -1,8 +1,8 @@
 import BananaAPI
 import BananaSDK
-import BananaServer
 import BananaTesting
 import Diffusion
+import Serving
 import Synchronization
 import Testing
 

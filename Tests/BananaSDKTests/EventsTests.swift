@@ -1,7 +1,7 @@
 import BananaAPI
 import BananaSDK
-import BananaServer
 import BananaTesting
+import Serving
 import Testing
 
 /// A request's events, and how to get out of it.

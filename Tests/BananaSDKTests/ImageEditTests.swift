@@ -1,9 +1,9 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
 import NIOCore
+import Serving
 import Testing
 
 @testable import BananaSDK

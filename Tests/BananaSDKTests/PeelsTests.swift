@@ -1,9 +1,9 @@
 import BananaAPI
 import BananaSDK
-import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
+import Serving
 import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct PeelsTests {

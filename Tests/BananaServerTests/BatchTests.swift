@@ -2,6 +2,7 @@ import BananaAPI
 import BananaServer
 import BananaTesting
 import FoundationEssentials
+import Serving
 import Testing
 
 /// Which jobs are drawn together, and whether they fit into memory.

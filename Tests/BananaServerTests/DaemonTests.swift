@@ -4,6 +4,7 @@ import BananaTesting
 import FoundationEssentials
 import Logging
 import ServiceLifecycle
+import Serving
 import Synchronization
 import Testing
 import UnixSignals

@@ -1,8 +1,8 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
+import Serving
 import Testing
 
 #if canImport(Glibc)
@@ -74,39 +74,6 @@ import Testing
       #expect(try await install("second", bytes, through: daemon).status == 201)
       #expect(try await draw(with: "second", through: daemon).status == 200)
     }
-  }
-
-  /// At every amount of room: the old peel or the new one, as the answer says.
-  @Test(.enabled(if: SmallDisk.isAvailable))
-  func aReplacementOnAFullDiskIsDoneOrNot() async throws {
-    let disk = try SmallDisk(bytes: 512 << 10)
-    // The new one's record is so much larger that there may be room for it once and not twice.
-    let story = (0..<12).map { ("story\($0)", String(repeating: "x", count: 4000)) }
-    let old = TestPeel.bytes(value: 1)
-    let new = TestPeel.bytes(value: 2, metadata: Dictionary(uniqueKeysWithValues: story))
-    var outcomes: Set<Bool> = []
-    for pages in 0..<44 {
-      let fixture = PeelFixture(state: "\(disk.path)/\(pages)")
-      let registry = fixture.start()
-      var expected = try await registry.install(old, "a", .user(7)).sha256
-      try disk.fill(butFor: pages << 12)
-      var isDone = true
-      do {
-        expected = try await registry.install(new, "a", .user(7)).sha256
-      } catch let error as PeelRegistryError {
-        #expect(APIError(error).code == .notEnoughDiskSpace)
-        isDone = false
-      }
-      outcomes.insert(isDone)
-      for later in [registry, fixture.start()] {
-        #expect(await later.list(for: .user(7)).map(\.sha256) == [expected], "\(pages) pages")
-        #expect(try await later.resolve("a", for: 7).sha256 == expected, "\(pages) pages")
-      }
-      #expect(fixture.files("7") == ["a.json", "a.safetensors"])
-      disk.makeRoom()
-      try FileManager.default.removeItem(atPath: fixture.state)
-    }
-    #expect(outcomes == [false, true])
   }
 
   @Test func aStateFolderThatGoesWhileTheDaemonRuns() async throws {

@@ -5,6 +5,7 @@ import Diffusion
 import FoundationEssentials
 import Imaging
 import Models
+import Serving
 import Testing
 
 /// `POST /v1/images/edits`.

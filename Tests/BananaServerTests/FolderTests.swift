@@ -1,6 +1,7 @@
 import BananaServer
 import BananaTesting
 import FoundationEssentials
+import Serving
 import Testing
 
 #if canImport(Glibc)

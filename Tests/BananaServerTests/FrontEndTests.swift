@@ -5,6 +5,7 @@ import Diffusion
 import FoundationEssentials
 import Imaging
 import Models
+import Serving
 import Testing
 
 /// What clients send that were made for other servers, over the socket.

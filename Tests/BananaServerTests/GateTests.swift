@@ -1,8 +1,8 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import FoundationEssentials
 import Logging
+import Serving
 import Testing
 
 /// HTTP as clients speak it that are not ours, well and badly.

@@ -1,9 +1,9 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import FoundationEssentials
 import Imaging
 import Logging
+import Serving
 import Testing
 
 #if canImport(Glibc)

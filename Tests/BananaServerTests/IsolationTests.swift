@@ -4,6 +4,7 @@ import BananaTesting
 import Diffusion
 import FoundationEssentials
 import Models
+import Serving
 import Testing
 
 #if canImport(Glibc)

@@ -3,6 +3,7 @@ import BananaServer
 import BananaTesting
 import FoundationEssentials
 import NIOCore
+import Serving
 import Testing
 
 /// JSON that decoders trip over, take in silence, or are kept busy by.

@@ -1,7 +1,7 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import FoundationEssentials
+import Serving
 import Testing
 
 /// `/v1/jobs`, cancelling, deadlines and stored results.

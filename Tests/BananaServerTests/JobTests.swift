@@ -1,8 +1,8 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
+import Serving
 import Testing
 
 /// The queue, as clients see it.

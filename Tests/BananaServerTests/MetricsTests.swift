@@ -1,6 +1,6 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
+import Serving
 import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct MetricsTests {

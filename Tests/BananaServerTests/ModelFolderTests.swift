@@ -1,7 +1,7 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import FoundationEssentials
+import Serving
 import Testing
 
 /// Models come and go on the disk while the daemon runs.

@@ -2,8 +2,11 @@ import BananaAPI
 import BananaServer
 import BananaTesting
 import FoundationEssentials
+import Models
 import Synchronization
 import Testing
+
+@testable import Serving
 
 #if canImport(Glibc)
   import Glibc
@@ -155,5 +158,25 @@ import Testing
       let right = try await post(#"{"prompt":"p","model":"a","peels":["only-a"]}"#, to: daemon)
       #expect(right.status == 200)
     }
+  }
+
+  /// Few sizes are listed, of many it is told what they have in common.
+  @Test func manySizesAreToldAsARule() {
+    var report = ModelLibrary.Report(
+      model: InstalledModel(of: FakeEngine()), state: .open, description: FakeEngine().model,
+      isDefault: true)
+    let few = ModelInfo(report)
+    #expect(few.sizes == ["256x256", "512x512"] && few.sizeRule == nil)
+    #expect(few.maximumClipSkip == 1)
+    let sides = Array(stride(from: 256, through: 1024, by: 64))
+    report.description?.sizes = sides.flatMap { width in
+      sides.map { OfferedSize(PictureSize(width: width, height: $0)) }
+    }
+    let many = ModelInfo(report)
+    #expect(many.sizes == ["512x512"] && many.nativeSize == "512x512")
+    #expect(many.sizeRule == .init(multipleOf: 64, minimum: 256, maximum: 1024))
+    report.description = nil
+    let unknown = ModelInfo(report)
+    #expect(unknown.sizes == [] && unknown.sizeRule == nil && unknown.maximumClipSkip == nil)
   }
 }

@@ -1,13 +1,14 @@
 import BananaAPI
+import BananaServer
 import BananaTesting
 import CPUBackend
 import Diffusion
 import FoundationEssentials
+import Serving
 import Synchronization
 import TensorTypes
 import Testing
 
-@testable import BananaServer
 @testable import Weights
 
 #if canImport(Glibc)

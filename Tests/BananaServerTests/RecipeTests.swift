@@ -6,7 +6,7 @@ import Models
 import Testing
 import Weights
 
-@testable import BananaServer
+@testable import Serving
 
 /// Peels that were distilled to few steps bring their recipe, over a socket and by themselves.
 @Suite(.timeLimit(.minutes(5))) struct RecipeTests {

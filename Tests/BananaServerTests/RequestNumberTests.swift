@@ -1,10 +1,10 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import CPUBackend
 import Diffusion
 import FoundationEssentials
 import Imaging
+import Serving
 import TensorTypes
 import Testing
 

@@ -1,9 +1,9 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
 import Models
+import Serving
 import Testing
 
 /// What goes in at the socket, right and wrong.

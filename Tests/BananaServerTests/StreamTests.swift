@@ -1,7 +1,7 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import FoundationEssentials
+import Serving
 import Testing
 
 /// Answers as server-sent events.

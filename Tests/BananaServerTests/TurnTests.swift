@@ -1,10 +1,10 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
 import Imaging
 import Models
+import Serving
 import Testing
 
 /// Users who take turns at the engine, over the socket. Only root can be several users.

@@ -1,6 +1,6 @@
-package import BananaServer
 package import Diffusion
 import Models
+package import Serving
 import Synchronization
 package import Weights
 

@@ -3,6 +3,7 @@ package import Diffusion
 import FoundationEssentials
 import Logging
 import ServiceLifecycle
+package import Serving
 
 /// A daemon in this process, on a socket in a folder of its own.
 package struct TestDaemon: Sendable {

@@ -5,6 +5,7 @@ import Diffusion
 import Dispatch
 import Imaging
 import Models
+import Serving
 import Synchronization
 import TensorTypes
 import Weights

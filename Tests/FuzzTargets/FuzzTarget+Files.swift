@@ -1,7 +1,7 @@
-import BananaServer
 import FoundationEssentials
 import Imaging
 import Models
+import Serving
 import TensorTypes
 import Weights
 

@@ -6,6 +6,7 @@ import HummingbirdCore
 import Imaging
 import Models
 import NIOCore
+import Serving
 
 /// What the daemon reads from its socket, and both sides from the environment.
 extension FuzzTarget {

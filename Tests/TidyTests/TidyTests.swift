@@ -21,9 +21,13 @@ import Testing
     "Diffusion": [
       "Models", "Execution", "Weights", "Text", "Imaging", "Graph", "TensorTypes",
     ],
-    "BananaServer": [
+    // Nothing of HTTP or NIO: it compiles beside them.
+    "Serving": [
       "BananaAPI", "CSystemd", "Diffusion", "Execution", "Models", "Weights", "Imaging",
       "TensorTypes",
+    ],
+    "BananaServer": [
+      "BananaAPI", "CSystemd", "Diffusion", "Imaging", "Models", "Serving", "Weights",
     ],
     "BananaSDK": ["BananaAPI"],
     // Imaging: previews arrive as PNG, and sixel and block terminals show pixels.
@@ -31,9 +35,10 @@ import Testing
     // Text: a checkpoint's vocabulary is checked before it becomes a model's.
     "ModelImport": ["CKernels", "Graph", "Models", "TensorTypes", "Text", "Weights"],
     "bananad": [
-      "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "TensorTypes", "Weights",
+      "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Serving", "TensorTypes", "Weights",
     ],
     "banana": ["BananaCommands"],
+    "Programs": [],
     // The commands: heat is measured on a bananad of its own, which LocalDaemon starts.
     "banana-bench": [
       "BananaAPI", "BananaSDK", "BananaCommands", "CPUBackend", "Diffusion", "Models",
@@ -43,6 +48,7 @@ import Testing
 
   /// Modules of others, beside the system's. Whoever is not here gets along without.
   static let foreign: [String: Set<String>] = [
+    "Serving": ["Logging", "ServiceLifecycle"],
     "BananaServer": [
       "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1",
       "NIOHTTPTypes", "NIOHTTPTypesHTTP1", "NIOPosix", "ServiceLifecycle",

@@ -3,6 +3,7 @@ import FoundationEssentials
 import HTTPTypes
 import Hummingbird
 import Logging
+import Serving
 
 /// What the routes answer from.
 struct DaemonRoutes: Sendable {

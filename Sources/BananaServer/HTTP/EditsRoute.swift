@@ -3,6 +3,7 @@ import Diffusion
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Serving
 
 /// `POST /v1/images/edits`.
 extension DaemonRoutes {

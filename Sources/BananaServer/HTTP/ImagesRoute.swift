@@ -6,6 +6,7 @@ import Hummingbird
 import Logging
 import Models
 import NIOCore
+import Serving
 import Weights
 
 /// `POST /v1/images/generations`, and what it shares with edits.

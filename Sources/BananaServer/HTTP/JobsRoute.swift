@@ -1,6 +1,7 @@
 import BananaAPI
 import HTTPTypes
 import Hummingbird
+import Serving
 
 /// `/v1/jobs` and what is under it; nobody is told of other users' jobs, not even that they are
 /// there.

@@ -2,6 +2,7 @@ import BananaAPI
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import Serving
 
 /// `GET /metrics`.
 extension DaemonRoutes {

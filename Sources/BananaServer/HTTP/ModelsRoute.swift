@@ -2,6 +2,7 @@ package import BananaAPI
 import FoundationEssentials
 import Hummingbird
 import Models
+package import Serving
 
 /// `GET /v1/models` and `/v1/models/{id}`; they wait for a look at the folders, and for no opening.
 extension DaemonRoutes {
@@ -39,13 +40,6 @@ extension DaemonRoutes {
     throw await scheduler.configuration.modelAliases.notInstalled(
       id, installed: known.filter { $0.aliasOf == nil }.map(\.id))
   }
-}
-
-extension ModelLibrary.Report {
-  /// In AICore's words.
-  var status: ModelStatus { state == .failed ? .unavailable : .available }
-
-  var reason: String? { failure.map { "\($0)" } }
 }
 
 extension ModelInfo {
@@ -90,43 +84,5 @@ extension DaemonStatus.InstalledModel {
       id: report.model.name, status: report.status, state: report.state,
       progress: report.progress, reason: report.reason, isDefault: report.isDefault,
       weightBytes: report.model.weightBytes)
-  }
-}
-
-extension ModelLibrary {
-  /// What is told of the model of requests that name none.
-  var defaultStatus: DaemonStatus.Model {
-    if let report = defaultReport {
-      return .init(id: report.model.name, status: report.status, reason: report.reason)
-    }
-    let reason = isListed ? defaultFault.map { "\($0)" } : "The models are being looked for."
-    return .init(id: nil, status: .unavailable, reason: reason)
-  }
-
-  /// For `systemctl status`.
-  var statusLine: String {
-    guard let report = defaultReport else { return "No model: \(defaultStatus.reason ?? "none")" }
-    let others = reports.filter { $0.state == .open && !$0.isDefault }.map(\.model.name)
-    let also = others.isEmpty ? "" : " (open too: \(others.joined(separator: ", ")))"
-    switch report.state {
-    case .opening: return "Opening \(report.model.name)\(also)."
-    case .failed: return "No model: \(report.reason ?? "")\(also)"
-    case .open, .closed: return report.model.name + also
-    }
-  }
-}
-
-extension APIError {
-  /// The one place that turns what the library throws into the API's errors.
-  package init(_ error: ModelLibraryError, aliases: ModelAliases = .init()) {
-    switch error {
-    case .noModels, .unusable: self.init(.modelUnavailable, "\(error)")
-    case .noDefault: self.init(.modelNotFound, "\(error)", param: "model")
-    case .notInstalled(let name, let installed):
-      self = aliases.notInstalled(name, installed: installed)
-    case .noRoom: self.init(.insufficientMemory, "\(error)", param: "model")
-    case .cancelled: self.init(.cancelled, "The job was cancelled.")
-    case .stopping: self.init(.shuttingDown, "\(error)")
-    }
   }
 }

@@ -2,6 +2,8 @@ import BananaAPI
 import FoundationEssentials
 import HTTPTypes
 import Hummingbird
+import NIOCore
+import Serving
 
 /// `GET` and `POST /v1/peels`, `GET` and `DELETE /v1/peels/{name}`.
 ///
@@ -37,7 +39,8 @@ extension DaemonRoutes {
     let owner = try context.peer.ownedPeels()
     return try await answer(name, status: .created) { name throws(PeelRegistryError) in
       try await peels.install(
-        request.body, expectedBytes: request.headers[.contentLength].flatMap { Int($0) },
+        request.body.map { Array($0.readableBytesView) },
+        expectedBytes: request.headers[.contentLength].flatMap { Int($0) },
         as: name, for: owner, recipe: recipe)
     }
   }

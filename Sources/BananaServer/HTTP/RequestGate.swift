@@ -1,6 +1,7 @@
 import BananaAPI
 import NIOCore
 import NIOHTTP1
+import Serving
 
 /// Stands between a connection and the routes: lets in what the rules allow and there is room for,
 /// answers the rest itself, and ends what takes too long, with whichever end of it.
@@ -100,7 +101,7 @@ final class RequestGate: ChannelDuplexHandler {
       head.isKeepAlive && head.version != .http1_0 && !head.headers.contains(name: "upgrade")
     self.exchange = exchange
     startTimer(context)
-    do throws(RequestRules.Refusal) { try admit(head) } catch {
+    do throws(RequestRefusal) { try admit(head) } catch {
       return refuse(error, head, context)
     }
     // A large file has the time that it takes at a mebibyte a second.
@@ -118,7 +119,7 @@ final class RequestGate: ChannelDuplexHandler {
   }
 
   /// Takes what the request needs from its user's share: the cheapest first.
-  private func admit(_ head: HTTPRequestHead) throws(RequestRules.Refusal) {
+  private func admit(_ head: HTTPRequestHead) throws(RequestRefusal) {
     try connection.begin(head.method == .POST ? .work : .look)
     let rules = try RequestRules(head, editBodyBytes: connection.editBodyBytes)
     exchange!.rules = rules
@@ -135,7 +136,7 @@ final class RequestGate: ChannelDuplexHandler {
 
   /// Answers a request of which only the head was read; what follows is thrown away.
   private func refuse(
-    _ refusal: RequestRules.Refusal, _ head: HTTPRequestHead, _ context: ChannelHandlerContext
+    _ refusal: RequestRefusal, _ head: HTTPRequestHead, _ context: ChannelHandlerContext
   ) {
     complain(refusal.error)
     // Whoever waits for a 100 may send the body or not: nobody could tell where the next begins.

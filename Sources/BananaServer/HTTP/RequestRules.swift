@@ -1,17 +1,9 @@
 package import BananaAPI
 package import NIOHTTP1
+package import Serving
 
 /// What a request's head alone decides: whether the request is read on, and how much of it.
 package struct RequestRules: Sendable, Equatable {
-  /// What is refused at its head.
-  package struct Refusal: Error, Sendable {
-    package var error: APIError
-    /// The methods of the path, when it is the method that is wrong.
-    package var allow: [String] = []
-    /// How long to wait before it is told.
-    package var lateness = Duration.zero
-  }
-
   /// The body may have so many bytes; nil when none is read and what comes is thrown away.
   package private(set) var bodyLimit: Int?
   /// What to say when it has more.
@@ -26,8 +18,8 @@ package struct RequestRules: Sendable, Equatable {
   private static let methods: [HTTPMethod] = [.GET, .HEAD, .POST, .DELETE]
 
   /// - Parameter editBodyBytes: The largest body of an edit.
-  package init(_ head: HTTPRequestHead, editBodyBytes: Int) throws(Refusal) {
-    do throws(APIError) { try HostRules.check(head) } catch { throw Refusal(error: error) }
+  package init(_ head: HTTPRequestHead, editBodyBytes: Int) throws(RequestRefusal) {
+    do throws(APIError) { try HostRules.check(head) } catch { throw RequestRefusal(error: error) }
     let path = Self.path(of: head)
     guard Self.methods.contains(head.method) else {
       throw Self.unrouted(head.method.rawValue, path)
@@ -51,7 +43,7 @@ package struct RequestRules: Sendable, Equatable {
       default: return
       }
       try checkBody(head.headers)
-    } catch { throw Refusal(error: error) }
+    } catch { throw RequestRefusal(error: error) }
   }
 
   private mutating func setLimit(_ limit: Int, _ error: APIError) {
@@ -119,9 +111,9 @@ package struct RequestRules: Sendable, Equatable {
   }
 
   /// The refusal of what no route serves.
-  package static func unrouted(_ method: String, _ path: String) -> Refusal {
+  package static func unrouted(_ method: String, _ path: String) -> RequestRefusal {
     guard let served = Route.served.first(where: { $0.matches(path) }) else {
-      return Refusal(
+      return RequestRefusal(
         error: APIError(
           .notFound,
           "There is no \(path.prefix(128)). "
@@ -132,7 +124,7 @@ package struct RequestRules: Sendable, Equatable {
       .methodNotAllowed,
       "\(path.prefix(128)) is served with \(served.methods.joined(separator: " and ")), not "
         + "\(method.prefix(32)).")
-    return Refusal(
+    return RequestRefusal(
       error: error, allow: served.methods.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] })
   }
 }

@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Logging
 import NIOCore
+import Serving
 
 /// The context of one request: Hummingbird's own storage, and the connection that it came on.
 struct DaemonRequestContext: RequestContext {

@@ -1,5 +1,6 @@
 import BananaAPI
 import NIOCore
+import Serving
 import Synchronization
 
 /// One client's connection: who is there, and the room that is taken for its bytes.
@@ -20,7 +21,7 @@ final class Connection: Sendable {
   /// The largest body of an edit.
   var editBodyBytes: Int { admission.editBodyBytes }
 
-  func begin(_ kind: RequestRates.Kind) throws(RequestRules.Refusal) {
+  func begin(_ kind: RequestRates.Kind) throws(RequestRefusal) {
     try admission.begin(kind, by: peer)
   }
 

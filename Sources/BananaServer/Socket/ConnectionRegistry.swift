@@ -1,4 +1,5 @@
 import NIOCore
+import Serving
 import Synchronization
 
 /// The connections that are open: to count them, to tell users apart, and to close the last ones at

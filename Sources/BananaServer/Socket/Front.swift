@@ -6,6 +6,7 @@ import NIOHTTP1
 import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 import NIOPosix
+import Serving
 
 #if canImport(Glibc)
   import Glibc
@@ -100,7 +101,7 @@ struct Front: Sendable {
 
   /// Takes the connection into its account, or turns it away.
   private func connect(_ peer: Peer, _ descriptor: Int32) -> Bool {
-    do throws(RequestRules.Refusal) {
+    do throws(RequestRefusal) {
       guard let late = try admission.connect(peer) else { return true }
       // It is one of those that its user may have, and costs nothing but that.
       let time = DispatchTime.now() + .nanoseconds(Int(TimeAmount(late.lateness).nanoseconds))

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Serving
 
 #if canImport(Glibc)
   import Glibc

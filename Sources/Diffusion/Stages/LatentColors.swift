@@ -54,8 +54,11 @@ struct LatentColors: ImageStage {
   private func color(_ latent: UnsafePointer<Float>) -> SIMD3<Float> {
     var sum = SIMD3<Float>(repeating: 0)
     for (channel, color) in colors.enumerated() { sum += latent[channel] * color }
+    let half = SIMD3<Float>(repeating: 0.5)
+    var color = half * sum + half
     // NaN is 0.
-    return SIMD3(
-      (0..<3).lazy.map { max(0, min(1, sum[$0] / 2 + 0.5)) }.map { $0.isNaN ? 0 : $0 })
+    color.replace(with: 0, where: .!(color .> 0))
+    color.replace(with: 1, where: color .> 1)
+    return color
   }
 }

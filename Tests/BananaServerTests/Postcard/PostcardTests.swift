@@ -1,5 +1,4 @@
 import BananaAPI
-import BananaServer
 import BananaTesting
 import CPUBackend
 import Diffusion
@@ -7,6 +6,7 @@ import Foundation
 import Graph
 import Imaging
 import Models
+import Serving
 import TensorTypes
 import Testing
 
