@@ -151,8 +151,8 @@ let package = Package(
     tests(
       "ModelImport",
       [
-        "BananaTesting", "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "ModelImport",
-        "Models", "TensorTypes", "Weights",
+        "BananaAPI", "BananaTesting", "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging",
+        "ModelImport", "Models", "TensorTypes", "Weights",
       ]),
     .target(
       name: "BananaTesting",

@@ -1,7 +1,6 @@
 import ArgumentParser
 import BananaAPI
 import FoundationEssentials
-import ModelImport
 
 /// `banana doctor`.
 struct DoctorCommand: AsyncParsableCommand {
@@ -18,7 +17,7 @@ struct DoctorCommand: AsyncParsableCommand {
   func run() async throws {
     let findings = await Self.findings(
       socketPath: connection.socket ?? SocketPath.forClient(), files: SystemFiles(),
-      modelFolders: ModelFolders.ofProcess.all)
+      modelFolders: ModelFolders.ofProcess)
     try await reportingFailures {
       print(json ? try JSONText.encode(findings) : findings.map(\.text).joined(separator: "\n"))
     }
@@ -28,7 +27,7 @@ struct DoctorCommand: AsyncParsableCommand {
   }
 
   static func findings(
-    socketPath: String, files: SystemFiles, modelFolders: [String]
+    socketPath: String, files: SystemFiles, modelFolders: ModelFolders
   ) async -> [Finding] {
     let daemon = await DaemonChecks(socketPath: socketPath, modelFolders: modelFolders).findings()
     return daemon.findings

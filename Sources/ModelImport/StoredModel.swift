@@ -21,14 +21,8 @@ package struct StoredModel: Sendable {
     (manifest?.files ?? [:]).sorted { $0.key < $1.key }.map { ($0.key, $0.value.bytes) }
   }
 
-  /// The packages in a folder, by name.
-  package static func all(in folder: String) -> [StoredModel] {
-    FileFacts.names(in: folder).filter { !$0.hasPrefix(".") }.map { "\(folder)/\($0)" }
-      .filter { FileFacts($0 + "/model.json").exists }.map(StoredModel.init)
-      .sorted { $0.name < $1.name }
-  }
-
-  private init(_ path: String) {
+  /// The package in a folder.
+  package init(_ path: String) {
     self.path = path
     do throws(ModelPackageError) {
       let manifest = try ModelPackage.manifest(inFolder: path)

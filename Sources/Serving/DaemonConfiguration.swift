@@ -1,3 +1,5 @@
+package import BananaAPI
+
 /// What can be set on a daemon; all of it can be changed while it runs, except the first group.
 package struct DaemonConfiguration: Sendable, Equatable {
   /// How long connections may stay open after the last job when the daemon stops.
@@ -57,7 +59,8 @@ package struct DaemonConfiguration: Sendable, Equatable {
   package init(
     waitingJobs: Int = 32, closingGrace: Duration = .seconds(5),
     idleTimeout: Duration = .seconds(120), modelRetryInterval: Duration = .seconds(5),
-    modelFolders: ModelFolders = .init(["models"]), stateDirectory: String = "/var/lib/banana",
+    modelFolders: ModelFolders = .init(others: ["models"]),
+    stateDirectory: String = "/var/lib/banana",
     peelsDirectory: String? = nil,
     peelLimits: PeelRegistry.Limits = .init(),
     limits: EngineLimits = .init(batch: 1, threads: 1, pace: 1), sysfsRoot: String = "/sys",

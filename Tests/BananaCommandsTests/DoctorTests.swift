@@ -1,3 +1,4 @@
+import BananaAPI
 import BananaTesting
 import FoundationEssentials
 import Serving
@@ -97,7 +98,8 @@ import Testing
 
   @Test func findsTheDaemonAndItsModel() async throws {
     try await TestDaemon.serving { daemon async throws in
-      let checks = DaemonChecks(socketPath: daemon.socketPath, modelFolders: [])
+      let checks = DaemonChecks(
+        socketPath: daemon.socketPath, modelFolders: ModelFolders(others: []))
       let (findings, need) = await checks.findings()
       #expect(findings.map(\.topic) == ["daemon", "access", "model"])
       #expect(findings.map(\.grade) == [.ok, .ok, .ok])
@@ -106,7 +108,8 @@ import Testing
     struct Broken: Error, CustomStringConvertible { let description = "model.json is missing" }
     let makeEngine: @Sendable () throws -> any PictureEngine = { throw Broken() }
     try await TestDaemon.serving(makeEngine: makeEngine) { daemon async throws in
-      let checks = DaemonChecks(socketPath: daemon.socketPath, modelFolders: [])
+      let checks = DaemonChecks(
+        socketPath: daemon.socketPath, modelFolders: ModelFolders(others: []))
       #expect(
         await eventually {
           let (findings, _) = await checks.findings()
@@ -121,7 +124,8 @@ import Testing
       try FileManager.default.createDirectory(
         atPath: package, withIntermediateDirectories: true)
       let checks = DaemonChecks(
-        socketPath: folder + "/none.sock", modelFolders: [folder + "/none", folder + "/models"])
+        socketPath: folder + "/none.sock",
+        modelFolders: ModelFolders(others: [folder + "/none", folder + "/models"]))
       #expect(await checks.findings().findings.map(\.grade) == [.fail, .warn, .fail])
       let manifest = #"{"name":"m","files":{"a.bin":{"bytes":3,"sha256":""}}}"#
       try Data(manifest.utf8).write(to: URL(filePath: package + "/model.json"))

@@ -1,4 +1,5 @@
 import ArgumentParser
+import BananaAPI
 import Foundation
 import ModelImport
 import Testing
@@ -35,9 +36,8 @@ import Testing
     defer { for path in [own, shipped] { try? FileManager.default.removeItem(atPath: path) } }
     try await importTiny(to: own, "--name", "mine", "--quantize", "f16")
     try await importTiny(to: shipped, "--steps", "3")
-    var folders = ModelFolders(user: own, others: [shipped])
-    folders.system = own + "/none"
-    #expect(folders.models.map(\.name) == ["mine", "tiny"])
+    let folders = ModelFolders(user: own, system: own + "/none", others: [shipped])
+    #expect(folders.storedModels.map(\.name) == ["mine", "tiny"])
     let mine = try ModelRemoveCommand.removable("mine", in: nil, folders)
     #expect(ModelText.text(mine).contains("mine 1  stable-diffusion, "))
     #expect(ModelShowCommand.text(mine).contains("licence creativeml-openrail-m"))
@@ -52,20 +52,8 @@ import Testing
       failure { _ = try ModelRemoveCommand.removable("../\(shipped)/tiny", in: nil, folders) }
         .contains("There is no model"))
     try mine.remove()
-    #expect(folders.models.map(\.name) == ["tiny"])
+    #expect(folders.storedModels.map(\.name) == ["tiny"])
     #expect(try FileManager.default.contentsOfDirectory(atPath: own) == [])
-  }
-
-  @Test func foldersAreThoseOfTheDaemon() {
-    let home = ModelFolders(environment: ["HOME": "/home/a"], executable: nil)
-    #expect(home.user == "/home/a/.local/share/banana/models")
-    let data = ModelFolders(
-      environment: ["HOME": "/home/a", "XDG_DATA_HOME": "/data", "BANANA_MODELS": "/x:/y"],
-      executable: nil)
-    #expect(data.user == "/data/banana/models")
-    #expect(data.system == "/var/lib/banana/models")
-    #expect(data.others.prefix(2) == ["/x", "/y"])
-    #expect(ModelFolders(environment: [:], executable: nil).user == nil)
   }
 
   @Test func sizesAreForPeople() {

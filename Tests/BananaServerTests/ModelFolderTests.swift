@@ -22,7 +22,7 @@ import Testing
     _ body: (TestDaemon) async throws -> Void
   ) async throws {
     var configuration = configuration
-    configuration.modelFolders = ModelFolders(folders)
+    configuration.modelFolders = ModelFolders(others: folders)
     let daemon = try TestDaemon(
       socketPath: folder + "/b.sock", configuration: configuration, looksForModels: true,
       opener: { model, _ in FakeEngine(name: model.name) })
@@ -152,7 +152,7 @@ import Testing
   /// While nothing changes, nothing is read again; whatever changes shows.
   @Test func aStampTellsOfChanges() async throws {
     try await TemporaryFolder.with { folder async throws in
-      let folders = ModelFolders([folder + "/none", folder])
+      let folders = ModelFolders(others: [folder + "/none", folder])
       let nothing = try #require(folders.stamp())
       try Self.put("a", at: folder + "/a")
       // It is new: what is written now could leave the same times.
@@ -165,19 +165,5 @@ import Testing
       try FileManager.default.removeItem(atPath: folder + "/a")
       #expect(folders.stamp() == nothing)
     }
-  }
-
-  @Test func whereModelsAreWhenNobodySaysSo() {
-    func paths(_ environment: [String: String], _ home: String?) -> [String] {
-      ModelFolders.standard(
-        environment: environment, home: home, shipped: ["/usr/share/banana/models"]
-      ).paths
-    }
-    let system = ["/var/lib/banana/models", "/usr/share/banana/models"]
-    #expect(paths([:], nil) == system && paths([:], "/") == system)
-    #expect(paths([:], "/home/u") == ["/home/u/.local/share/banana/models"] + system)
-    #expect(paths(["XDG_DATA_HOME": "/d"], "/home/u") == ["/d/banana/models"] + system)
-    #expect(
-      paths(["XDG_DATA_HOME": "d"], "/home/u") == ["/home/u/.local/share/banana/models"] + system)
   }
 }

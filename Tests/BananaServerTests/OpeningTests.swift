@@ -88,7 +88,7 @@ import Testing
     let feeds = Feeds()
     let daemon = try TestDaemon(
       socketPath: folder + "/b.sock",
-      list: { ModelFolders([folder]).models() },
+      list: { ModelFolders(others: [folder]).models() },
       opener: { model, progress in
         let start = ContinuousClock.now
         let loaded = try LoadedModel(path: model.path, checks: checks, progress: progress)

@@ -1,3 +1,4 @@
+import BananaAPI
 import Diffusion
 import Foundation
 import Graph
@@ -188,7 +189,7 @@ import Weights
     let dead = folder.path + "/.unfinished/1-2"
     try FileManager.default.createDirectory(atPath: dead, withIntermediateDirectories: true)
     try Data("{}".utf8).write(to: URL(filePath: dead + "/model.json"))
-    #expect(StoredModel.all(in: folder.path).isEmpty)
+    #expect(ModelFolders.packages(in: folder.path).isEmpty)
     // One that lives keeps its own.
     let living = try HiddenFolder(in: folder.path)
     #expect(!FileManager.default.fileExists(atPath: dead))
@@ -204,7 +205,7 @@ import Weights
       "\($0)".contains("There is a model \"tiny\" already")
     }
     _ = try ModelImporter.importing(Fixtures.tiny, to: folder.path) { $0.name = "other" }
-    let models = StoredModel.all(in: folder.path)
+    let models = ModelFolders.packages(in: folder.path).map(StoredModel.init)
     #expect(models.map(\.name) == ["other", "tiny"])
     #expect(models[0].byteCount > models[0].manifest!.byteCount)
     try models[0].remove()

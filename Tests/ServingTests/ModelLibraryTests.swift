@@ -40,7 +40,7 @@ import Testing
     func makeLibrary(defaultModel: String? = nil, retryInterval: Duration = .zero) -> ModelLibrary {
       ModelLibrary(
         settings: .init(
-          folders: ModelFolders(["/models"]), retryInterval: retryInterval,
+          folders: ModelFolders(others: ["/models"]), retryInterval: retryInterval,
           defaultModel: defaultModel),
         logger: silentLogger, list: { self.state.withLock { $0.models } },
         availableBytes: { self.state.withLock { $0.available } },

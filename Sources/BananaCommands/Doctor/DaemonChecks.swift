@@ -12,7 +12,7 @@ import FoundationEssentials
 struct DaemonChecks {
   let socketPath: String
   /// Where to look for model packages when the daemon does not answer.
-  let modelFolders: [String]
+  let modelFolders: ModelFolders
 
   /// What was found out, and what drawing takes of memory when the daemon told.
   func findings() async -> (findings: [Finding], need: MemoryNeed?) {
@@ -113,12 +113,10 @@ struct DaemonChecks {
 
   /// Whether the files of a model package are there in their full length.
   var packageOnDisk: Finding {
-    let manifests = modelFolders.flatMap { folder in
-      SystemFiles().names(in: folder).map { "\(folder)/\($0)" }
-    }.filter { SystemFiles().exists("\($0)/model.json") }
-    guard let package = manifests.first else {
+    let packages = modelFolders.paths.flatMap(ModelFolders.packages)
+    guard let package = packages.first else {
       return .fail(
-        "model", "there is no model package in \(modelFolders.joined(separator: " or "))",
+        "model", "there is no model package in \(modelFolders)",
         mend: "Install one, or say where it is: BANANA_MODELS=DIR")
     }
     struct Manifest: Decodable {

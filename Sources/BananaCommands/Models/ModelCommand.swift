@@ -3,6 +3,12 @@ import BananaAPI
 import FoundationEssentials
 import ModelImport
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// `banana model …`.
 struct ModelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -17,16 +23,28 @@ struct ModelCommand: AsyncParsableCommand {
 extension ModelFolders {
   /// Of this process.
   static var ofProcess: ModelFolders {
-    ModelFolders(environment: ProcessInfo.processInfo.environment, executable: executable)
+    let environment = ProcessInfo.processInfo.environment
+    return .standard(
+      environment: environment,
+      home: HomeFolder.path(environment: environment, userID: geteuid()),
+      isSystem: geteuid() == 0)
   }
 
-  /// CLIP's table of merges, for this process.
-  static var vocabularyOfProcess: String {
-    vocabulary(environment: ProcessInfo.processInfo.environment, executable: executable)
+  /// Every model; of several of one name, the first that can be used.
+  var storedModels: [StoredModel] {
+    var models: [String: StoredModel] = [:]
+    for model in paths.flatMap(Self.storedModels) {
+      let known = models[model.name]
+      if known == nil || known?.problem != nil && model.problem == nil {
+        models[model.name] = model
+      }
+    }
+    return models.values.sorted { $0.name < $1.name }
   }
 
-  private static var executable: String? {
-    try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+  /// Those in one folder, by name.
+  static func storedModels(in folder: String) -> [StoredModel] {
+    packages(in: folder).map(StoredModel.init).sorted { $0.name < $1.name }
   }
 }
 

@@ -1,5 +1,7 @@
 import ArgumentParser
+import BananaAPI
 import Dispatch
+import FoundationEssentials
 import ModelImport
 import Synchronization
 import UnixSignals
@@ -88,7 +90,7 @@ struct ModelImportCommand: AsyncParsableCommand {
     // What root imports is for all to read.
     if folder == nil, isSystem { umask(0o022) }
     var options = ModelImporter.Options(
-      source: source, destination: destination, vocabulary: ModelFolders.vocabularyOfProcess)
+      source: source, destination: destination, vocabulary: Self.vocabulary)
     options.name = name
     options.quantization = quantize
     options.autoencoders = autoencoder
@@ -96,6 +98,13 @@ struct ModelImportCommand: AsyncParsableCommand {
       sampler: sampler, spacing: spacing, steps: steps, guidance: guidance,
       prediction: prediction)
     return options
+  }
+
+  /// CLIP's table of merges, which comes with Banana.
+  private static var vocabulary: String {
+    let named = ProcessInfo.processInfo.environment["BANANA_TOKENIZERS"]
+    let folder = named.flatMap { $0.isEmpty ? nil : $0 } ?? InstalledData.folder("tokenizers")
+    return folder + "/clip/merges.txt"
   }
 
   /// A few lines on what came of it.

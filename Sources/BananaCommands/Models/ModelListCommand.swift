@@ -35,10 +35,10 @@ struct ModelListCommand: AsyncParsableCommand {
   }
 
   private func printFolders(_ folders: ModelFolders) {
-    let models = folders.models
+    let models = folders.storedModels
     print(
       models.isEmpty
-        ? "There is no model in \(folders.all.joined(separator: ", ")). "
+        ? "There is no model in \(folders). "
           + "Get one with: banana model import FILE-OR-FOLDER"
         : models.map(ModelText.text).joined(separator: "\n\n"))
     Terminal.writeError("banana: no bananad is running; these are the models in its folders.\n")

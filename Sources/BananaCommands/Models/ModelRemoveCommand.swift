@@ -1,4 +1,5 @@
 import ArgumentParser
+import BananaAPI
 import ModelImport
 
 #if canImport(Glibc)
@@ -36,9 +37,8 @@ struct ModelRemoveCommand: AsyncParsableCommand {
   ) throws -> StoredModel {
     let own = folder.map { [$0] } ?? [folders.user, folders.system].compactMap(\.self)
     for folder in own {
-      guard let model = StoredModel.all(in: folder).first(where: { $0.name == name }) else {
-        continue
-      }
+      let models = ModelFolders.storedModels(in: folder)
+      guard let model = models.first(where: { $0.name == name }) else { continue }
       if access(folder, W_OK | X_OK) != 0 {
         throw Failure(
           code: .usage,
@@ -47,7 +47,7 @@ struct ModelRemoveCommand: AsyncParsableCommand {
       }
       return model
     }
-    if folders.others.flatMap(StoredModel.all).contains(where: { $0.name == name }) {
+    if folders.others.flatMap(ModelFolders.storedModels).contains(where: { $0.name == name }) {
       throw Failure(
         code: .usage,
         message: "\(name) came with Banana and is not removed by itself. To draw with another, "

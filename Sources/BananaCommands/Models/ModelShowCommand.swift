@@ -16,7 +16,7 @@ struct ModelShowCommand: AsyncParsableCommand {
 
   func run() async throws {
     try await reportingFailures {
-      let stored = ModelFolders.ofProcess.models.first { $0.name == name }
+      let stored = ModelFolders.ofProcess.storedModels.first { $0.name == name }
       let served: ModelInfo?
       do {
         served = try await BananaClient(socketPath: connection.socket).models()

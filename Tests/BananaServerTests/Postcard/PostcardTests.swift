@@ -20,7 +20,7 @@ import Testing
         model, backend: CPUBackend(threadCount: 1), activations: .float32)
       let limits = EngineLimits(batch: 4, threads: 1, pace: 1)
       try await TestDaemon.serving(
-        configuration: .init(limits: limits), models: ModelFolders([folder]).models(),
+        configuration: .init(limits: limits), models: ModelFolders(others: [folder]).models(),
         makeEngine: { engine }, body: body)
     }
   }

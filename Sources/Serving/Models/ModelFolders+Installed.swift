@@ -1,33 +1,7 @@
-import FoundationEssentials
+package import BananaAPI
 import Weights
 
-/// The folders in which models are looked for.
-package struct ModelFolders: Sendable, Equatable {
-  /// Of two models of one name, that of the folder that comes first is taken.
-  package var paths: [String]
-
-  package init(_ paths: [String]) {
-    self.paths = paths
-  }
-
-  /// Where models are when nobody says so.
-  /// - Parameters:
-  ///   - environment: Of a user's daemon; empty for the system's.
-  ///   - home: Nil for a user without one, and for the system's daemon.
-  ///   - shipped: Where those are that came with Banana.
-  package static func standard(
-    environment: [String: String], home: String?, shipped: [String]
-  ) -> ModelFolders {
-    var paths: [String] = []
-    // What is not absolute does not count, says the XDG base directory specification.
-    if let data = environment["XDG_DATA_HOME"], data.hasPrefix("/") {
-      paths.append(data + "/banana/models")
-    } else if let home, home.hasPrefix("/"), home != "/" {
-      paths.append(home + "/.local/share/banana/models")
-    }
-    return ModelFolders(paths + ["/var/lib/banana/models"] + shipped)
-  }
-
+extension ModelFolders {
   /// Every package, by name; each has a name of its own.
   package func models() -> [InstalledModel] {
     var usable: [String: InstalledModel] = [:]
@@ -69,7 +43,7 @@ package struct ModelFolders: Sendable, Equatable {
     let now = Int64(UnixTime.now)
     for path in paths {
       for package in Self.packages(in: path) {
-        guard let file = FileStamp(path: Self.manifest(of: package)) else { continue }
+        guard let file = FileStamp(path: package + "/model.json") else { continue }
         // Some filesystems count in steps of two seconds.
         if file.changedNanoseconds / 1_000_000_000 >= now - 2 { return nil }
         stamp.manifests[package] = file
@@ -82,19 +56,4 @@ package struct ModelFolders: Sendable, Equatable {
   package struct Stamp: Sendable, Equatable {
     fileprivate var manifests: [String: FileStamp] = [:]
   }
-
-  /// The packages in a folder, or the one that it is. Hidden ones are not finished.
-  private static func packages(in path: String) -> [String] {
-    let files = FileManager.default
-    if files.fileExists(atPath: manifest(of: path)) { return [path] }
-    return ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted()
-      .filter { !$0.hasPrefix(".") }.map { "\(path)/\($0)" }
-      .filter { files.fileExists(atPath: manifest(of: $0)) }
-  }
-
-  private static func manifest(of package: String) -> String { package + "/model.json" }
-}
-
-extension ModelFolders: CustomStringConvertible {
-  package var description: String { paths.joined(separator: " or ") }
 }
