@@ -1,3 +1,4 @@
+import Models
 import TensorTypes
 
 /// An autoencoder by itself, which takes the place of a checkpoint's: Stable Diffusion's or the

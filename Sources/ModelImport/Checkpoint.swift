@@ -1,3 +1,4 @@
+import Models
 import Weights
 
 /// A checkpoint as people have it: its parts, how noise was added in its training, and its tokens.

@@ -1,4 +1,5 @@
 import Graph
+import Models
 import TensorTypes
 import Weights
 

@@ -1,3 +1,4 @@
+import Models
 import Weights
 
 /// A checkpoint as diffusers saves it: a folder for each part.

@@ -1,3 +1,4 @@
+import Models
 import TensorTypes
 
 /// The autoencoder of a single file, by the names of Esser et al.'s code (taming transformers).

@@ -1,3 +1,4 @@
+import Models
 import TensorTypes
 
 /// The text encoder of a single file: CLIP as transformers saves it, or OpenCLIP's own.

@@ -1,3 +1,4 @@
+import Models
 import TensorTypes
 
 /// How a UNet is laid out in a single file: the blocks of Rombach et al.'s code (LDM) are numbered

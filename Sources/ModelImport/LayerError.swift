@@ -1,3 +1,4 @@
+import Models
 import TensorTypes
 
 extension ModelImporter.LayerError {

@@ -1,3 +1,4 @@
+import Models
 import Weights
 
 /// The files of a package that is being made, and its manifest.

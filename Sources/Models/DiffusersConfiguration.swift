@@ -2,58 +2,15 @@
 ///
 /// Files of different ages have different fields; what is not there has diffusers' default.
 package struct DiffusersConfiguration: Decodable, Hashable, Sendable {
-  /// A field's value. Numbers are exact up to 2^53.
-  package indirect enum Field: Hashable, Sendable {
-    case null
-    case flag(Bool)
-    case number(Double)
-    case text(String)
-    case list([Field])
-    /// An object.
-    case other
-  }
+  private let fields: [String: JSONTree]
 
-  private let fields: [String: Field]
-
-  package init(_ fields: [String: Field]) { self.fields = fields }
+  package init(_ fields: [String: JSONTree]) { self.fields = fields }
 
   package init(from decoder: any Decoder) throws {
-    fields = try decoder.singleValueContainer().decode([String: Field].self)
+    fields = try decoder.singleValueContainer().decode([String: JSONTree].self)
   }
 
-  package subscript(name: String) -> Field? { fields[name] }
-}
-
-extension DiffusersConfiguration.Field: Decodable {
-  package init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    if container.decodeNil() {
-      self = .null
-    } else if let flag = try? container.decode(Bool.self) {
-      self = .flag(flag)
-    } else if let number = try? container.decode(Double.self) {
-      self = .number(number)
-    } else if let text = try? container.decode(String.self) {
-      self = .text(text)
-    } else if let list = try? container.decode([Self].self) {
-      self = .list(list)
-    } else {
-      self = .other
-    }
-  }
-}
-
-extension DiffusersConfiguration.Field: CustomStringConvertible {
-  package var description: String {
-    switch self {
-    case .null: "null"
-    case .flag(let flag): "\(flag)"
-    case .number(let number): Int(exactly: number).map { "\($0)" } ?? "\(number)"
-    case .text(let text): "\"\(text)\""
-    case .list(let list): "[\(list.map(\.description).joined(separator: ", "))]"
-    case .other: "an object"
-    }
-  }
+  package subscript(name: String) -> JSONTree? { fields[name] }
 }
 
 /// Reads fields by name and type; every error says which field is wrong and what it is.
@@ -133,7 +90,7 @@ struct DiffusersFields {
   }
 
   func block<Kind: RawRepresentable & CaseIterable>(
-    _ field: Field, _ name: String
+    _ field: JSONTree, _ name: String
   ) throws(ConfigurationError) -> Kind where Kind.RawValue == String {
     guard case .text(let text) = field, let kind = Kind(rawValue: text) else {
       let known = Kind.allCases.map(\.rawValue).joined(separator: ", ")
@@ -155,7 +112,7 @@ struct DiffusersFields {
   }
 
   /// Throws if a field is there and is none of the values for which a network is as it is drawn.
-  func expect(_ name: String, _ values: Field...) throws(ConfigurationError) {
+  func expect(_ name: String, _ values: JSONTree...) throws(ConfigurationError) {
     guard let field = configuration[name] else { return }
     var found = [field]
     if case .list(let list) = field { found = list }
@@ -175,10 +132,8 @@ struct DiffusersFields {
     return ConfigurationError(component, "\(name)\(value): \(reason)")
   }
 
-  typealias Field = DiffusersConfiguration.Field
-
   private func integer(
-    _ field: Field, _ name: String, in range: ClosedRange<Int>
+    _ field: JSONTree, _ name: String, in range: ClosedRange<Int>
   ) throws(ConfigurationError) -> Int {
     guard case .number(let number) = field, let integer = Int(exactly: number),
       range ~= integer

@@ -31,9 +31,9 @@ import Testing
   ) throws -> DiffusersConfiguration {
     let decoder = JSONDecoder()
     let base = try decoder.decode(
-      [String: DiffusersConfiguration.Field].self, from: Data(json.utf8))
+      [String: JSONTree].self, from: Data(json.utf8))
     let changed = try changes.mapValues { text in
-      try text.map { try decoder.decode(DiffusersConfiguration.Field.self, from: Data($0.utf8)) }
+      try text.map { try decoder.decode(JSONTree.self, from: Data($0.utf8)) }
     }
     return DiffusersConfiguration(
       base.merging(changed.compactMapValues { $0 }) { $1 }

@@ -1,7 +1,5 @@
-import FoundationEssentials
-import Weights
-
-/// A JSON value: a checkpoint's configurations are handed on as they are, whatever is in them.
+/// A JSON value: configurations of checkpoints are handed on as they are, whatever is in them.
+/// Numbers are exact up to 2^53.
 package indirect enum JSONTree: Codable, Hashable, Sendable {
   case null
   case flag(Bool)
@@ -46,7 +44,7 @@ package indirect enum JSONTree: Codable, Hashable, Sendable {
   }
 
   /// A member of an object; nil for none and for anything else. Setting makes an object of it.
-  subscript(name: String) -> JSONTree? {
+  package subscript(name: String) -> JSONTree? {
     get { if case .object(let members) = self { members[name] } else { nil } }
     set {
       var members: [String: JSONTree] = [:]
@@ -56,12 +54,12 @@ package indirect enum JSONTree: Codable, Hashable, Sendable {
     }
   }
 
-  var text: String? { if case .text(let text) = self { text } else { nil } }
-  var number: Double? { if case .number(let number) = self { number } else { nil } }
-  var flag: Bool? { if case .flag(let flag) = self { flag } else { nil } }
-  var list: [JSONTree]? { if case .list(let list) = self { list } else { nil } }
+  package var text: String? { if case .text(let text) = self { text } else { nil } }
+  package var number: Double? { if case .number(let number) = self { number } else { nil } }
+  package var flag: Bool? { if case .flag(let flag) = self { flag } else { nil } }
+  package var list: [JSONTree]? { if case .list(let list) = self { list } else { nil } }
 
-  var keys: [String] {
+  package var keys: [String] {
     if case .object(let members) = self { members.keys.sorted() } else { [] }
   }
 }
@@ -80,38 +78,19 @@ extension JSONTree: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
   }
   package init(nilLiteral: ()) { self = .null }
 
-  init(_ numbers: [Int]) { self = .list(numbers.map { .number(Double($0)) }) }
-  init(_ texts: [String]) { self = .list(texts.map { .text($0) }) }
+  package init(_ numbers: [Int]) { self = .list(numbers.map { .number(Double($0)) }) }
+  package init(_ texts: [String]) { self = .list(texts.map { .text($0) }) }
 }
 
-// Files.
-extension JSONTree {
-  private static let maximumBytes = 4 << 20
-  private static let limits = JSONScanner.Limits(depth: 32, values: 1 << 18, numberBytes: 64)
-
-  /// The object that a file of a checkpoint holds.
-  init(contentsOf path: String) throws(ImportError) {
-    let file: MappedFile
-    do throws(FileError) {
-      file = try MappedFile(path: path, maximumBytes: Self.maximumBytes, mapsAnyones: true)
-    } catch { throw .file(error) }
-    let bytes = withExtendedLifetime(file) { Array(file.bytes) }
-    do throws(JSONError) {
-      try JSONScanner.check(bytes, limits: Self.limits)
-    } catch { throw .json(path: path, reason: "byte \(error.offset): \(error.reason)") }
-    guard let tree = try? JSONDecoder().decode(JSONTree.self, from: Data(bytes)),
-      case .object = tree
-    else { throw .json(path: path, reason: "it is no object") }
-    self = tree
-  }
-
-  /// The value as a file has it: sorted, and for people to read.
-  var fileBytes: [UInt8] {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(self) else {
-      preconditionFailure("a number that is not finite in \(self)")
+extension JSONTree: CustomStringConvertible {
+  package var description: String {
+    switch self {
+    case .null: "null"
+    case .flag(let flag): "\(flag)"
+    case .number(let number): Int(exactly: number).map { "\($0)" } ?? "\(number)"
+    case .text(let text): "\"\(text)\""
+    case .list(let list): "[\(list.map(\.description).joined(separator: ", "))]"
+    case .object: "an object"
     }
-    return Array(data) + [0x0A]
   }
 }
