@@ -159,9 +159,9 @@ package final class LoadedModel: Sendable {
     tokenizers.values.contains { $0.knowsWord(of: prompt) }
   }
 
-  /// What the model's tokenizers make of a text, by their names.
-  func tokenized(_ text: String) -> [String: TokenizedPrompt] {
-    tokenizers.mapValues { $0.read(text) }
+  /// What the model's tokenizers make of a text.
+  func tokenized(_ text: String) -> TokenizedText {
+    TokenizedText(text, by: tokenizers)
   }
 
   /// What a tokenizer makes of the empty text.
@@ -170,7 +170,7 @@ package final class LoadedModel: Sendable {
   }
 
   /// How many tokens a text is padded to: the networks behind see all texts at one length.
-  func paddedLength(of text: [String: TokenizedPrompt]) -> Int {
+  func paddedLength(of text: TokenizedText) -> Int {
     facts.tokenizers.map { $0.paddedLength(of: text[$0.name]!.tokens) }.max() ?? 0
   }
 

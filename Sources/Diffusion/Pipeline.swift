@@ -31,8 +31,9 @@ package final class Pipeline {
   /// next.
   package func prepare() throws(ExecutionError) {
     let facts = model.facts
+    let empty = model.tokenized("")
     let text = try promptEncoder.encode(
-      "", tokens: model.paddedLength(of: model.tokenized("")), skippedLayers: 0, peels: nil)
+      empty, tokens: model.paddedLength(of: empty), skippedLayers: 0, peels: nil)
     guard let size = facts.offered(facts.nativeSize) else { return }
     let batch = facts.sampling.hasNegativePrompt(guidance: nil) ? 2 : 1
     _ = try networks.session(
@@ -54,7 +55,7 @@ package final class Pipeline {
 
   /// Encodes what the pictures of a request have in common.
   package func prepare(_ request: PictureRequest) throws(GenerationError) -> Conditioning {
-    let prompt = try model.prompt(request.prompt, style: request.style)
+    let prompt = model.tokenized(try model.prompt(request.prompt, style: request.style))
     let size = try offered(request.size)
     let sampling = model.facts.sampling
     let guidance = request.guidance ?? sampling.guidance
@@ -67,7 +68,11 @@ package final class Pipeline {
     // Before other jobs are in the pass.
     _ = try schedule(request)
     let mix = try PeelMix(request.peels, for: model.peelSites)
-    let tokens = model.textTokens(of: request)
+    let negative =
+      sampling.hasNegativePrompt(guidance: guidance)
+      ? model.tokenized(request.negativePrompt) : nil
+    // The networks behind see both at one length.
+    let tokens = [prompt, negative].compactMap(\.self).map(model.paddedLength).max() ?? 0
     let fitted = request.fitted(to: size)
     return try execution { () throws(ExecutionError) in
       let source = try encodedSource(of: fitted, size)
@@ -75,10 +80,10 @@ package final class Pipeline {
         size: size,
         conditional: try promptEncoder.encode(
           prompt, tokens: tokens, skippedLayers: skippedLayers, peels: mix),
-        unconditional: sampling.hasNegativePrompt(guidance: guidance)
-          ? try promptEncoder.encode(
-            request.negativePrompt, tokens: tokens, skippedLayers: skippedLayers, peels: mix)
-          : nil,
+        unconditional: try negative.map { (text) throws(ExecutionError) in
+          try promptEncoder.encode(
+            text, tokens: tokens, skippedLayers: skippedLayers, peels: mix)
+        },
         guidance: guidance, source: source, readSource: try readSource(of: fitted, size, source),
         isUnknown: !model.knowsWord(of: request.prompt))
     }

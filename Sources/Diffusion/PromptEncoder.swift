@@ -32,14 +32,14 @@ final class PromptEncoder {
   ///   - tokens: What it is padded to.
   ///   - skippedLayers: Layers that the text networks leave out at their end.
   func encode(
-    _ text: String, tokens: Int, skippedLayers: Int, peels: PeelMix?
+    _ text: TokenizedText, tokens: Int, skippedLayers: Int, peels: PeelMix?
   ) throws(ExecutionError) -> EncodedPrompt {
     let isKept = text.isEmpty && (peels == nil || !model.textIsOpenToPeels)
     if isKept, let empty, (empty.text.tokens, empty.skippedLayers) == (tokens, skippedLayers) {
       return try conditioned(empty.text, peels: peels)
     }
     let encoded = try self.text(
-      model.tokenized(text), Extents(batch: 1, tokens: tokens, skippedLayers: skippedLayers),
+      text, Extents(batch: 1, tokens: tokens, skippedLayers: skippedLayers),
       peels: peels)
     if isKept { empty = (encoded, skippedLayers) }
     return try conditioned(encoded, peels: peels)
@@ -47,7 +47,7 @@ final class PromptEncoder {
 
   /// What the text networks make of tokens.
   private func text(
-    _ tokenized: [String: TokenizedPrompt], _ whole: Extents, peels: PeelMix?
+    _ text: TokenizedText, _ whole: Extents, peels: PeelMix?
   ) throws(ExecutionError) -> EncodedPrompt {
     var tensors: [String: [Float]] = [:]
     for network in model.family.promptNetworks {
@@ -55,7 +55,7 @@ final class PromptEncoder {
       var extents = whole
       extents.tokens = model.facts.tokenizer(tokenizer).tokensAtOnce(of: whole.tokens)
       let session = try networks.session(network.name, extents, peels: peels)
-      var chunks = tokenized[tokenizer]!.chunks
+      var chunks = text[tokenizer]!.chunks
       while chunks.count < whole.tokens / extents.tokens {
         chunks += model.tokenizedEmptyText(tokenizer).chunks
       }
@@ -74,7 +74,7 @@ final class PromptEncoder {
     }
     return EncodedPrompt(
       tokens: whole.tokens, tensors: tensors,
-      omittedText: tokenized.values.lazy.compactMap(\.omittedText).first)
+      omittedText: text.omittedText)
   }
 
   /// Adds what the conditioning networks make of a text.

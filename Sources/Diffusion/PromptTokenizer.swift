@@ -18,6 +18,23 @@ struct TokenizedPrompt: Equatable {
   var tokens: Int { chunks.reduce(0) { $0 + $1.ids.count } }
 }
 
+/// A text as all of a model's tokenizers read it.
+struct TokenizedText {
+  /// Whether nothing was written.
+  let isEmpty: Bool
+  private let prompts: [String: TokenizedPrompt]
+
+  init(_ text: String, by tokenizers: [String: PromptTokenizer]) {
+    isEmpty = text.isEmpty
+    prompts = tokenizers.mapValues { $0.read(text) }
+  }
+
+  /// What the tokenizer of that name made of it.
+  subscript(tokenizer: String) -> TokenizedPrompt? { prompts[tokenizer] }
+
+  var omittedText: String? { prompts.values.lazy.compactMap(\.omittedText).first }
+}
+
 /// One of a model's tokenizers, with how it is used for prompts.
 struct PromptTokenizer: Sendable {
   private enum Kind: Sendable {
