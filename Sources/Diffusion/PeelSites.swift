@@ -41,13 +41,9 @@ package final class PeelSites: Sendable {
     var targets: [PeelNetwork: [String: PeelSite]] = [:]
     for network in networks {
       for node in network.graph.nodes {
-        let weight: WeightReference
-        switch node.op {
-        case .linear(let op): weight = op.weight
-        case .convolution(let op): weight = op.weight
-        default: continue
+        guard let weight = node.op.weightProduct?.weight, weight.name.hasSuffix(".weight") else {
+          continue
         }
-        guard weight.name.hasSuffix(".weight") else { continue }
         let site = PeelSite(weights: network.weights, weight: weight)
         let key = Self.key(weight.name.dropLast(".weight".count))
         let known = targets[network.network, default: [:]].updateValue(site, forKey: key)

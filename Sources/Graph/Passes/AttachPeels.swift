@@ -45,7 +45,7 @@ extension Graph {
   package func attachingPeels(to sites: [WeightReference: PeelAttachment]) -> Graph {
     var attaching = PeelAttaching(self)
     for node in nodes {
-      if let product = WeightProduct(node.op), let attachment = sites[product.weight] {
+      if let product = node.op.weightProduct, let attachment = sites[product.weight] {
         precondition(product.epilogue == Epilogue(), "\(product.weight.name) is fused already")
         attaching.attach(attachment, to: product, node)
       } else {
@@ -55,53 +55,6 @@ extension Graph {
     return Graph(
       name: name, inputs: attaching.inputs, nodes: attaching.nodes, outputs: outputs, taps: taps
     ).verified()
-  }
-}
-
-/// A linear or a convolution.
-private enum WeightProduct {
-  case linear(Linear)
-  case convolution(Convolution)
-
-  init?(_ op: Op) {
-    switch op {
-    case .linear(let op): self = .linear(op)
-    case .convolution(let op): self = .convolution(op)
-    default: return nil
-    }
-  }
-
-  var weight: WeightReference {
-    switch self {
-    case .linear(let op): op.weight
-    case .convolution(let op): op.weight
-    }
-  }
-
-  var bias: WeightReference? {
-    switch self {
-    case .linear(let op): op.bias
-    case .convolution(let op): op.bias
-    }
-  }
-
-  var epilogue: Epilogue {
-    switch self {
-    case .linear(let op): op.epilogue
-    case .convolution(let op): op.epilogue
-    }
-  }
-
-  func op(_ epilogue: Epilogue, hasBias: Bool = true) -> Op {
-    switch self {
-    case .linear(let op):
-      .linear(Linear(weight: op.weight, bias: hasBias ? op.bias : nil, epilogue: epilogue))
-    case .convolution(let op):
-      .convolution(
-        Convolution(
-          weight: op.weight, bias: hasBias ? op.bias : nil, stride: op.stride,
-          padding: op.padding, upsampling: op.upsampling, epilogue: epilogue))
-    }
   }
 }
 
@@ -133,7 +86,7 @@ private struct PeelAttaching {
     return result
   }
 
-  mutating func attach(_ attachment: PeelAttachment, to product: WeightProduct, _ node: Node) {
+  mutating func attach(_ attachment: PeelAttachment, to product: any WeightProduct, _ node: Node) {
     let (weight, x, shape) = (product.weight, node.operands[0], node.result.shape)
     var operands = [x]
     var epilogue = Epilogue()
@@ -175,7 +128,7 @@ private struct PeelAttaching {
 
   /// `down x`, `[…, rank]` of the result's places, and the input that holds `up`.
   private mutating func update(
-    _ rank: Int, of product: WeightProduct, _ x: Value, _ result: Shape
+    _ rank: Int, of product: any WeightProduct, _ x: Value, _ result: Shape
   ) -> (inner: Value, up: Value)? {
     if rank == 0 { return nil }
     let weight = product.weight
@@ -188,7 +141,7 @@ private struct PeelAttaching {
     var inner = append(
       .matmul(Matmul(outputs: places * rank)), [x, down],
       as: x.shape.replacingLast(with: places * rank))
-    if case .convolution(let op) = product {
+    if let op = product as? Convolution {
       inner = append(
         .patchSum(PatchSum(of: op)), [inner], as: result.replacingLast(with: rank))
     }
