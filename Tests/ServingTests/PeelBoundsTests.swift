@@ -29,6 +29,20 @@ import Weights
     try JSONEncoder().encode(PeelList(data: await registry.list(for: owner))).count
   }
 
+  /// Who sets nothing may install a file as large as files may be.
+  @Test func theLargestFileHasRoom() async throws {
+    try await with { fixture in
+      let registry = fixture.start()
+      _ = try await registry.install(
+        PeelFixture.chunks(TestPeel.bytes()), expectedBytes: PeelLimits.fileBytes, as: "a",
+        for: .user(7))
+      // And it can be replaced by another.
+      _ = try await registry.install(
+        PeelFixture.chunks(TestPeel.bytes()), expectedBytes: PeelLimits.fileBytes, as: "a",
+        for: .user(7))
+    }
+  }
+
   @Test func textsAreCutOrRefusedWhenTheyArrive() async throws {
     try await with { fixture in
       let registry = fixture.start()

@@ -32,8 +32,9 @@ package final class PeelRegistry: Sendable {
     /// Of open files of an account; all accounts together may have twice as many.
     package var openBytes: Int
 
+    /// An account has room for the largest file, its record, and as much again.
     package init(
-      peels: Int = 64, bytes: Int = 512 << 20, totalBytes: Int = 8 << 30, uploads: Int = 4,
+      peels: Int = 64, bytes: Int = 2 << 30, totalBytes: Int = 8 << 30, uploads: Int = 4,
       fileBytes: Int = PeelLimits.fileBytes, openBytes: Int = PeelLimits.fileBytes
     ) {
       self.peels = peels
