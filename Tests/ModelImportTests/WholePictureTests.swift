@@ -146,16 +146,54 @@ import Weights
     }
   }
 
-  /// Previews need no decoder and are of the picture's size.
+  /// Previews need no decoder: a latent is a colour, and from one to the next there is a slope.
   @Test func previewsAreColoursOfLatents() throws {
     try withPipeline { pipeline in
       var request = PictureRequest(prompt: "a house", size: PictureSize(width: 64, height: 64))
       request.steps = 1
       let conditioning = try pipeline.prepare(request)
-      let picture = try pipeline.preview(
-        Array(repeating: 0.3, count: 16 * 16 * 4), of: conditioning)
+      let (left, right): ([Float], [Float]) = ([0.3, -0.2, 0.5, 0.1], [-0.4, 0.6, 0.2, -0.9])
+      let latents = (0..<16 * 16).flatMap { $0 % 16 < 8 ? left : right }
+      let picture = try pipeline.preview(latents, of: conditioning)
       #expect((picture.width, picture.height) == (64, 64))
-      #expect(try picture.values().allSatisfy { 0...1 ~= $0 })
+      let values = try picture.values()
+      let channels = values.count / (64 * 64)
+      // A latent has four columns; between the centres of the eighth and the ninth is the slope.
+      for (column, share) in [
+        (0, 0), (20, 0), (29, 0), (30, 0.125), (31, 0.375), (32, 0.625), (33, 0.875), (34, 1),
+        (63, 1),
+      ] as [(Int, Float)] {
+        for (channel, pair) in zip(Self.colour(left), Self.colour(right)).enumerated() {
+          let expected = pair.0 + share * (pair.1 - pair.0)
+          for row in [0, 31, 63] {
+            let value = values[(row * 64 + column) * channels + channel]
+            #expect(abs(value - expected) < 1e-5, "column \(column), channel \(channel)")
+          }
+        }
+      }
+      // Colours beyond white and black are those, and what is no number is black.
+      for (latent, shown) in [(9, [1, 1, 1]), (-9, [0, 0, 0]), (.nan, [0, 0, 0])]
+        as [(Float, [Float])]
+      {
+        let all = (0..<16 * 16 * 4).map { $0 % 4 == 0 ? latent : 0 }
+        let values = try pipeline.preview(all, of: conditioning).values()
+        for pixel in [0, 64 * 64 - 1] {
+          #expect(Array(values[pixel * channels..<pixel * channels + 3]) == shown, "\(latent)")
+        }
+      }
+    }
+  }
+
+  /// Red, green and blue of a latent of Stable Diffusion 1, -1...1 taken to 0...1, by the factors
+  /// that its previews are made with everywhere.
+  private static func colour(_ latent: [Float]) -> [Float] {
+    let factors: [[Float]] = [
+      [0.298, 0.207, 0.208], [0.187, 0.286, 0.173], [-0.158, 0.189, 0.264],
+      [-0.184, -0.271, -0.473],
+    ]
+    return (0..<3).map { channel in
+      let sum = zip(latent, factors).reduce(Float(0)) { $0 + $1.0 * $1.1[channel] }
+      return min(max(sum / 2 + 0.5, 0), 1)
     }
   }
 }
