@@ -145,6 +145,8 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
   public var warnings: [String]
   /// The peels that were applied; nil where none was asked for.
   public var peels: [AppliedPeel]?
+  /// The embeddings that the prompts named; nil where they named none.
+  public var embeddings: [AppliedEmbedding]?
   /// How it was sampled, and by whose recipe; nil from a daemon that does not say.
   public var recipe: AppliedRecipe?
   /// The job's id.
@@ -166,6 +168,7 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
     self.timings = response.timings
     self.warnings = response.warnings
     self.peels = response.peels
+    self.embeddings = response.embeddings
     self.recipe = response.recipe
     self.job = response.job
     self.isThermalLimited = response.isThermalLimited
@@ -173,7 +176,7 @@ public struct ImageCompleted: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case type, size, quality, background, seed, index, model, timings, warnings, peels, recipe
-    case job
+    case job, embeddings
     case isThermalLimited = "thermal_limited"
     case png = "b64_json"
     case createdAt = "created_at"
@@ -190,7 +193,7 @@ extension ImageGenerationResponse {
       data: events.sorted { $0.index < $1.index }.map { .init(png: $0.png, seed: $0.seed) },
       background: last.background, outputFormat: last.outputFormat, size: last.size,
       quality: last.quality, model: last.model, timings: last.timings, warnings: last.warnings,
-      peels: last.peels, recipe: last.recipe, job: last.job,
+      peels: last.peels, embeddings: last.embeddings, recipe: last.recipe, job: last.job,
       isThermalLimited: last.isThermalLimited)
   }
 }

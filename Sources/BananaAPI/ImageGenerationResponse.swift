@@ -26,6 +26,8 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   public var warnings: [String]
   /// The peels that were applied, in the order of the request; nil where none was asked for.
   public var peels: [AppliedPeel]?
+  /// The embeddings that the prompts named; nil where they named none.
+  public var embeddings: [AppliedEmbedding]?
   /// How the pictures were sampled, and by whose recipe; nil from a daemon that does not say.
   public var recipe: AppliedRecipe?
   /// The job's id.
@@ -37,7 +39,8 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
   public init(
     created: Int, data: [GeneratedImage], background: String, outputFormat: String = "png",
     size: String, quality: String, model: String, timings: Timings, warnings: [String],
-    peels: [AppliedPeel]? = nil, recipe: AppliedRecipe? = nil, job: String? = nil,
+    peels: [AppliedPeel]? = nil, embeddings: [AppliedEmbedding]? = nil,
+    recipe: AppliedRecipe? = nil, job: String? = nil,
     isThermalLimited: Bool? = nil
   ) {
     self.created = created
@@ -50,6 +53,7 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
     self.timings = timings
     self.warnings = warnings
     self.peels = peels
+    self.embeddings = embeddings
     self.recipe = recipe
     self.job = job
     self.isThermalLimited = isThermalLimited
@@ -57,6 +61,7 @@ public struct ImageGenerationResponse: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case created, data, background, size, quality, model, timings, warnings, peels, recipe, job
+    case embeddings
     case isThermalLimited = "thermal_limited"
     case outputFormat = "output_format"
   }

@@ -45,6 +45,9 @@ public struct PeelInfo: Codable, Sendable, Equatable {
   public var rank: Int
   /// How many of the model's weights it changes.
   public var targets: Int
+  /// For an embedding (textual inversion), as how many tokens its name counts in a prompt; nil for
+  /// a LoRA.
+  public var vectors: Int?
   /// Seconds since 1970; nil for one that came with Banana.
   public var installedAt: Int?
   /// What its author calls it.
@@ -70,7 +73,7 @@ public struct PeelInfo: Codable, Sendable, Equatable {
   public init(
     name: String, scope: Scope, bytes: Int, sha256: String, rank: Int, targets: Int,
     installedAt: Int?, title: String?, triggerWords: [String], license: String?,
-    baseModel: String?, recipe: PeelRecipe? = nil, metadata: [String: String]?,
+    baseModel: String?, vectors: Int? = nil, recipe: PeelRecipe? = nil, metadata: [String: String]?,
     warnings: [String]? = nil
   ) {
     self.name = name
@@ -84,6 +87,7 @@ public struct PeelInfo: Codable, Sendable, Equatable {
     self.triggerWords = triggerWords
     self.license = license
     self.baseModel = baseModel
+    self.vectors = vectors
     self.recipe = recipe
     self.metadata = metadata
     self.warnings = warnings
@@ -91,7 +95,7 @@ public struct PeelInfo: Codable, Sendable, Equatable {
 
   private enum CodingKeys: String, CodingKey {
     case name, object, scope, bytes, sha256, rank, targets, title, license, metadata
-    case warnings, models, recipe
+    case warnings, models, recipe, vectors
     case installedAt = "installed_at"
     case triggerWords = "trigger_words"
     case baseModel = "base_model"

@@ -36,6 +36,20 @@ extension PeelReference: Codable {
   }
 }
 
+/// An embedding (textual inversion) that a prompt named.
+public struct AppliedEmbedding: Codable, Sendable, Equatable {
+  /// The name that it was installed by.
+  public var name: String
+  /// As how many tokens it counts.
+  public var vectors: Int
+
+  /// An embedding as it was read.
+  public init(name: String, vectors: Int) {
+    self.name = name
+    self.vectors = vectors
+  }
+}
+
 /// A peel as it was applied to pictures.
 public struct AppliedPeel: Codable, Sendable, Equatable {
   /// The name that the request gave.

@@ -6,7 +6,7 @@ import FoundationEssentials
 /// `banana peel …`.
 struct PeelCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "peel", abstract: "Installs, shows and removes peels (LoRA adapters).",
+    commandName: "peel", abstract: "Installs, shows and removes peels (LoRA adapters, embeddings).",
     discussion: "Draw with one by: banana generate PROMPT --peel NAME[:STRENGTH]",
     subcommands: [
       PeelInstallCommand.self, PeelListCommand.self, PeelShowCommand.self, PeelRemoveCommand.self,
@@ -31,7 +31,11 @@ struct PeelInstallCommand: AsyncParsableCommand {
     commandName: "install",
     abstract: "Installs a peel from a .safetensors file, in the place of one of the same name.")
 
-  @Argument(help: "A LoRA in PEFT, diffusers or kohya form, or PEFT's folder.")
+  @Argument(
+    help: """
+      A LoRA in PEFT, diffusers or kohya form, or PEFT's folder; or an embedding (textual \
+      inversion), which prompts name.
+      """)
   var file: String
 
   @Option(help: "What to call it; default: the file's name.")
@@ -146,7 +150,8 @@ enum PeelText {
       let words = peel.triggerWords.isEmpty ? "" : "  \"\(printable(peel.triggerWords[0]))\""
       let recipe = peel.recipe.map { "  \($0.name)" } ?? ""
       let title = peel.title.map { "  \(printable($0))" } ?? ""
-      return "\(peel.name)\(padding)  \(peel.scope.rawValue)  rank \(peel.rank)  "
+      let size = peel.vectors.map(count) ?? "rank \(peel.rank)"
+      return "\(peel.name)\(padding)  \(peel.scope.rawValue)  \(size)  "
         + "\(kibibytes(peel.bytes))\(recipe)\(title)\(words)"
     }.joined(separator: "\n")
   }
@@ -156,7 +161,8 @@ enum PeelText {
     var rows = [
       ("peel", "\(peel.name), \(peel.scope.rawValue)"),
       ("file", "\(kibibytes(peel.bytes)), sha256 \(peel.sha256)"),
-      ("changes", "\(peel.targets) weights, rank \(peel.rank)"),
+      peel.vectors.map { ("embeds", count($0)) }
+        ?? ("changes", "\(peel.targets) weights, rank \(peel.rank)"),
     ]
     if let recipe = peel.recipe { rows.append(("recipe", text(of: recipe))) }
     if let title = peel.title { rows.append(("title", title)) }
@@ -179,6 +185,10 @@ enum PeelText {
     "\(recipe.name): \(recipe.sampler), spacing \(recipe.spacing), "
       + (recipe.steps == 1 ? "1 step" : "\(recipe.steps) steps")
       + ", guidance \(recipe.guidance)"
+  }
+
+  private static func count(_ vectors: Int) -> String {
+    vectors == 1 ? "1 vector" : "\(vectors) vectors"
   }
 
   private static func kibibytes(_ bytes: Int) -> String { "\((bytes + 1023) / 1024) KiB" }

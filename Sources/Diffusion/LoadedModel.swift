@@ -113,12 +113,16 @@ package final class LoadedModel: Sendable {
   ) -> PeelSites {
     let base = manifest.weights[family.network(.denoiser).weights]?.first
     var textEncoders = 0
+    var embeddingWidths: [Int: Int] = [:]
     var networks: [PeelSites.Network] = []
     for network in family.networks {
       var called = PeelNetwork.denoiser
       if case .text = network.role {
         textEncoders += 1
         called = .textEncoder(textEncoders)
+        if network.axes.contains(.vectors) {
+          embeddingWidths[textEncoders] = embeddingWidth(of: graphs[network.name]!)
+        }
       }
       guard network.isOpenToPeels else { continue }
       networks.append(
@@ -127,7 +131,14 @@ package final class LoadedModel: Sendable {
     }
     return PeelSites(
       in: networks, model: manifest.name,
-      baseSHA256: base.flatMap { manifest.files[$0]?.sha256 }, stores: stores)
+      baseSHA256: base.flatMap { manifest.files[$0]?.sha256 }, stores: stores,
+      embeddingWidths: embeddingWidths)
+  }
+
+  /// The width of the vectors that tokens stand for.
+  private static func embeddingWidth(of graph: Graph) -> Int? {
+    for case .embedding(let op) in graph.nodes.map(\.op) { return op.table.shape[1] }
+    return nil
   }
 
   /// Bytes of the mapped files.
@@ -160,8 +171,9 @@ package final class LoadedModel: Sendable {
   }
 
   /// What the model's tokenizers make of a text.
-  func tokenized(_ text: String) -> TokenizedText {
-    TokenizedText(text, by: tokenizers)
+  /// - Parameter words: The embeddings that it may name.
+  func tokenized(_ text: String, words: [PeelUse] = []) -> TokenizedText {
+    TokenizedText(text, by: tokenizers, words: PromptWords(words))
   }
 
   /// What a tokenizer makes of the empty text.
@@ -181,7 +193,7 @@ package final class LoadedModel: Sendable {
     let isGuided = facts.sampling.hasNegativePrompt(guidance: request.guidance)
     // A negative prompt has no template: without one, guidance leads away from the empty text.
     let texts = isGuided ? [prompt, request.negativePrompt] : [prompt]
-    return texts.map { paddedLength(of: tokenized($0)) }.max() ?? 0
+    return texts.map { paddedLength(of: tokenized($0, words: request.words)) }.max() ?? 0
   }
 
   private static func family(

@@ -11,6 +11,10 @@ enum PeelArchitecture: String, Sendable {
 
   /// Of what a peel changes; nil if it tells nothing.
   init?(of peel: PeelFile) {
+    if let embedding = peel.embedding {
+      self.init(embeddingWidths: embedding.widths)
+      return
+    }
     let layers = peel.updates.map { update in
       (name: PeelSites.key(update.target), inputs: update.inWidth, network: update.network)
     }
@@ -18,6 +22,16 @@ enum PeelArchitecture: String, Sendable {
       self = .stableDiffusionXL
     } else {
       self.init(layers.filter { $0.network == .denoiser }.map { ($0.name, $0.inputs) })
+    }
+  }
+
+  /// Of a word's vectors, by text encoder.
+  private init?(embeddingWidths: [Int: Int]) {
+    switch (embeddingWidths[1], embeddingWidths[2]) {
+    case (768, nil): self = .stableDiffusion1
+    case (1024, nil): self = .stableDiffusion2
+    case (768, 1280), (1280, nil), (nil, 1280): self = .stableDiffusionXL
+    default: return nil
     }
   }
 

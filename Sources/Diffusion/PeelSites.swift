@@ -26,6 +26,9 @@ package final class PeelSites: Sendable {
   private let baseSHA256: String?
   private let targets: [PeelNetwork: [String: PeelSite]]
   private let architecture: PeelArchitecture?
+  /// Of the vectors that words may stand for, by text encoder, the first of which is 1; none where
+  /// none reads any.
+  private let embeddingWidths: [Int: Int]
   /// The base's weights; empty where peels are only checked.
   private let stores: [String: WeightStore]
 
@@ -33,8 +36,10 @@ package final class PeelSites: Sendable {
   ///   - model: The model's name, for errors.
   ///   - baseSHA256: Of the file that the denoiser's weights are in.
   init(
-    in networks: [Network], model: String, baseSHA256: String?, stores: [String: WeightStore]
+    in networks: [Network], model: String, baseSHA256: String?, stores: [String: WeightStore],
+    embeddingWidths: [Int: Int] = [:]
   ) {
+    self.embeddingWidths = embeddingWidths
     self.model = model
     self.baseSHA256 = baseSHA256
     self.stores = stores
@@ -68,6 +73,10 @@ package final class PeelSites: Sendable {
     if let expected = peel.texts.baseModelHash, expected != baseSHA256 {
       throw .wrongBase(
         model: model, expectedSHA256: expected, actualSHA256: baseSHA256 ?? "")
+    }
+    if let embedding = peel.embedding {
+      try check(embedding, of: peel)
+      return ResolvedPeel(updates: [:], ignored: [])
     }
     var updates: [PeelSite: PeelFile.Update] = [:]
     var unknown: [String] = []
@@ -104,6 +113,17 @@ package final class PeelSites: Sendable {
       throw error
     }
     return ResolvedPeel(updates: updates, ignored: ignored)
+  }
+
+  private func check(_ embedding: PeelEmbedding, of peel: PeelFile) throws(PeelError) {
+    if embedding.widths == embeddingWidths { return }
+    guard !embeddingWidths.isEmpty else { throw .noEmbeddings(model: model) }
+    if let made = PeelArchitecture(of: peel), made != architecture {
+      throw .otherArchitecture(made: made.rawValue, model: model, is: architecture?.rawValue)
+    }
+    func sorted(_ widths: [Int: Int]) -> [Int] { widths.sorted { $0.key < $1.key }.map(\.value) }
+    throw .unfitEmbedding(
+      widths: sorted(embedding.widths), model: model, expected: sorted(embeddingWidths))
   }
 
   private static func checkFit(

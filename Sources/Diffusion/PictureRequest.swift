@@ -39,6 +39,8 @@ package struct PictureRequest: Sendable, Equatable {
   /// Previews to make of each picture, 0...3.
   package var previews: Int
   package var peels: [PeelUse]
+  /// Embeddings that the prompts name, each of a file with one.
+  package var words: [PeelUse] = []
   /// At most one of each role that is not `reference`; a mask has the size of its source.
   package var images: [ImageInput]
   /// How much of the source may change, one of `strengths`; 1 keeps nothing.

@@ -55,7 +55,8 @@ package final class Pipeline {
 
   /// Encodes what the pictures of a request have in common.
   package func prepare(_ request: PictureRequest) throws(GenerationError) -> Conditioning {
-    let prompt = model.tokenized(try model.prompt(request.prompt, style: request.style))
+    let prompt = model.tokenized(
+      try model.prompt(request.prompt, style: request.style), words: request.words)
     let size = try offered(request.size)
     let sampling = model.facts.sampling
     let guidance = request.guidance ?? sampling.guidance
@@ -70,7 +71,7 @@ package final class Pipeline {
     let mix = try PeelMix(request.peels, for: model.peelSites)
     let negative =
       sampling.hasNegativePrompt(guidance: guidance)
-      ? model.tokenized(request.negativePrompt) : nil
+      ? model.tokenized(request.negativePrompt, words: request.words) : nil
     // The networks behind see both at one length.
     let tokens = [prompt, negative].compactMap(\.self).map(model.paddedLength).max() ?? 0
     let fitted = request.fitted(to: size)
@@ -79,10 +80,10 @@ package final class Pipeline {
       return Conditioning(
         size: size,
         conditional: try promptEncoder.encode(
-          prompt, tokens: tokens, skippedLayers: skippedLayers, peels: mix),
+          prompt, words: request.words, tokens: tokens, skippedLayers: skippedLayers, peels: mix),
         unconditional: try negative.map { (text) throws(ExecutionError) in
           try promptEncoder.encode(
-            text, tokens: tokens, skippedLayers: skippedLayers, peels: mix)
+            text, words: request.words, tokens: tokens, skippedLayers: skippedLayers, peels: mix)
         },
         guidance: guidance, source: source, readSource: try readSource(of: fitted, size, source),
         isUnknown: !model.knowsWord(of: request.prompt))
@@ -263,6 +264,8 @@ extension NetworkPlans {
       if network.role == .denoiser { extents.batch = pictures * (isGuided ? 2 : 1) }
       if case .text(let tokenizer) = network.role {
         extents.tokens = facts.tokenizer(tokenizer).tokensAtOnce(of: tokens)
+        // As if there were words of the user's, which take a little more than those without.
+        extents.vectors = Extents.mostVectors
       }
       return key(network.name, extents, peels: peels)
     }

@@ -29,10 +29,11 @@ final class PromptEncoder {
 
   /// Encodes a text.
   /// - Parameters:
+  ///   - words: The embeddings that it may name.
   ///   - tokens: What it is padded to.
   ///   - skippedLayers: Layers that the text networks leave out at their end.
   func encode(
-    _ text: TokenizedText, tokens: Int, skippedLayers: Int, peels: PeelMix?
+    _ text: TokenizedText, words: [PeelUse] = [], tokens: Int, skippedLayers: Int, peels: PeelMix?
   ) throws(ExecutionError) -> EncodedPrompt {
     let isKept = text.isEmpty && (peels == nil || !model.textIsOpenToPeels)
     if isKept, let empty, (empty.text.tokens, empty.skippedLayers) == (tokens, skippedLayers) {
@@ -40,28 +41,35 @@ final class PromptEncoder {
     }
     let encoded = try self.text(
       text, Extents(batch: 1, tokens: tokens, skippedLayers: skippedLayers),
-      peels: peels)
+      words: words, peels: peels)
     if isKept { empty = (encoded, skippedLayers) }
     return try conditioned(encoded, peels: peels)
   }
 
   /// What the text networks make of tokens.
   private func text(
-    _ text: TokenizedText, _ whole: Extents, peels: PeelMix?
+    _ text: TokenizedText, _ whole: Extents, words: [PeelUse], peels: PeelMix?
   ) throws(ExecutionError) -> EncodedPrompt {
     var tensors: [String: [Float]] = [:]
+    var textEncoder = 0
     for network in model.family.promptNetworks {
       guard case .text(let tokenizer) = network.role else { continue }
+      textEncoder += 1
       var extents = whole
       extents.tokens = model.facts.tokenizer(tokenizer).tokensAtOnce(of: whole.tokens)
-      let session = try networks.session(network.name, extents, peels: peels)
+      let vocabularySize = model.facts.tokenizer(tokenizer).vocabularySize
       var chunks = text[tokenizer]!.chunks
       while chunks.count < whole.tokens / extents.tokens {
         chunks += model.tokenizedEmptyText(tokenizer).chunks
       }
       for (index, chunk) in chunks.enumerated() {
+        let embedded = EmbeddedChunk(
+          chunk.ids, vocabularySize: vocabularySize, words: words, textEncoder: textEncoder)
+        extents.vectors = embedded.vectors == nil ? 0 : Extents.mostVectors
+        let session = try networks.session(network.name, extents, peels: peels)
         session.write(
-          chunk.ids, padding: extents.tokens, to: model.inputs(of: network.name))
+          embedded.ids, padding: extents.tokens, to: model.inputs(of: network.name))
+        if let vectors = embedded.vectors { session.write(vectors, to: "vectors") }
         try session.run()
         for output in session.plan.graph.outputs {
           var values = session.read(output.name)

@@ -4,6 +4,7 @@ import Text
 /// A prompt as the text networks read it.
 struct TokenizedPrompt: Equatable {
   struct Chunk: Equatable {
+    /// Behind the vocabulary's, vectors of the prompt's words.
     let ids: [Int32]
     /// Of each token; nil where all weigh the same.
     let weights: [Float]?
@@ -24,9 +25,9 @@ struct TokenizedText {
   let isEmpty: Bool
   private let prompts: [String: TokenizedPrompt]
 
-  init(_ text: String, by tokenizers: [String: PromptTokenizer]) {
+  init(_ text: String, by tokenizers: [String: PromptTokenizer], words: PromptWords) {
     isEmpty = text.isEmpty
-    prompts = tokenizers.mapValues { $0.read(text) }
+    prompts = tokenizers.mapValues { $0.read(text, words: words) }
   }
 
   /// What the tokenizer of that name made of it.
@@ -72,7 +73,8 @@ struct PromptTokenizer: Sendable {
     }
   }
 
-  func read(_ prompt: String) -> TokenizedPrompt {
+  /// - Parameter words: Those that stand for vectors, where the tokenizer has a place for them.
+  func read(_ prompt: String, words: PromptWords = PromptWords()) -> TokenizedPrompt {
     switch kind {
     case .wordPiece(let tokenizer):
       // These vocabularies have words and no emoji.
@@ -83,7 +85,7 @@ struct PromptTokenizer: Sendable {
     case .clip(let tokenizer, let padding):
       let read = PromptChunks(
         WeightedPrompt(parsing: prompt), tokenizer: tokenizer, padding: padding,
-        maximumChunks: maximumTokens / TokenizerDescription.clipChunk)
+        maximumChunks: maximumTokens / TokenizerDescription.clipChunk, words: words)
       let chunks = read.chunks.map { chunk in
         TokenizedPrompt.Chunk(
           ids: chunk.ids, weights: chunk.weights.allSatisfy { $0 == 1 } ? nil : chunk.weights)

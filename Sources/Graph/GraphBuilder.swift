@@ -62,8 +62,11 @@ extension GraphBuilder {
     append(.parameter(Parameter(weight: weight, rows: rows, shape: shape)), [])
   }
 
-  package func embedding(_ ids: Value, _ table: WeightReference) -> Value {
-    append(.embedding(Embedding(table: table)), [ids])
+  /// - Parameter more: Rows behind the table's, `[row, width]`.
+  package func embedding(
+    _ ids: Value, _ table: WeightReference, more: Value? = nil
+  ) -> Value {
+    append(.embedding(Embedding(table: table)), [ids] + (more.map { [$0] } ?? []))
   }
 
   package func sinusoidal(

@@ -12,6 +12,8 @@ package struct NetworkName: Hashable, Sendable, ExpressibleByStringLiteral,
 package enum NetworkRole: Hashable, Sendable {
   /// Reads what the tokenizer of that name makes of a prompt: `ids` `[batch, token]` int32, `mask`
   /// `[batch, token]` (1, or 0 for padding), `bias` `[batch, token]` (0, or -infinity for padding).
+  /// Where its extents have vectors, `vectors` `[vector, width]`, which are tokens behind the
+  /// vocabulary's.
   case text(tokenizer: String)
   /// Runs once a prompt, on what the networks before it give.
   case conditioning
@@ -55,7 +57,7 @@ package struct NetworkDescription: Hashable, Sendable {
 /// The static sizes that a network is traced for. What a network does not depend on is 0.
 package struct Extents: Hashable, Sendable {
   package enum Axis: Hashable, Sendable, CaseIterable {
-    case batch, tokens, height, width, skippedLayers
+    case batch, tokens, height, width, skippedLayers, vectors
   }
 
   /// Pictures; with guidance a picture takes two places in the denoiser's batch.
@@ -67,10 +69,17 @@ package struct Extents: Hashable, Sendable {
   package var width: Int
   /// Layers that a text network leaves out at its end.
   package var skippedLayers: Int
+  /// Vectors that words of a prompt stand for: 0, or `mostVectors`, so that there are two plans.
+  package var vectors: Int
+
+  /// As many as a text network reads tokens at once.
+  package static let mostVectors = TokenizerDescription.clipChunk
 
   package init(
-    batch: Int = 1, tokens: Int = 0, height: Int = 0, width: Int = 0, skippedLayers: Int = 0
+    batch: Int = 1, tokens: Int = 0, height: Int = 0, width: Int = 0, skippedLayers: Int = 0,
+    vectors: Int = 0
   ) {
+    self.vectors = vectors
     self.batch = batch
     self.tokens = tokens
     self.height = height
@@ -82,6 +91,7 @@ package struct Extents: Hashable, Sendable {
     Extents(
       batch: axes.contains(.batch) ? batch : 0, tokens: axes.contains(.tokens) ? tokens : 0,
       height: axes.contains(.height) ? height : 0, width: axes.contains(.width) ? width : 0,
-      skippedLayers: axes.contains(.skippedLayers) ? skippedLayers : 0)
+      skippedLayers: axes.contains(.skippedLayers) ? skippedLayers : 0,
+      vectors: axes.contains(.vectors) ? vectors : 0)
   }
 }

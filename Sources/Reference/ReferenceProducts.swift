@@ -10,7 +10,12 @@ extension ReferenceContext {
   func embedding(_ op: Embedding) {
     let table = weight(op.table)
     let width = result.shape.last
-    each { table[Int(operands[0].indices[$0 / width]) * width + $0 % width] }
+    each { index in
+      let id = Int(operands[0].indices[index / width])
+      return id < op.table.shape[0]
+        ? table[id * width + index % width]
+        : operands[1].floats[(id - op.table.shape[0]) * width + index % width]
+    }
   }
 
   func linear(_ op: Linear) {

@@ -5,6 +5,14 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
   case file(FileError)
   case tooLarge(maximumBytes: Int)
   case safetensors(SafetensorsError)
+  /// A file of PyTorch's.
+  case pickle
+  /// A textual inversion has so many vectors, and up to `maximum` are read.
+  case wrongVectors(Int, maximum: Int)
+  /// The model's text encoder knows no words of its user.
+  case noEmbeddings(model: String)
+  /// Widths are of the vectors, by text encoder.
+  case unfitEmbedding(widths: [Int], model: String, expected: [Int])
   /// No low-rank update is in the file.
   case empty
   /// Tensors that are no part of a change in a known key style: the first of them, and how many
@@ -56,6 +64,20 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
     case .tooLarge(let maximum):
       return "The peel has more than the \(maximum >> 20) MiB that are allowed. Train it with a "
         + "smaller rank, or store it in F16."
+    case .pickle:
+      return "The file is PyTorch's (.pt, .bin or .ckpt), which can run programs when it is read, "
+        + "and is not read here. Convert it to .safetensors where you trust it; docs/api.md has "
+        + "the line of Python."
+    case .wrongVectors(let count, let maximum):
+      return
+        "The embedding has \(count) vectors; 1 to \(maximum) are read, as a text encoder reads "
+        + "no more tokens at once. Get one with fewer."
+    case .noEmbeddings(let model):
+      return "The file is an embedding (textual inversion), and the text encoder of \(model) reads "
+        + "none: use it with a model of Stable Diffusion's kind."
+    case .unfitEmbedding(let widths, let model, let expected):
+      return "The embedding's vectors have \(Self.widths(widths)) numbers, and those of \(model) "
+        + "\(Self.widths(expected)): get the one that was made for it."
     case .empty:
       return "The file has no low-rank updates: it is not a peel. Give a LoRA in PEFT, diffusers "
         + "or kohya form."
@@ -109,6 +131,10 @@ package enum PeelError: Error, Equatable, CustomStringConvertible {
 
   private static func list(_ names: [String]) -> String {
     names.map { "\"\($0.excerpt)\"" }.joined(separator: ", ")
+  }
+
+  private static func widths(_ widths: [Int]) -> String {
+    widths.map(String.init).joined(separator: " and ")
   }
 
   private static func number(_ count: Int, of all: Int, _ what: String) -> String {

@@ -13,8 +13,10 @@ package struct PeelFile: Sendable {
   /// Real files have some thousand tensors, and some hundred KiB of metadata.
   private static let headerLimits = SafetensorsFile.HeaderLimits(bytes: 8 << 20, tensors: 16_384)
 
-  /// Sorted by network and target; never empty.
+  /// Sorted by network and target; empty where the file is an embedding, and only there.
   package let updates: [Update]
+  /// The vectors that a word stands for, where the file is a textual inversion.
+  package let embedding: PeelEmbedding?
   /// What the file says of itself.
   package let texts: PeelTexts
   package let byteCount: Int
@@ -51,18 +53,19 @@ package struct PeelFile: Sendable {
     let file: SafetensorsFile
     do throws(SafetensorsError) {
       file = try SafetensorsFile(file: contents, limits: Self.headerLimits)
-    } catch { throw .safetensors(error) }
-    updates = try Self.updates(in: file)
+    } catch { throw Self.isPickle(contents) ? .pickle : .safetensors(error) }
+    embedding = try PeelEmbedding(in: file)
+    updates = try embedding == nil ? Self.updates(in: file) : []
     // Textual inversions that a LoRA was bundled with.
-    let embeddings = file.names.filter { $0.hasPrefix(Self.bundle) }
+    let bundled = file.names.filter { $0.hasPrefix(Self.bundle) }
     texts = PeelTexts(file.metadata)
     byteCount = contents.bytes.count
     isMapped = contents.isMapped
     sha256 = ModelPackage.checksum(of: contents.bytes)
     var warnings = texts.warnings
-    if let first = embeddings.first {
+    if let first = bundled.first {
       warnings.append(
-        "Its \(embeddings.count) tensors of embeddings (\"\(first.excerpt)\") are not used: words "
+        "Its \(bundled.count) tensors of embeddings (\"\(first.excerpt)\") are not used: words "
           + "that they stand for are read as plain text.")
     }
     if let largest = updates.max(by: { $0.largest < $1.largest }),
@@ -73,6 +76,12 @@ package struct PeelFile: Sendable {
           + "noise or nothing: draw with a small strength, or train it with a lower rate.")
     }
     self.warnings = warnings
+  }
+
+  /// Whether it begins as PyTorch's files do: a zip, or a pickle of version 2 or later.
+  private static func isPickle(_ contents: MappedFile) -> Bool {
+    let first = Array(contents.bytes.prefix(4))
+    return first == [0x50, 0x4B, 3, 4] || (first.count > 1 && first[0] == 0x80 && 2...5 ~= first[1])
   }
 
   /// The largest rank of an update.

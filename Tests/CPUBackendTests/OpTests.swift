@@ -375,12 +375,14 @@ import Weights
     var weights = TestWeights()
     let table = weights.add("table", [50, 64], format)
     let g = GraphBuilder("tables")
-    let embedded = g.embedding(g.input("ids", [2, 7], .int32), table)
+    let embedded = g.embedding(
+      g.input("ids", [2, 7], .int32), table, more: g.input("more", [5, 64]))
     g.output("embedded", embedded)
     if format == .float16 {
       g.output("rows", g.add(embedded, g.reshape(embedded, [2, 7, 64])))
       g.output("parameter", g.parameter(table, rows: 3, as: [3, 64]))
     }
     try expectAgreement(g.build(), weights.store(), isCopy: true, ids: 50)
+    try expectAgreement(g.build(), weights.store(), isCopy: true, ids: 55)
   }
 }

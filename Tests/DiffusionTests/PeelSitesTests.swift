@@ -11,7 +11,9 @@ import Weights
   private static let layer = "text_model.encoder.layers.1.self_attn.q_proj"
 
   /// A model of an attention to a text of so many channels, a convolution and a text encoder.
-  private func sites(textWidth: Int = 768, name: String = "dreams") -> PeelSites {
+  private func sites(
+    textWidth: Int = 768, name: String = "dreams", embeddingWidths: [Int: Int] = [:]
+  ) -> PeelSites {
     let g = GraphBuilder("denoiser")
     let text = g.input("text", [1, 2, textWidth])
     let weight = WeightReference("\(Self.block).attn2.to_k.weight", [8, textWidth])
@@ -25,7 +27,7 @@ import Weights
       in: [
         .init(network: .denoiser, weights: "unet", graph: g.build()),
         .init(network: .textEncoder(1), weights: "textEncoder", graph: t.build()),
-      ], model: name, baseSHA256: nil, stores: [:])
+      ], model: name, baseSHA256: nil, stores: [:], embeddingWidths: embeddingWidths)
   }
 
   private func peel(_ layers: [(stem: String, down: [Int], up: [Int])], value: Float = 1) throws
@@ -95,6 +97,35 @@ import Weights
     #expect(
       reason(try peel([three]), sites(textWidth: 5)).contains(
         "made for SD 3, and dreams is another"))
+  }
+
+  /// Embeddings are of a kind of model too, by their widths.
+  @Test func anEmbeddingOfAnotherKindOfModelIsToldSo() throws {
+    func reason(_ widths: [String: Int], of textWidth: Int, _ own: [Int: Int]) throws -> String {
+      let tensors = widths.map { name, width in
+        SafetensorsWriter.Tensor(
+          name: name, type: .float32, shape: [1, width],
+          bytes: [UInt8](repeating: 0, count: 4 * width))
+      }
+      let file = try PeelFile(contents: SafetensorsWriter.bytes(tensors), path: "peel")
+      return self.reason(file, sites(textWidth: textWidth, embeddingWidths: own))
+    }
+    #expect(try reason(["emb_params": 768], of: 768, [1: 768]) == "")
+    #expect(try reason(["clip_l": 768, "clip_g": 1280], of: 2048, [1: 768, 2: 1280]) == "")
+    #expect(
+      try reason(["clip_l": 768, "clip_g": 1280], of: 768, [1: 768])
+        .contains("made for SDXL, and dreams is SD 1.5"))
+    #expect(
+      try reason(["<cat>": 1024], of: 768, [1: 768])
+        .contains("made for SD 2, and dreams is SD 1.5"))
+    #expect(
+      try reason(["emb_params": 768], of: 1024, [1: 1024])
+        .contains("made for SD 1.5, and dreams is SD 2"))
+    #expect(
+      try reason(["emb_params": 24], of: 768, [1: 768])
+        .contains("have 24 numbers, and those of dreams 768"))
+    #expect(
+      try reason(["emb_params": 768], of: 768, [:]).contains("text encoder of dreams reads none"))
   }
 
   @Test func layersThatAreNotThereAreCountedAndTheFirstNamed() throws {

@@ -76,7 +76,8 @@ extension FuzzTarget {
     do throws(PeelError) { peel = try PeelFile(contents: input, path: "peel") } catch {
       return try expectText(error)
     }
-    try expect(!peel.updates.isEmpty, "a peel without updates")
+    try expect(
+      peel.updates.isEmpty == (peel.embedding != nil), "a peel of nothing, or of two kinds")
     for update in peel.updates {
       try expect((0...PeelFile.maximumRank).contains(update.rank), "a rank of \(update.rank)")
       try expect(
@@ -101,7 +102,18 @@ extension FuzzTarget {
     let metadataBytes = texts.metadata.reduce(0) { $0 + $1.key.utf8.count + $1.value.utf8.count }
     try expect(metadataBytes <= PeelTexts.totalBytes, "metadata without end")
     try expect(peel.warnings.allSatisfy { $0.utf8.count <= 1024 }, "a warning without end")
-    try rewrite(peel)
+    if let embedding = peel.embedding { try check(embedding) } else { try rewrite(peel) }
+  }
+
+  private static func check(_ embedding: PeelEmbedding) throws(Violation) {
+    try expect(1...PeelEmbedding.maximumVectors ~= embedding.count, "vectors without end")
+    try expect(!embedding.widths.isEmpty, "an embedding of nothing")
+    for (encoder, width) in embedding.widths {
+      let numbers = embedding.vectors(of: encoder)
+      try expect(numbers.count == embedding.count * width, "the numbers of an embedding")
+      try expect(numbers.allSatisfy(\.isFinite), "a number that is not finite")
+    }
+    try expect(embedding.token?.utf8.count ?? 0 <= 100, "a word without end")
   }
 
   /// A peel in another key style and with its scale folded in is the same peel.

@@ -78,8 +78,33 @@ extension FuzzTarget {
     try expect(whole.omittedText == nil, "a prompt is cut without need")
     try expect(whole.chunks.starts(with: cut.chunks), "a cut prompt begins otherwise")
     try expect((cut.omittedText != nil) == (whole.chunks != cut.chunks), "what is said of the cut")
+    try embeddings(prompt, text, maximumChunks: maximumChunks)
     let omitted = cut.omittedText ?? ""
     try expect(omitted.utf8.count <= kept + 7 * text.utf8.count, "the rest's length")
+  }
+
+  /// Words of several vectors stay whole, wherever they stand.
+  private static func embeddings(
+    _ prompt: WeightedPrompt, _ text: String, maximumChunks: Int
+  ) throws(Violation) {
+    let words = PromptWords([
+      .init(name: "a", token: "<the>", count: 75), .init(name: "an-d", count: 3),
+    ])
+    let bytes = text.utf8.count
+    for match in words.matches(in: text) {
+      try expect(0...bytes ~= match.range.upperBound && !match.range.isEmpty, "a place of a word")
+    }
+    let read = PromptChunks(
+      prompt, tokenizer: pairTokenizer, padding: 0, maximumChunks: maximumChunks, words: words)
+    try expect((1...maximumChunks).contains(read.chunks.count), "the number of chunks")
+    let size = Int32(pairTokenizer.vocabularySize)
+    for chunk in read.chunks {
+      try expect(chunk.ids.count == 77 && chunk.weights.count == 77, "a chunk's length")
+      let vectors = chunk.ids.filter { $0 >= size }.map { $0 - size }
+      try expect(vectors.allSatisfy { $0 < 78 }, "a vector that there is not")
+      try expect(vectors.count { $0 == 0 } == vectors.count { $0 == 74 }, "a word is split")
+      try expect(vectors.count { $0 == 75 } == vectors.count { $0 == 77 }, "a word is split")
+    }
   }
 
   /// Reads a table, and a text with it.

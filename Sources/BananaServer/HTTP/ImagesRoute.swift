@@ -68,6 +68,11 @@ extension DaemonRoutes {
         throw APIError(.peelInvalid, "\(error)", param: "peels")
       }
     }
+    let embeddings = try await peels.embeddings(
+      namedIn: [("prompt", request.prompt), ("negative_prompt", request.negativePrompt)],
+      for: context.peer.peelUID
+    ) { try engine.check($0) }
+    request.words = embeddings.uses
     let recipe = RecipeChoice(for: request, by: engine.model)
     request = recipe.request
     if let readImages {
@@ -81,7 +86,8 @@ extension DaemonRoutes {
     }
     context.connection.releaseBody()
     let answer = ImagesAnswer(
-      wire: wire, request: request, recipe: recipe, model: engine.model, arrival: arrival,
+      wire: wire, request: request, recipe: recipe, embeddingWarnings: embeddings.warnings,
+      model: engine.model, arrival: arrival,
       isExact: context.peer.seesExactFigures)
     let job: Job
     do {
@@ -207,6 +213,7 @@ struct ImagesAnswer: Sendable {
   let wire: ImageGenerationRequest
   let request: PictureRequest
   let recipe: RecipeChoice
+  let embeddingWarnings: [String]
   let model: ModelDescription
   let arrival: ContinuousClock.Instant
   /// Whether times are told as they were measured.
@@ -232,6 +239,7 @@ struct ImagesAnswer: Sendable {
   func response(_ result: PictureResult, _ job: JobFacts) -> ImageGenerationResponse {
     func seconds(_ stage: PictureStage) -> Double { told(result.secondsByStage[stage] ?? 0) }
     var warnings = RequestWarnings.of(wire, as: request, by: model) + recipe.warnings
+    warnings += embeddingWarnings
     warnings += Self.warnings(of: result.omitted)
     if !result.overflowed.isEmpty { warnings.append(overflow(result.overflowed)) }
     if result.isPromptUnknown {
@@ -251,8 +259,16 @@ struct ImagesAnswer: Sendable {
         denoiseSeconds: seconds(.denoise),
         decodeSeconds: seconds(.decode), encodeSeconds: seconds(.encode),
         totalSeconds: told((ContinuousClock.now - arrival).seconds)),
-      warnings: warnings, peels: appliedPeels, recipe: recipe.applied, job: job.id,
+      warnings: warnings, peels: appliedPeels, embeddings: appliedEmbeddings,
+      recipe: recipe.applied, job: job.id,
       isThermalLimited: job.isThermalLimited)
+  }
+
+  private var appliedEmbeddings: [AppliedEmbedding]? {
+    if request.words.isEmpty { return nil }
+    return request.words.map {
+      AppliedEmbedding(name: $0.name, vectors: $0.peel.file.embedding?.count ?? 0)
+    }
   }
 
   private var appliedPeels: [AppliedPeel]? {

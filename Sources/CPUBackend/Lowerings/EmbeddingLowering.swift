@@ -8,7 +8,9 @@ extension Lowering {
     append(
       EmbeddingStep(
         op, try weights.table(op.table), count: node.operands[0].shape.count,
-        source: place(node.operands[0]), target: place(node.result), grain))
+        source: place(node.operands[0]),
+        more: node.operands.dropFirst().first.map { (place: place($0), count: $0.shape[0]) },
+        target: place(node.result), grain))
   }
 }
 
@@ -19,12 +21,15 @@ private final class EmbeddingStep: Step {
   private let width: Int
   private let split: Split
   private let source: Place
+  /// Rows behind the table's, and how many.
+  private let more: (place: Place, count: Int)?
   private let target: Place
 
   init(
-    _ op: Embedding, _ table: BoundTable, count: Int, source: Place, target: Place,
-    _ grain: TaskGrain
+    _ op: Embedding, _ table: BoundTable, count: Int, source: Place,
+    more: (place: Place, count: Int)?, target: Place, _ grain: TaskGrain
   ) {
+    self.more = more
     self.table = table
     (rowCount, width) = (op.table.shape[0], op.table.shape[1])
     split = Split(count, into: count * width / grain.elements)
@@ -38,8 +43,14 @@ private final class EmbeddingStep: Step {
     let y = memory.floats(target)
     for token in split.range(task) {
       let id = ids[token]
-      precondition(id >= 0 && id < rowCount, "id \(id) is not a row of a table of \(rowCount)")
       let row = y + token * width
+      if let more, id >= rowCount {
+        precondition(Int(id) < rowCount + more.count, "id \(id) is not a row")
+        let from = memory.floats(more.place) + (Int(id) - rowCount) * width
+        row.update(from: from, count: width)
+        continue
+      }
+      precondition(id >= 0 && id < rowCount, "id \(id) is not a row of a table of \(rowCount)")
       switch table {
       case .plain(let data, let storage):
         banana_embedding_plain(data, storage, Int32(width), id, row)

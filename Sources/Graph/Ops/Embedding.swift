@@ -1,6 +1,7 @@
 package import TensorTypes
 
-/// Rows of a table by index: ids `[batch, token]` int32 give `[batch, token, width]`.
+/// Rows of a table by index: ids `[batch, token]` int32 give `[batch, token, width]`. Those behind
+/// the table's are rows of a second operand, if there is one: `[more rows, width]`.
 package struct Embedding: OpPayload {
   package var name: String { "embedding" }
   /// `[rows, width]`.
@@ -11,9 +12,14 @@ package struct Embedding: OpPayload {
   package var weights: [WeightReference] { [table] }
 
   package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
-    let ids = try operands.only(name)
-    guard ids.elementType == .int32, ids.shape.rank == 2, table.shape.rank == 2 else {
-      throw ShapeError(name, "takes int32 ids [batch, token] and a table [rows, width]")
+    guard let ids = operands.first, operands.count <= 2, ids.elementType == .int32,
+      ids.shape.rank == 2, table.shape.rank == 2,
+      operands.dropFirst().allSatisfy({
+        $0.elementType == .float32 && $0.shape.rank == 2 && $0.shape[1] == table.shape[1]
+      })
+    else {
+      throw ShapeError(
+        name, "takes int32 ids [batch, token], a table [rows, width] and perhaps more such rows")
     }
     return [ids.shape[0], ids.shape[1], table.shape[1]]
   }

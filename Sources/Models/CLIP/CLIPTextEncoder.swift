@@ -12,18 +12,22 @@ struct CLIPTextEncoder {
 
   /// `ids` `[batch, token]`, padded with what the tokenizer ends a text with, to `hidden` `[batch,
   /// token, width]`, normalized.
-  /// - Parameter skipped: Layers that are left out at the end; "clip skip" counts one more.
+  /// - Parameters:
+  ///   - skipped: Layers that are left out at the end; "clip skip" counts one more.
+  ///   - vectors: How many embeddings beside the vocabulary's there are: `vectors` `[vector,
+  ///     width]`, for the tokens behind it.
   /// - Precondition: There are as many layers, and positions for so many tokens.
-  func graph(batch: Int, tokens: Int, skipped: Int = 0) -> Graph {
+  func graph(batch: Int, tokens: Int, skipped: Int = 0, vectors: Int = 0) -> Graph {
     let c = configuration
     precondition(0...c.layers ~= skipped && 1...c.maximumPositions ~= tokens)
     let weights = WeightScope()["text_model"]
     let g = GraphBuilder("textEncoder")
     let ids = g.input("ids", [batch, tokens], .int32)
+    let more = vectors > 0 ? g.input("vectors", [vectors, c.width]) : nil
 
     // [batch, token, width]
     var x = g.embedding(
-      ids, weights["embeddings"]["token_embedding"].weight([c.vocabularySize, c.width]))
+      ids, weights["embeddings"]["token_embedding"].weight([c.vocabularySize, c.width]), more: more)
     let positions = g.parameter(
       weights["embeddings"]["position_embedding"].weight([c.maximumPositions, c.width]),
       rows: tokens, as: [tokens * c.width])

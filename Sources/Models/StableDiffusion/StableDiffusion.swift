@@ -76,7 +76,7 @@ package struct StableDiffusion: ConfigurableFamily {
 
   package let networks = [
     NetworkDescription(
-      "textEncoder", .text(tokenizer: "clip"), axes: [.batch, .tokens, .skippedLayers],
+      "textEncoder", .text(tokenizer: "clip"), axes: [.batch, .tokens, .skippedLayers, .vectors],
       isOpenToPeels: true),
     NetworkDescription(
       "context", .conditioning, weights: "unet", axes: [.batch, .tokens], isOpenToPeels: true),
@@ -94,7 +94,8 @@ package struct StableDiffusion: ConfigurableFamily {
     let (height, width) = (extents.height, extents.width)
     switch name {
     case "textEncoder":
-      return text.graph(batch: batch, tokens: tokens, skipped: extents.skippedLayers)
+      return text.graph(
+        batch: batch, tokens: tokens, skipped: extents.skippedLayers, vectors: extents.vectors)
     case "context": return unet.context(batch: batch, tokens: tokens)
     case "denoiser":
       return unet.graph(batch: batch, tokens: tokens, height: height, width: width)

@@ -55,6 +55,10 @@ enum Provenance {
       }
       texts.append(PNG.Text(keyword: "peels", text: peels.joined(separator: ", ")))
     }
+    if !request.words.isEmpty {
+      let words = request.words.map { "\($0.name) sha256=\($0.sha256)" }
+      texts.append(PNG.Text(keyword: "embeddings", text: words.joined(separator: ", ")))
+    }
     return texts + [marking]
   }
 

@@ -37,7 +37,9 @@ extension ModelLibrary {
     // of model what does not fit one of that kind.
     let ofOwn = failures.first { failure in
       switch failure {
-      case PeelError.wrongBase, PeelError.otherArchitecture(_, _, is: nil): false
+      case PeelError.wrongBase, PeelError.noEmbeddings,
+        PeelError.otherArchitecture(_, _, is: nil):
+        false
       default: true
       }
     }

@@ -25,12 +25,17 @@ struct PeelRecord: Codable, Sendable, Equatable {
   /// What it was distilled to, by its name, or `none`; nil in records of older versions, and until
   /// it is known under which name it is installed.
   var recipe: String?
+  /// Of an embedding, how many vectors it has, and how its file writes the word; nil for a LoRA.
+  var vectors: Int?
+  var token: String?
 
   init(_ file: PeelFile, installedAt: Int?) {
     sha256 = file.sha256
     bytes = file.byteCount
     rank = file.rank
     targets = file.updates.count
+    vectors = file.embedding?.count
+    token = file.embedding?.token
     self.installedAt = installedAt
     title = file.texts.title
     triggerWords = file.texts.triggerWords
@@ -50,6 +55,10 @@ struct PeelRecord: Codable, Sendable, Equatable {
   /// said already stays.
   mutating func recognizeDistillation(of name: String) {
     if recipe != nil { return }
+    guard vectors == nil else {
+      recipe = Self.noRecipe
+      return
+    }
     let names = [name, title ?? "", metadata["ss_output_name"] ?? ""]
     let found = names.lazy.compactMap { Distillation(recognizedIn: $0) }.first
     recipe = found?.name ?? Self.noRecipe
@@ -57,7 +66,9 @@ struct PeelRecord: Codable, Sendable, Equatable {
 
   /// Whether its texts are as short as those of files that are installed now.
   var isBounded: Bool {
-    [title, license, baseModel, recipe].allSatisfy { ($0?.utf8.count ?? 0) <= PeelTexts.lineBytes }
+    [title, license, baseModel, recipe, token].allSatisfy {
+      ($0?.utf8.count ?? 0) <= PeelTexts.lineBytes
+    }
       && triggerWords.count <= PeelTexts.triggerWords
       && triggerWords.allSatisfy { $0.utf8.count <= PeelTexts.triggerWordBytes }
   }
@@ -65,11 +76,14 @@ struct PeelRecord: Codable, Sendable, Equatable {
   func info(name: String, scope: PeelInfo.Scope, withMetadata: Bool) -> PeelInfo {
     var info = PeelInfo(
       name: name, scope: scope, bytes: bytes, sha256: sha256, rank: rank, targets: targets,
-      installedAt: installedAt, title: title, triggerWords: triggerWords, license: license,
+      installedAt: installedAt, title: title,
+      triggerWords: vectors != nil && triggerWords.isEmpty ? [name] : triggerWords,
+      license: license,
       baseModel: baseModel, metadata: withMetadata ? metadata : nil,
       warnings: withMetadata ? warnings : nil)
     var record = self
     record.recognizeDistillation(of: name)
+    info.vectors = vectors
     info.recipe = record.distillation.map(PeelRecipe.init)
     return info
   }

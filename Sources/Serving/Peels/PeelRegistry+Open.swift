@@ -17,7 +17,10 @@ extension PeelRegistry {
   ) async throws(APIError) -> [PeelUse] {
     do throws(PeelRegistryError) {
       await ready(for: .user(uid))
-      for reference in references { _ = try find(reference.name, for: .user(uid)) }
+      for reference in references {
+        let entry = try find(reference.name, for: .user(uid))
+        if entry.record.vectors != nil { throw .embedding(name: reference.name) }
+      }
       var uses: [PeelUse] = []
       for reference in references {
         let peel = try await open(reference.name, for: .user(uid))
@@ -31,7 +34,7 @@ extension PeelRegistry {
     }
   }
 
-  private func open(
+  func open(
     _ name: String, for viewer: PeelOwner
   ) async throws(PeelRegistryError) -> InstalledPeel {
     while true {

@@ -13,6 +13,12 @@ package enum PeelRegistryError: Error, Equatable {
   case unknownRecipe(String)
   /// The asking user has no such peel.
   case notFound(name: String, known: [String])
+  /// It is no LoRA, and named as if it were one.
+  case embedding(name: String)
+  /// It is a LoRA, and a prompt names it as an embedding.
+  case noEmbedding(name: String)
+  /// A prompt names an embedding that the user does not have.
+  case unknownEmbedding(name: String, known: [String])
   /// It is there for all, and only the administrator may remove it.
   case notYours(name: String)
   /// It came with Banana.
@@ -54,12 +60,26 @@ extension APIError {
         .invalidRequest,
         "There is no recipe \"\(name.prefix(64))\". Choose one of \(known), with the number of "
           + "steps if it was distilled to one (hyper-sd-8), or none.", param: "recipe")
-    case .notFound(let name, let known):
-      let more = known.count > 20 ? " and \(known.count - 20) more" : ""
-      let list = known.isEmpty ? "none" : known.prefix(20).joined(separator: ", ") + more
+    case .embedding(let name):
+      self.init(
+        .invalidRequest,
+        "\"\(name)\" is an embedding and no LoRA: write its name into prompt or negative_prompt, "
+          + "and leave it out of peels.", param: "name")
+    case .noEmbedding(let name):
+      self.init(
+        .invalidRequest,
+        "\"embedding:\(name)\" names a LoRA and no embedding: leave it out, and name it in peels.",
+        param: "prompt")
+    case .unknownEmbedding(let name, let known):
       self.init(
         .peelNotFound,
-        "There is no peel \"\(name.prefix(80))\". Installed for you: \(list).", param: "name")
+        "There is no embedding \"\(name.prefix(80))\". Installed for you: \(Self.list(known)). "
+          + "Install it as a peel, or write it without \"embedding:\".", param: "prompt")
+    case .notFound(let name, let known):
+      self.init(
+        .peelNotFound,
+        "There is no peel \"\(name.prefix(80))\". Installed for you: \(Self.list(known)).",
+        param: "name")
     case .notYours(let name):
       self.init(
         .peelNotFound,
@@ -115,6 +135,11 @@ extension APIError {
         "\(call) failed for \(path): \(String(cString: strerror(errno))). Check that the folder "
           + "exists and belongs to bananad's user.")
     }
+  }
+
+  private static func list(_ known: [String]) -> String {
+    let more = known.count > 20 ? " and \(known.count - 20) more" : ""
+    return known.isEmpty ? "none" : known.prefix(20).joined(separator: ", ") + more
   }
 
   private init(quota error: PeelRegistryError) {
