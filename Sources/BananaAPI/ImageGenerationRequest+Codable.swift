@@ -111,8 +111,8 @@ extension ImageGenerationRequest: Codable {
     let hint = ForeignNames.hint(for: name, known: known).map { ": \($0)" } ?? ""
     return APIError(
       .invalidRequest,
-      "Unknown field \"\(name.prefix(64))\"\(hint). The fields are: "
-        + known.sorted().joined(separator: ", ") + ".", param: String(name.prefix(64)))
+      "Unknown field \"\(name.cut(64))\"\(hint). The fields are: "
+        + known.sorted().joined(separator: ", ") + ".", param: name.cut(64))
   }
 
   public func encode(to encoder: any Encoder) throws {

@@ -127,6 +127,8 @@ extension ImageGenerationRequest {
   public enum Limits {
     /// The longest prompt.
     public static let promptCharacters = 4000
+    /// The longest text of any other field, and the longest name of a peel.
+    public static let fieldCharacters = 512
     /// Pictures of one request.
     public static let count = 1...10
     /// Denoising steps of a picture.
@@ -153,6 +155,13 @@ extension ImageGenerationRequest {
   public func validate() throws(APIError) {
     try validateLength(of: prompt, "prompt")
     try validateLength(of: negativePrompt ?? "", "negative_prompt")
+    for (param, text) in [
+      ("model", model), ("size", size), ("style", style), ("response_format", responseFormat),
+      ("output_format", outputFormat), ("quality", quality), ("moderation", moderation),
+      ("user", user),
+    ] {
+      try validateLength(of: text ?? "", param, limit: Limits.fieldCharacters)
+    }
     if prompt.unicodeScalars.allSatisfy(\.isBlank) {
       throw APIError(
         .invalidRequest, "The prompt is empty. Say what to draw, for example \"a red apple\".",
@@ -168,12 +177,12 @@ extension ImageGenerationRequest {
     if let responseFormat, !Limits.responseFormats.contains(responseFormat) {
       throw APIError(
         .invalidRequest,
-        "response_format \"\(responseFormat.prefix(64))\" is not served. Use \"b64_json\", or "
+        "response_format \"\(responseFormat.cut(64))\" is not served. Use \"b64_json\", or "
           + "\"url\" for a data: URL.", param: "response_format")
     }
     if let outputFormat, outputFormat != "png" {
       throw APIError(
-        .invalidRequest, "output_format \"\(outputFormat.prefix(64))\" is not served. Use \"png\".",
+        .invalidRequest, "output_format \"\(outputFormat.cut(64))\" is not served. Use \"png\".",
         param: "output_format")
     }
     try require(partialImages, in: Limits.partialImages, "partial_images")
@@ -193,20 +202,22 @@ extension ImageGenerationRequest {
     guard let tag = ForeignNames.promptTag(in: text) else { return }
     throw APIError(
       .invalidRequest,
-      "\(param) has \"\(tag.text.prefix(96))\", by which other programs mean an adapter; here "
+      "\(param) has \"\(tag.text.cut(96))\", by which other programs mean an adapter; here "
         + "it would be words. Leave it out and name what is installed (GET \(Route.peels)) in "
-        + "\"peels\": [{\"name\": \"\(tag.name.prefix(64))\", \"strength\": \(tag.strength)}], or "
+        + "\"peels\": [{\"name\": \"\(tag.name.cut(64))\", \"strength\": \(tag.strength)}], or "
         + "with --peel.",
       param: param)
   }
 
-  private func validateLength(of text: String, _ param: String) throws(APIError) {
+  private func validateLength(
+    of text: String, _ param: String, limit: Int = Limits.promptCharacters
+  ) throws(APIError) {
     let count = text.unicodeScalars.count
-    guard count > Limits.promptCharacters else { return }
+    guard count > limit else { return }
     throw APIError(
       .requestTooLarge,
-      "\(param) has \(count) characters; at most \(Limits.promptCharacters) are accepted. Shorten "
-        + "it.", param: param)
+      "\(param) has \(count) characters; at most \(limit) are accepted. Shorten it.",
+      param: param)
   }
 
   private func validatePeels() throws(APIError) {
@@ -218,11 +229,12 @@ extension ImageGenerationRequest {
         param: "peels")
     }
     for (index, peel) in peels.enumerated() {
+      try validateLength(of: peel.name, "peels", limit: Limits.fieldCharacters)
       try require(peel.strength, in: Limits.peelStrength, "peels")
       if peels[..<index].contains(where: { $0.name == peel.name }) {
         throw APIError(
           .invalidRequest,
-          "The peel \"\(peel.name.prefix(64))\" is named twice. Name it once, with the strength "
+          "The peel \"\(peel.name.cut(64))\" is named twice. Name it once, with the strength "
             + "that you want.", param: "peels")
       }
     }

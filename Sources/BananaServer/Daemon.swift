@@ -33,7 +33,7 @@ package struct Daemon: Service {
   ///   - listener: For apps; owned by the daemon from here on.
   ///   - adminListener: Who comes by it may do what concerns all users; owned likewise.
   ///   - metrics: What `/metrics` shows.
-  ///   - accounts: Whose share each peer's requests count into.
+  ///   - accounts: Whose share each peer's requests count into; by default the machine's.
   ///   - namespace: Which uids there are where the daemon runs.
   ///   - environment: Where systemd may say how memory pressure is watched.
   ///   - availableBytes: Memory that is free for new work; by default what the kernel tells.
@@ -43,12 +43,13 @@ package struct Daemon: Service {
   package init(
     configuration: DaemonConfiguration = .init(), listener: Listener,
     adminListener: Listener? = nil, logger: Logger, metrics: MetricsRegistry = MetricsRegistry(),
-    accounts: AccountBook = AccountBook(), namespace: UserNamespace = UserNamespace(),
+    accounts: AccountBook? = nil, namespace: UserNamespace = UserNamespace(),
     environment: [String: String] = [:], availableBytes: (@Sendable () -> Int?)? = nil,
     list: (@Sendable () -> [InstalledModel])? = nil,
     peelCheck: @escaping @Sendable (InstalledModel) throws -> ModelLibrary.PeelCheck,
     opener: @escaping ModelLibrary.Opener
   ) {
+    let accounts = accounts ?? AccountBook(logger: logger)
     let activity = EngineActivity()
     let watch = EngineWatch(activity: activity)
     let idleUnload = configuration.idleUnload
@@ -193,8 +194,11 @@ package struct Daemon: Service {
       responder: { request, writer, channel in
         // A connection that has gone needs no answer.
         guard let connection = connections.connection(of: channel) else { return }
-        let context = DaemonRequestContext(source: .init(connection: connection, logger: logger))
-        let response = try await responder.respond(to: request, context: context)
+        let response = try await connection.handle {
+          try await responder.respond(
+            to: request,
+            context: DaemonRequestContext(source: .init(connection: connection, logger: logger)))
+        }
         try await writer.write(response: response.head, body: response.body)
       })
   }

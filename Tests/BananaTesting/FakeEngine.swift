@@ -40,6 +40,7 @@ package final class FakeEngine: PictureEngine {
   private let knowsNothing: Bool
   private let pictureBytes: Int
   private let cost: @Sendable (PictureRequest) -> Cost
+  private let reading: @Sendable (PictureRequest) -> Void
   private let state = Mutex(Record())
 
   /// What it says that its work took, in seconds.
@@ -65,13 +66,15 @@ package final class FakeEngine: PictureEngine {
   ///   - pictureBytes: What `peakBytes` says of each picture of a pass.
   ///   - name: The model's.
   ///   - preparing: What `prepare` does.
+  ///   - reading: What reading a request's prompt takes, on the thread that asks for its key.
   ///   - cost: What is charged, whatever the clock says.
   package init(
     stepDuration: Duration = .zero, isHeld: Bool = false, drawsPixels: Bool = false,
     failure: EngineError? = nil, isTruncating: Bool = false, knowsNothing: Bool = false,
     pictureBytes: Int = 40, name: String = "fake",
     cost: @escaping @Sendable (PictureRequest) -> Cost = { _ in Cost(step: 1) },
-    preparing: (@Sendable () async throws -> Void)? = nil
+    preparing: (@Sendable () async throws -> Void)? = nil,
+    reading: @escaping @Sendable (PictureRequest) -> Void = { _ in }
   ) {
     var model = Self.model
     model.name = name
@@ -84,6 +87,7 @@ package final class FakeEngine: PictureEngine {
     self.knowsNothing = knowsNothing
     self.pictureBytes = pictureBytes
     self.cost = cost
+    self.reading = reading
     state.withLock { $0.isHeld = isHeld }
   }
 
@@ -106,13 +110,15 @@ package final class FakeEngine: PictureEngine {
   }
 
   package func batchKey(for request: PictureRequest) -> BatchKey {
-    BatchKey(
-      model: model.name, size: request.size,
-      steps: request.steps ?? model.defaultSteps,
+    reading(request)
+    return BatchKey(
+      model: model.name, size: request.size, steps: steps(of: request),
       sampler: request.sampler ?? model.defaultSampler, spacing: request.spacing,
       isGuided: (request.guidance ?? model.defaultGuidance) > 1, textTokens: 16,
       peels: request.peels, editStrength: request.isEdit ? request.strength : nil)
   }
+
+  private func steps(of request: PictureRequest) -> Int { request.steps ?? model.defaultSteps }
 
   package func peakBytes(for key: BatchKey, pictures: Int) -> Int { pictures * pictureBytes }
 
@@ -199,7 +205,7 @@ package final class FakeEngine: PictureEngine {
       return drawing.end(.failure(.cancelled))
     }
     if let failure { return drawing.end(.failure(failure)) }
-    let steps = batchKey(for: request).steps
+    let steps = steps(of: request)
     drawing.step += 1
     drawing.seconds += cost(request).step * Double(drawing.inPass)
     let picture = drawing.pictures.count

@@ -135,7 +135,8 @@ extension JobScheduler {
   package func submit(
     _ submission: Submission, to engine: any PictureEngine
   ) throws(JobError) -> Job {
-    try submit(submission, to: ModelLease(engine))
+    try submit(
+      submission, to: ModelLease(engine), key: engine.batchKey(for: submission.request))
   }
 }
 

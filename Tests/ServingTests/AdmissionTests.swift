@@ -131,6 +131,31 @@ import Testing
     #expect(result.order.prefix(4).contains(2) && result.order.prefix(5).contains(3))
   }
 
+  /// Whoever need not wait any more leaves no place behind.
+  @Test func doesNotWaitForWhoHasLeft() async throws {
+    let turns = FairTurns<Account>(width: 1)
+    let (gate, opener) = AsyncStream<Void>.makeStream()
+    let (ann, ben) = (Account.user(1), Account.user(2))
+    let first = Task { await turns.run(for: ann) { for await _ in gate {} } }
+    #expect(await eventually { await turns.running(of: ann) })
+    let left = (0..<100).map { _ in
+      Task {
+        try await turns.run(for: ann, cancelled: CancellationError()) {
+          () throws(CancellationError) in Issue.record("it was cancelled")
+        }
+      }
+    }
+    let last = Task { await turns.run(for: ben) { true } }
+    #expect(await eventually { await turns.waiting(of: ann) == 100 })
+    for task in left { task.cancel() }
+    for task in left { await #expect(throws: CancellationError.self) { try await task.value } }
+    #expect(await turns.waiting(of: ann) == 0)
+    opener.finish()
+    await first.value
+    #expect(await last.value)
+    #expect(await turns.run(for: ann) { true })
+  }
+
   @Test func writesALineAMinuteForEach() {
     let log = RecordedLog()
     let error = APIError(.invalidRequest, "Wrong.")

@@ -118,7 +118,7 @@ extension HostileClient {
 
   /// Sends everything at once, with a last request that ends the connection, and counts the answers
   /// by status.
-  private func pipeline(_ requests: [UInt8]) async throws {
+  func pipeline(_ requests: [UInt8]) async throws {
     let connection = try connect()
     let log = self
     _ = try? await within(20) {

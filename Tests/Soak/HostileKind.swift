@@ -34,6 +34,12 @@ enum HostileKind: String, Codable, CaseIterable, Sendable {
   case badRequests
   /// Large answers that nobody reads, or a byte at a time.
   case slowReaders
+  /// Whole forms of clients that hang up behind the last byte.
+  case goneForms
+  /// Streams of many previews that nobody reads.
+  case unreadStreams
+  /// Jobs that fail and are kept, asked for at full rate.
+  case keptFailures
   /// Ids of jobs guessed, and own jobs begun only to be cancelled or left.
   case jobGuessing
   /// What is no HTTP, or HTTP without an end.
@@ -55,11 +61,14 @@ enum HostileKind: String, Codable, CaseIterable, Sendable {
   var lanes: Int {
     switch self {
     case .halfForms: 30
+    case .unreadStreams: 80
     case .manyUsers: 4
     case .drippedBytes: 64
     case .connections: 4
     case .interactive, .cheapLooking, .waitingEdits, .storedAnswers, .everything: 24
-    case .nestedFields, .pngBombs, .longJobs, .edgeNumbers, .slowReaders, .jobGuessing: 8
+    case .nestedFields, .pngBombs, .longJobs, .edgeNumbers, .slowReaders, .jobGuessing, .goneForms,
+      .keptFailures:
+      8
     case .largePeels, .wordyPeels, .churn, .badRequests, .garbage: 6
     }
   }

@@ -99,7 +99,7 @@ package struct EditForm {
       let range = PictureRequest.strengths
       throw APIError(
         .invalidRequest,
-        "strength is \"\(text.prefix(32))\"; it must be a number between \(range.lowerBound) "
+        "strength is \"\(text.cut(32))\"; it must be a number between \(range.lowerBound) "
           + "and \(range.upperBound).",
         param: "strength")
     }

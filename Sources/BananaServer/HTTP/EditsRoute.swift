@@ -8,6 +8,12 @@ import Serving
 /// `POST /v1/images/edits`.
 extension DaemonRoutes {
   func editImages(_ request: Request, _ context: DaemonRequestContext) async throws -> Response {
+    return try await draw(preparedEdit(request, context), context)
+  }
+
+  private func preparedEdit(
+    _ request: Request, _ context: DaemonRequestContext
+  ) async throws -> PreparedRequest {
     let arrival = ContinuousClock.now
     let contentType = request.headers[.contentType] ?? ""
     // To its end, whatever is wrong with it, so that the client gets to listen.
@@ -16,7 +22,7 @@ extension DaemonRoutes {
     let form = try await unmetered(context) {
       try EditForm(Self.parts(of: body, contentType: contentType))
     }
-    return try await draw(form.request, arrival: arrival, context) {
+    return try await prepared(form.request, arrival: arrival, context) {
       try form.addImages(to: &$0, maximumPixels: maximumPixels)
     }
   }

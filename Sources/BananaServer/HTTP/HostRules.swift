@@ -27,21 +27,23 @@ enum HostRules {
     for origin in head.headers["origin"] {
       let own = ["http://\(host)", "https://\(host)"].map { $0.lowercased() }
       guard own.contains(origin.lowercased()) else {
-        throw forbidden("a page of \(origin.prefix(128))")
+        throw forbidden("a page of \(origin.cut(128))")
       }
     }
     for site in head.headers["sec-fetch-site"] {
       guard ["same-origin", "none"].contains(site.lowercased()) else {
-        throw forbidden("a page of another site (\(site.prefix(32)))")
+        throw forbidden("a page of another site (\(site.cut(32)))")
       }
     }
   }
 
   /// `http://host:port` at the beginning of a request's target; nil where that is only a path.
   static func authority(of target: Substring) -> Substring? {
-    for scheme in ["http://", "https://"] where target.lowercased().hasPrefix(scheme) {
-      let rest = target.dropFirst(scheme.count)
-      let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
+    for scheme in ["http://", "https://"]
+    where target.utf8.prefix(scheme.utf8.count).elementsEqual(scheme.utf8, by: { $0 | 0x20 == $1 })
+    {
+      let rest = target.utf8.dropFirst(scheme.utf8.count)
+      let end = rest.firstIndex { "/?#".utf8.contains($0) } ?? rest.endIndex
       return target[..<end]
     }
     return nil
@@ -55,12 +57,12 @@ enum HostRules {
       })
     else {
       throw APIError(
-        .invalidRequest, "Host is \"\(host.prefix(64))\", which no host is called. Send localhost.")
+        .invalidRequest, "Host is \"\(host.cut(64))\", which no host is called. Send localhost.")
     }
     guard isLocal(host) else {
       throw APIError(
         .forbidden,
-        "Host is \"\(host.prefix(64))\", which is no name of this machine. Send localhost, or an "
+        "Host is \"\(host.cut(64))\", which is no name of this machine. Send localhost, or an "
           + "address.")
     }
   }

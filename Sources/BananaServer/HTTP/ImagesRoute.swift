@@ -14,6 +14,13 @@ extension DaemonRoutes {
   func generateImages(_ request: Request, _ context: DaemonRequestContext) async throws -> Response
   {
     let arrival = ContinuousClock.now
+    let wire = try await decoded(request, context)
+    return try await draw(prepared(wire, arrival: arrival, context), context)
+  }
+
+  private func decoded(
+    _ request: Request, _ context: DaemonRequestContext
+  ) async throws -> ImageGenerationRequest {
     let body = try await request.body.bytes()
     let wire: ImageGenerationRequest
     if body.readableBytes <= Self.smallBody {
@@ -24,32 +31,45 @@ extension DaemonRoutes {
       }
     }
     try wire.validate()
-    context.connection.releaseBody()
-    return try await draw(wire, arrival: arrival, context)
+    return wire
   }
 
   /// JSON of so many bytes is decoded in a moment.
   private static let smallBody = 64 << 10
+  /// A prompt of so many is read in a moment.
+  private static let smallPrompt = 512
 
   /// Work for a request that no quota measures: of each account in turn, and paid for with time of
-  /// the engine.
+  /// the engine. Whoever has gone meanwhile needs none of it.
   func unmetered<Value: Sendable>(
     _ context: DaemonRequestContext, _ body: @escaping @Sendable () throws -> Value
   ) async throws -> Value {
-    try await background.inTurn(of: context.peer.account) { turn in
-      // Whoever has gone meanwhile needs none of it.
-      guard context.channel.isActive else { throw APIError(EngineError.cancelled) }
+    let hasGone = APIError(EngineError.cancelled)
+    return try await background.inTurn(of: context.peer.account, cancelled: hasGone as any Error) {
+      turn in
+      guard context.channel.isActive else { throw hasGone }
       return try await turn.run(body)
     }
   }
 
-  /// Queues a request and answers with its pictures or with the stream of its events.
+  /// A request that is whole, and holds nothing of its body.
+  struct PreparedRequest: Sendable {
+    var wire: ImageGenerationRequest
+    var request: PictureRequest
+    var recipe: RecipeChoice
+    var embeddingWarnings: [String]
+    var lease: ModelLease
+    var key: BatchKey
+    var arrival: ContinuousClock.Instant
+  }
+
+  /// Checks a request, and reads what belongs to it.
   /// - Parameter readImages: Reads what comes with it, on a thread that may take its time.
-  func draw(
+  func prepared(
     _ wire: ImageGenerationRequest, arrival: ContinuousClock.Instant,
     _ context: DaemonRequestContext,
     readImages: (@Sendable (inout PictureRequest) throws -> Void)? = nil
-  ) async throws -> Response {
+  ) async throws -> PreparedRequest {
     if context.peer.isShared, wire.store == true {
       throw context.peer.notToldApart("no answer is kept for you", param: "store")
     }
@@ -75,6 +95,7 @@ extension DaemonRoutes {
     request.words = embeddings.uses
     let recipe = RecipeChoice(for: request, by: engine.model)
     request = recipe.request
+    var key: BatchKey?
     if let readImages {
       let (whole, size) = (request, engine.model.offered(request.size))
       request = try await unmetered(context) {
@@ -83,25 +104,44 @@ extension DaemonRoutes {
         // Fitted before it waits, so that what waits is small.
         return request.fitted(to: size)
       }
+    } else if request.prompt.utf8.count + request.negativePrompt.utf8.count <= Self.smallPrompt {
+      key = engine.batchKey(for: request)
     }
-    context.connection.releaseBody()
-    let answer = ImagesAnswer(
+    if key == nil {
+      key = try await unmetered(context) { [request] in engine.batchKey(for: request) }
+    }
+    return PreparedRequest(
       wire: wire, request: request, recipe: recipe, embeddingWarnings: embeddings.warnings,
-      model: engine.model, arrival: arrival,
+      lease: lease, key: key!, arrival: arrival)
+  }
+
+  /// Queues a request and answers with its pictures or with the stream of its events.
+  func draw(
+    _ prepared: PreparedRequest, _ context: DaemonRequestContext
+  ) async throws -> Response {
+    // It has been read, and nothing of it is left.
+    context.body?.release()
+    let (wire, arrival) = (prepared.wire, prepared.arrival)
+    let answer = ImagesAnswer(
+      wire: wire, request: prepared.request, recipe: prepared.recipe,
+      embeddingWarnings: prepared.embeddingWarnings, model: prepared.lease.engine.model,
+      arrival: arrival,
       isExact: context.peer.seesExactFigures)
     let job: Job
     do {
       job = try await scheduler.submit(
         Submission(
-          request: request, peer: context.peer, priority: wire.priority ?? .normal,
+          request: prepared.request, peer: context.peer, priority: wire.priority ?? .normal,
           deadlineSeconds: wire.deadlineSeconds.map { $0 - (.now - arrival).seconds },
-          isStored: wire.store ?? false,
-          isStreamed: wire.stream ?? false, answer: { answer.response($0, $1) }), to: lease)
+          isStored: wire.store ?? false, isStreamed: wire.stream ?? false,
+          room: context.connection.makeRoom(), answer: { answer.response($0, $1) }),
+        to: prepared.lease, key: prepared.key)
     } catch { throw APIError(error) }
     context.channel.closeFuture.whenComplete { [scheduler, id = job.id] _ in
       Task { await scheduler.clientLeft(id) }
     }
     if wire.stream == true { return streamed(job, answer, context.peer) }
+    defer { job.events.leave() }
     return try await .json(result(of: job, context.peer))
   }
 
@@ -154,8 +194,18 @@ extension DaemonRoutes {
     return Response(
       status: .ok, headers: headers,
       body: .init { writer in
+        defer { job.events.leave() }
         for await event in job.events {
-          for message in try messages(for: event, of: job, answer, peer) {
+          guard case .finished(let response) = event else {
+            let message = try message(for: event, of: job, answer, peer)
+            job.events.handOver(message.readableBytes)
+            try await writer.write(message)
+            continue
+          }
+          // One after the other: each is there once more while it is written.
+          for completed in answer.completed(finish(job, peer, response)) {
+            let message = try ServerSentEvent.encode(completed.type, completed)
+            job.events.handOver(message.readableBytes)
             try await writer.write(message)
           }
         }
@@ -163,28 +213,25 @@ extension DaemonRoutes {
       })
   }
 
-  private func messages(
+  /// Any event but the last one of a job that has pictures.
+  private func message(
     for event: JobEvent, of job: Job, _ answer: ImagesAnswer, _ peer: Peer
-  ) throws -> [ByteBuffer] {
+  ) throws -> ByteBuffer {
     switch event {
     case .waiting(let jobsAhead):
       let progress = GenerationProgress(
         stage: .queued, step: jobsAhead, of: jobsAhead, picture: 0,
         pictures: answer.request.count, secondsLeft: nil, job: job.id)
-      return [try ServerSentEvent.encode(StreamEventName.progress, progress)]
+      return try ServerSentEvent.encode(StreamEventName.progress, progress)
     case .progress(let progress):
-      return [try ServerSentEvent.encode(StreamEventName.progress, progress)]
+      return try ServerSentEvent.encode(StreamEventName.progress, progress)
     case .preview(let preview):
       let partial = answer.partialImage(preview)
-      return [try ServerSentEvent.encode(partial.type, partial)]
-    case .finished(let response):
-      return try answer.completed(finish(job, peer, response)).map {
-        try ServerSentEvent.encode($0.type, $0)
-      }
+      return try ServerSentEvent.encode(partial.type, partial)
     case .failed(let error):
-      return [
-        try ServerSentEvent.encode(StreamEventName.error, ErrorBody(failure(of: job, peer, error)))
-      ]
+      return try ServerSentEvent.encode(
+        StreamEventName.error, ErrorBody(failure(of: job, peer, error)))
+    case .finished: preconditionFailure("a message for each picture")
     }
   }
 
@@ -232,7 +279,7 @@ struct ImagesAnswer: Sendable {
       return "\(which) is longer than the model reads: "
         + (text.isEmpty
           ? "only its beginning was used."
-          : "it was cut before \"\(text.prefix(60))\(isLong ? "…" : "")\".")
+          : "it was cut before \"\(text.cut(60))\(isLong ? "…" : "")\".")
     }
   }
 

@@ -30,8 +30,7 @@ extension DaemonRoutes {
         answer = try outcome.get()
       } catch { throw APIError(error) }
       // Before they are copied: whoever fetches much at once waits.
-      try context.connection.take(
-        bodyBytes: answer.data.reduce(0) { $0 + $1.png.count / 3 * 4 })
+      try context.body?.take(answer.data.reduce(0) { $0 + $1.png.count / 3 * 4 })
       return try Response.json(answer)
     }
   }
@@ -39,7 +38,7 @@ extension DaemonRoutes {
   private func noJob(_ id: String) -> APIError {
     APIError(
       .jobNotFound,
-      "You have no job \"\(id.prefix(64))\" here. Jobs that have ended are forgotten, those with "
+      "You have no job \"\(id.cut(64))\" here. Jobs that have ended are forgotten, those with "
         + "\"store\": true some minutes later, and all of them when bananad restarts. Ask again "
         + "for the pictures; the same seed draws the same ones.")
   }

@@ -1,3 +1,5 @@
+import BananaAPI
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -31,14 +33,14 @@ extension MultipartError: CustomStringConvertible {
   package var description: String {
     switch self {
     case .notMultipart(let contentType):
-      "The Content-Type is \"\(contentType.prefix(128))\". Send multipart/form-data with a "
+      "The Content-Type is \"\(contentType.cut(128))\". Send multipart/form-data with a "
         + "boundary."
     case .malformed(let reason):
       "The body is no multipart/form-data: \(reason). Send it as RFC 7578 says."
     case .tooManyParts(let maximum):
       "The form has more than \(maximum) parts. Leave some out."
     case .fieldTooLarge(let name, let maximumBytes):
-      "The form's field \"\(name.prefix(64))\" is larger than \(maximumBytes) bytes. Shorten it."
+      "The form's field \"\(name.cut(64))\" is larger than \(maximumBytes) bytes. Shorten it."
     }
   }
 }
@@ -183,42 +185,43 @@ package struct MultipartParser {
 }
 
 /// A header's value with its parameters: `form-data; name="image"`.
+///
+/// It is read byte by byte: what a character is in a text of somebody else's may take long to say.
 struct HeaderParameters {
   /// In lower case.
   private(set) var value = ""
   private var parameters: [String: String] = [:]
 
   init(_ text: String) {
-    var rest = Substring(text)
+    var rest = Array(text.utf8)[...]
     value = Self.take(upTo: ";", from: &rest).lowercased()
     while !rest.isEmpty {
       rest = rest.dropFirst()
       let name = Self.take(upTo: "=", from: &rest).lowercased()
-      guard rest.first == "=" else { return }
+      guard rest.first == UInt8(ascii: "=") else { return }
       rest = rest.dropFirst()
-      parameters[name] = rest.first == "\"" ? Self.quoted(&rest) : Self.take(upTo: ";", from: &rest)
-      rest = rest.drop { $0 != ";" }
+      parameters[name] =
+        rest.first == UInt8(ascii: "\"") ? Self.quoted(&rest) : Self.take(upTo: ";", from: &rest)
+      rest = rest.drop { $0 != UInt8(ascii: ";") }
     }
   }
 
   subscript(name: String) -> String? { parameters[name] }
 
-  private static func take(upTo end: Character, from rest: inout Substring) -> String {
-    let taken = rest.prefix { $0 != end }
+  private static func take(upTo end: Unicode.Scalar, from rest: inout ArraySlice<UInt8>) -> String {
+    var taken = rest.prefix { $0 != UInt8(ascii: end) }
     rest = rest.dropFirst(taken.count)
-    return String(taken.drop { $0 == " " || $0 == "\t" }.reversed().drop { $0 == " " }.reversed())
+    taken = taken.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+    while taken.last == UInt8(ascii: " ") { taken.removeLast() }
+    return String(decoding: taken, as: UTF8.self)
   }
 
-  private static func quoted(_ rest: inout Substring) -> String {
-    var text = ""
+  private static func quoted(_ rest: inout ArraySlice<UInt8>) -> String {
+    var text: [UInt8] = []
     rest = rest.dropFirst()
-    while let character = rest.popFirst(), character != "\"" {
-      if character == "\\", let next = rest.popFirst() {
-        text.append(next)
-      } else {
-        text.append(character)
-      }
+    while let byte = rest.popFirst(), byte != UInt8(ascii: "\"") {
+      text.append(byte == UInt8(ascii: "\\") ? rest.popFirst() ?? byte : byte)
     }
-    return text
+    return String(decoding: text, as: UTF8.self)
   }
 }

@@ -31,9 +31,9 @@ struct PeelFields {
     let members = words.dropFirst().filter { !$0.isEmpty }
     guard members.count <= 1, let member = Member(rawValue: String(members.first ?? "name")),
       place.isEmpty || (place.utf8.count <= 4 && Int(place) ?? -1 >= 0)
-    else { throw wrong("peels has no part \"\(part.name.prefix(64))\"") }
+    else { throw wrong("peels has no part \"\(part.name.cut(64))\"") }
     guard let text = String(validating: part.bytes, as: UTF8.self) else {
-      throw wrong("\(part.name.prefix(64)) is not valid UTF-8")
+      throw wrong("\(part.name.cut(64)) is not valid UTF-8")
     }
     // What nobody filled in.
     if text.isEmpty || member == .strength && ["null", "undefined", "None"].contains(text) {
@@ -100,7 +100,7 @@ struct PeelFields {
       // Swift also reads nan, inf and hexadecimal numbers.
       let isPlain = text.utf8.allSatisfy { "0123456789+-.eE".utf8.contains($0) }
       guard isPlain, let strength = Double(text), strength.isFinite else {
-        throw wrong("the strength \"\(text.prefix(32))\" is no number")
+        throw wrong("the strength \"\(text.cut(32))\" is no number")
       }
       entry.strength = strength
     }

@@ -128,7 +128,7 @@ extension RequestGate {
     if isEnding || !context.channel.isActive { return }
     guard let error = error as? HTTPParserError else { return context.fireErrorCaught(error) }
     if exchange == nil {
-      exchange = Exchange(version: .http1_1, isRequestOver: true)
+      exchange = Exchange(version: .http1_1, room: connection.beginBody(), isRequestOver: true)
       isEnding = true
       let refusal = Self.refusal(error, inBody: false)
       complain(refusal)

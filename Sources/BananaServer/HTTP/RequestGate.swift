@@ -30,7 +30,9 @@ final class RequestGate: ChannelDuplexHandler {
     var isForwarded = false
     var receivedBytes = 0
     var parts = 0
-    /// Bytes of the body for which there is room.
+    /// For the body.
+    var room: TransferRoom
+    /// Bytes of the body for which there was room.
     var heldBytes = 0
     var isRequestOver = false
     var isAnswerBegun = false
@@ -76,7 +78,8 @@ final class RequestGate: ChannelDuplexHandler {
     flushTimer?.cancel()
     late?.timer.cancel()
     slowReader.stop()
-    connection.releaseBody()
+    exchange = nil
+    connection.close()
     context.fireChannelInactive()
   }
 
@@ -94,7 +97,8 @@ final class RequestGate: ChannelDuplexHandler {
     if isEnding { return }
     slowReader.stop()
     slowReader = SlowReader()
-    var exchange = Exchange(version: head.version == .http1_0 ? .http1_0 : .http1_1)
+    var exchange = Exchange(
+      version: head.version == .http1_0 ? .http1_0 : .http1_1, room: connection.beginBody())
     exchange.isHead = head.method == .HEAD
     // The parser stops behind a request to upgrade, which nobody here does.
     exchange.keepsAlive =
@@ -130,7 +134,7 @@ final class RequestGate: ChannelDuplexHandler {
 
   private func hold(_ bytes: Int) throws(APIError) {
     guard bytes > exchange!.heldBytes else { return }
-    try connection.take(bodyBytes: bytes - exchange!.heldBytes)
+    try exchange!.room.take(bytes - exchange!.heldBytes)
     exchange!.heldBytes = bytes
   }
 
@@ -180,8 +184,7 @@ final class RequestGate: ChannelDuplexHandler {
     exchange!.isRequestOver = true
     if current.isForwarded { context.fireChannelRead(wrapInboundOut(.end(trailers))) }
     guard current.isAnswerOver else { return }
-    connection.releaseBody()
-    exchange = nil
+    endExchange()
     rest(context)
   }
 
@@ -204,6 +207,11 @@ final class RequestGate: ChannelDuplexHandler {
 
   func complain(_ error: APIError) {
     complaints.write("request refused", error, of: connection.peer.account)
+  }
+
+  private func endExchange() {
+    connection.endBody()
+    exchange = nil
   }
 
   // MARK: Answers
@@ -265,13 +273,12 @@ final class RequestGate: ChannelDuplexHandler {
   private func endAnswer(
     _ trailers: HTTPHeaders?, _ promise: EventLoopPromise<Void>?, _ context: ChannelHandlerContext
   ) {
-    connection.releaseBody()
     if !exchange!.keepsAlive || isInputClosed { isEnding = true }
     exchange!.isAnswerOver = true
     // The routes read no further on a connection that ends.
     if isEnding { exchange!.isForwarded = false }
     // At once: with the end's going out, the next request may come in.
-    if exchange!.isRequestOver { exchange = nil }
+    if exchange!.isRequestOver { endExchange() }
     unflushed += 1
     if unflushed == 1 { startFlushTimer(context) }
     let written = promise ?? context.eventLoop.makePromise(of: Void.self)

@@ -15,12 +15,18 @@ package struct RequestRules: Sendable, Equatable {
 
   /// Bytes of an upload that are on their way to the disk.
   private static let uploadWindow = 1 << 20
+  private static let longestPath = 1024
   private static let methods: [HTTPMethod] = [.GET, .HEAD, .POST, .DELETE]
 
   /// - Parameter editBodyBytes: The largest body of an edit.
   package init(_ head: HTTPRequestHead, editBodyBytes: Int) throws(RequestRefusal) {
     do throws(APIError) { try HostRules.check(head) } catch { throw RequestRefusal(error: error) }
     let path = Self.path(of: head)
+    // None that is served is as long: what looks at it further need not bound its work.
+    guard path.utf8.count <= Self.longestPath else {
+      throw RequestRefusal(
+        error: APIError(.notFound, "The path \(path.cut(128))… is longer than any here."))
+    }
     guard Self.methods.contains(head.method) else {
       throw Self.unrouted(head.method.rawValue, path)
     }
@@ -55,13 +61,13 @@ package struct RequestRules: Sendable, Equatable {
     for coding in headers[canonicalForm: "content-encoding"] where coding != "identity" {
       throw APIError(
         .unsupportedMediaType,
-        "The body is compressed (\(coding.prefix(32))). Send it without a Content-Encoding.")
+        "The body is compressed (\(coding.cut(32))). Send it without a Content-Encoding.")
     }
     for coding in headers[canonicalForm: "transfer-encoding"]
     where coding.lowercased() != "chunked" {
       throw APIError(
         .unsupportedMediaType,
-        "The body has the Transfer-Encoding \(coding.prefix(32)). Only chunked is understood.")
+        "The body has the Transfer-Encoding \(coding.cut(32)). Only chunked is understood.")
     }
     // Checked by the parser: it is one number.
     guard let length = headers.first(name: "content-length").flatMap({ Int($0) }) else { return }
@@ -93,12 +99,12 @@ package struct RequestRules: Sendable, Equatable {
 
   private static func wrongType(_ type: String, _ wanted: String) -> APIError {
     APIError(
-      .unsupportedMediaType, "The Content-Type is \"\(type.prefix(128))\". Send \(wanted).")
+      .unsupportedMediaType, "The Content-Type is \"\(type.cut(128))\". Send \(wanted).")
   }
 
   /// A path without what the router does not see: slashes that are one too many.
   private static func route(of path: String) -> String {
-    path.split(separator: "/").reduce("") { $0 + "/" + $1 }
+    "/" + path.split(separator: "/").joined(separator: "/")
   }
 
   /// The path that is asked for, without its query.
@@ -107,7 +113,8 @@ package struct RequestRules: Sendable, Equatable {
     if let authority = HostRules.authority(of: target) {
       target = target[authority.endIndex...]
     }
-    return String(target.prefix { $0 != "?" && $0 != "#" })
+    let end = target.utf8.firstIndex { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }
+    return String(target[..<(end ?? target.endIndex)])
   }
 
   /// The refusal of what no route serves.
@@ -116,14 +123,14 @@ package struct RequestRules: Sendable, Equatable {
       return RequestRefusal(
         error: APIError(
           .notFound,
-          "There is no \(path.prefix(128)). "
+          "There is no \(path.cut(128)). "
             + (PathHints.hint(for: path).map { "\($0) " } ?? "") + "The paths are: "
             + Route.served.map(\.path).joined(separator: ", ") + "."))
     }
     let error = APIError(
       .methodNotAllowed,
-      "\(path.prefix(128)) is served with \(served.methods.joined(separator: " and ")), not "
-        + "\(method.prefix(32)).")
+      "\(path.cut(128)) is served with \(served.methods.joined(separator: " and ")), not "
+        + "\(method.cut(32)).")
     return RequestRefusal(
       error: error, allow: served.methods.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] })
   }

@@ -16,6 +16,9 @@ struct DaemonRequestContext: RequestContext {
 
   var coreContext: CoreRequestContextStorage
   let connection: Connection
+  /// Held as long as the request is handled, whoever has gone; a route that has let go of the body
+  /// releases it.
+  let body: TransferRoom?
 
   var channel: any Channel { connection.channel }
   /// Who is at the other end.
@@ -24,6 +27,7 @@ struct DaemonRequestContext: RequestContext {
   init(source: Source) {
     coreContext = .init(source: source)
     connection = source.connection
+    body = source.connection.body
   }
 }
 

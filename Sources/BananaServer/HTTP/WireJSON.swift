@@ -38,7 +38,7 @@ package enum WireJSON {
         .invalidRequest,
         "\(field ?? "The body") is not valid JSON: \(error.reason), at byte \(error.offset). "
           + (field == nil ? "Send {\"prompt\": \"…\"}." : "Send a list of names."),
-        param: field ?? error.key.map { String($0.prefix(64)) })
+        param: field ?? error.key.map { $0.cut(64) })
     }
   }
 

@@ -1,4 +1,5 @@
 import Dispatch
+package import Logging
 import Synchronization
 
 /// Tells which account a uid counts into.
@@ -36,6 +37,7 @@ package final class AccountBook: Sendable {
   private let subordinateFile: String
   private let lifetime: Duration
   private let failureLifetime: Duration
+  private let logger: Logger?
   private let queue = DispatchQueue(label: "banana.accounts", qos: .userInitiated)
   private let state = Mutex(State())
 
@@ -43,14 +45,17 @@ package final class AccountBook: Sendable {
   ///   - subordinateFile: Read again whenever it has changed; missing is empty.
   ///   - lifetime: How long an answer of the user database is believed.
   ///   - failureLifetime: How long it is left alone when it could not be asked.
+  ///   - logger: Told of lines that cannot be understood.
   package init(
     users: UserDatabase = .system, subordinateFile: String = "/etc/subuid",
-    lifetime: Duration = .seconds(60), failureLifetime: Duration = .seconds(5)
+    lifetime: Duration = .seconds(60), failureLifetime: Duration = .seconds(5),
+    logger: Logger? = nil
   ) {
     self.users = users
     self.subordinateFile = subordinateFile
     self.lifetime = lifetime
     self.failureLifetime = failureLifetime
+    self.logger = logger
   }
 
   /// As whom `bananad-tcp.service` hands on the connections of everybody on the machine.
@@ -114,6 +119,12 @@ package final class AccountBook: Sendable {
           parsing: KernelFile.bytes(subordinateFile, upTo: Self.maximumFileBytes) ?? [])
       } ?? SubordinateIDs()
     state.withLock { $0 = State(file: file, ids: ids) }
+    if !ids.damagedLines.isEmpty {
+      let lines = ids.damagedLines.prefix(16).map(String.init).joined(separator: ", ")
+      logger?.warning(
+        "lines that cannot be understood: whoever they are for has another account by each uid",
+        metadata: ["file": "\(subordinateFile)", "lines": "\(lines)"])
+    }
     return ids
   }
 

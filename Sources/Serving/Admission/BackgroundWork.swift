@@ -36,10 +36,12 @@ package struct BackgroundWork<Owner: Hashable & Sendable>: Sendable {
   }
 
   /// Does `work` when it is the owner's turn; the pieces of it that take their time go to `run`.
+  /// - Parameter cancelled: What to throw when the task is cancelled before that; nil waits all the
+  ///   same.
   package func inTurn<Value, Failure: Error>(
-    of owner: Owner, _ work: (Turn) async throws(Failure) -> Value
+    of owner: Owner, cancelled: Failure? = nil, _ work: (Turn) async throws(Failure) -> Value
   ) async throws(Failure) -> Value {
-    try await turns.run(for: owner) { () async throws(Failure) in
+    try await turns.run(for: owner, cancelled: cancelled) { () async throws(Failure) in
       try await work(Turn(owner: owner, charge: charge))
     }
   }

@@ -49,7 +49,7 @@ package final class ComplaintLog: Sendable {
     if let job { metadata["job"] = "\(job)" }
     metadata["account"] = "\(account)"
     metadata["code"] = "\(error.code.rawValue)"
-    metadata["reason"] = "\(error.message.prefix(512))"
+    metadata["reason"] = "\(error.message.cut(512))"
     if unwritten > 0 { metadata["unwritten"] = "\(unwritten)" }
     logger.notice("\(message)", metadata: metadata)
   }

@@ -1,11 +1,19 @@
 /// Lets work be done in turn: one piece of each key at a time, a few of all together, and next that
 /// of the key that has had no turn for longest.
 package actor FairTurns<Key: Hashable & Sendable> {
+  private struct Waiter {
+    /// 0 for one that is never cancelled.
+    var number: Int
+    /// Told whether it is the waiter's turn, or it need not wait any more.
+    var continuation: CheckedContinuation<Bool, Never>
+  }
+
   private let width: Int
   private var running: Set<Key> = []
-  private var waiting: [Key: [CheckedContinuation<Void, Never>]] = [:]
+  private var waiting: [Key: [Waiter]] = [:]
   /// Keys with work that waits, in the order of their turns.
   private var order: [Key] = []
+  private var lastNumber = 0
 
   /// - Parameter width: Pieces of work at a time.
   package init(width: Int) {
@@ -13,11 +21,20 @@ package actor FairTurns<Key: Hashable & Sendable> {
     self.width = width
   }
 
+  /// Whether it is a key's turn.
+  package func running(of key: Key) -> Bool { running.contains(key) }
+
+  /// Pieces of a key that wait.
+  package func waiting(of key: Key) -> Int { waiting[key]?.count ?? 0 }
+
   /// Does `work` when it is the key's turn.
+  /// - Parameter cancelled: What to throw when the task is cancelled before that; nil waits all the
+  ///   same.
   nonisolated package func run<Value, Failure: Error>(
-    for key: Key, _ work: () async throws(Failure) -> Value
+    for key: Key, cancelled: Failure? = nil, _ work: () async throws(Failure) -> Value
   ) async throws(Failure) -> Value {
-    await take(key)
+    let isTurn = await take(key, isCancellable: cancelled != nil)
+    if !isTurn, let cancelled { throw cancelled }
     do throws(Failure) {
       let value = try await work()
       await give(key)
@@ -28,13 +45,43 @@ package actor FairTurns<Key: Hashable & Sendable> {
     }
   }
 
-  private func take(_ key: Key) async {
+  /// - Returns: False when it was cancelled instead.
+  private func take(_ key: Key, isCancellable: Bool) async -> Bool {
     if running.count < width, !running.contains(key) {
       running.insert(key)
-      return
+      return true
     }
+    guard isCancellable else {
+      return await withCheckedContinuation { wait(for: key, $0) }
+    }
+    lastNumber += 1
+    let number = lastNumber
+    return await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        if Task.isCancelled { return continuation.resume(returning: false) }
+        wait(for: key, number: number, continuation)
+      }
+    } onCancel: {
+      Task { await self.drop(number, of: key) }
+    }
+  }
+
+  private func wait(
+    for key: Key, number: Int = 0, _ continuation: CheckedContinuation<Bool, Never>
+  ) {
     if waiting[key] == nil { order.append(key) }
-    await withCheckedContinuation { waiting[key, default: []].append($0) }
+    waiting[key, default: []].append(Waiter(number: number, continuation: continuation))
+  }
+
+  private func drop(_ number: Int, of key: Key) {
+    guard let index = waiting[key]?.firstIndex(where: { $0.number == number }),
+      let waiter = waiting[key]?.remove(at: index)
+    else { return }
+    if waiting[key]?.isEmpty == true {
+      waiting[key] = nil
+      order.removeAll { $0 == key }
+    }
+    waiter.continuation.resume(returning: false)
   }
 
   private func give(_ key: Key) {
@@ -48,7 +95,7 @@ package actor FairTurns<Key: Hashable & Sendable> {
         waiting[next] = others
         order.append(next)
       }
-      first.resume()
+      first.continuation.resume(returning: true)
     }
   }
 }

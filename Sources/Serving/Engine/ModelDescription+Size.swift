@@ -12,7 +12,7 @@ extension ModelDescription {
     guard let wanted = PictureSize(name) else {
       throw APIError(
         .invalidRequest,
-        "size \"\(name.prefix(64))\" is no size. Write it as \"WIDTHxHEIGHT\" or \"auto\"; "
+        "size \"\(name.cut(64))\" is no size. Write it as \"WIDTHxHEIGHT\" or \"auto\"; "
           + "\(self.name) draws \(known.words).", param: "size")
     }
     if known.contains(wanted) { return wanted }

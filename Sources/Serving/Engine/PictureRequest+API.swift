@@ -105,6 +105,6 @@ extension ModelDescription {
     guard let name else { return nil }
     if styles.contains(name) { return name }
     if Self.ignoredStyles.contains(name) { return nil }
-    throw APIError(.unknownStyle(String(name.prefix(64)), known: styles))
+    throw APIError(.unknownStyle(name.cut(64), known: styles))
   }
 }

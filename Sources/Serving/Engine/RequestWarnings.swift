@@ -30,7 +30,7 @@ package enum RequestWarnings {
       warnings.append("background \"transparent\" was ignored: \(model.name) draws the ground too.")
     }
     if let quality = wire.quality, quality != "auto" {
-      warnings.append("quality \"\(quality.prefix(32))\" means nothing here and was ignored.")
+      warnings.append("quality \"\(quality.cut(32))\" means nothing here and was ignored.")
     }
     if wire.outputCompression != nil {
       warnings.append("output_compression means nothing for a PNG file and was ignored.")

@@ -18,6 +18,12 @@ extension APIError {
         .deadlineExceeded,
         "The pictures were not done within \(seconds) s. Allow more time, ask for less, or try "
           + "again when fewer jobs wait.", param: "deadline_seconds")
+    case .unread:
+      self.init(
+        .busy,
+        "The pictures are done, and there is no room to send them beside what you have not read "
+          + "yet. Read the answers that are on their way; with \"store\": true they are kept "
+          + "meanwhile.", retryAfterSeconds: 1)
     case .shuttingDown:
       self.init(.shuttingDown, "bananad is stopping. Try again when it is back.")
     case .engine(let error):

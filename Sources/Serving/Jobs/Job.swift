@@ -10,7 +10,7 @@ package struct Job: Sendable {
   package typealias ID = String
 
   package let id: ID
-  package let events: AsyncStream<JobEvent>
+  package let events: JobEvents
 }
 
 /// What happens to a job, in order.
@@ -30,6 +30,8 @@ package enum JobError: Error, Sendable, Equatable {
   case quotaExceeded(QuotaRefusal)
   case shuttingDown
   case deadlineExceeded(seconds: Double)
+  /// The pictures are there, and no room for them beside what its account has not read yet.
+  case unread
   case engine(EngineError)
 }
 
@@ -44,12 +46,15 @@ package struct Submission: Sendable {
   package var isStored: Bool
   /// Its client wants to know where it stands.
   package var isStreamed: Bool
+  /// What its events hold until they are read; nil counts nothing.
+  package var room: TransferRoom?
   /// Makes the answer of the pictures.
   package var answer: @Sendable (PictureResult, JobFacts) -> ImageGenerationResponse
 
   package init(
     request: PictureRequest, peer: Peer, priority: JobPriority = .normal,
     deadlineSeconds: Double? = nil, isStored: Bool = false, isStreamed: Bool = false,
+    room: TransferRoom? = nil,
     answer: @escaping @Sendable (PictureResult, JobFacts) -> ImageGenerationResponse
   ) {
     self.request = request
@@ -58,6 +63,7 @@ package struct Submission: Sendable {
     self.deadlineSeconds = deadlineSeconds
     self.isStored = isStored
     self.isStreamed = isStreamed
+    self.room = room
     self.answer = answer
   }
 }

@@ -41,19 +41,29 @@ extension JobScheduler {
 
   /// The peer's jobs that wait, run or are kept; everybody's for an admin.
   package func jobs(for peer: Peer) -> [JobInfo] {
-    store.removeOld(now: .now)
-    let order = queue.order(now: .now)
+    let now = ContinuousClock.now
+    let order = queue.order(now: now)
     let places = Dictionary(uniqueKeysWithValues: order.enumerated().map { ($1, $0) })
     let waiting = queue.elements.map {
       $0.info(state: .waiting, jobsAhead: running.count + places[$0.id, default: 0])
     }
-    let all = store.entries.map(\.info) + running.map(runningInfo) + waiting
-    return all.filter { peer.owns($0.uid) }
+    // What others have kept costs nobody who may not see it anything.
+    let kept = store.entries(of: peer.isAdmin ? nil : peer.account, now: now).map(\.info)
+    return (kept + running.map(runningInfo) + waiting).filter { peer.owns($0.uid) }
       .sorted { ($0.createdAt, $0.id) < ($1.createdAt, $1.id) }
   }
 
   package func info(of id: Job.ID, for peer: Peer) -> JobInfo? {
-    jobs(for: peer).first { $0.id == id }
+    let info: JobInfo?
+    if let job = running.first(where: { $0.id == id }) {
+      info = runningInfo(job)
+    } else if let job = find(id) {
+      let place = queue.order(now: .now).firstIndex(of: id) ?? 0
+      info = job.info(state: .waiting, jobsAhead: running.count + place)
+    } else {
+      info = store.entry(id, now: .now)?.info
+    }
+    return info.flatMap { peer.owns($0.uid) ? $0 : nil }
   }
 
   /// What a stored job ended with, after waiting for its end; nil when the peer has no such job or
@@ -62,14 +72,35 @@ extension JobScheduler {
     of id: Job.ID, for peer: Peer
   ) async -> Result<ImageGenerationResponse, JobError>? {
     if let job = find(id), peer.owns(job.uid), job.submission.isStored {
-      await withCheckedContinuation { resultWaiters[id, default: []].append($0) }
+      await end(of: id)
     }
-    store.removeOld(now: .now)
-    guard let entry = store.entry(id), peer.owns(entry.info.uid) else {
+    guard let entry = store.entry(id, now: .now), peer.owns(entry.info.uid) else {
       return nil
     }
     return entry.outcome
   }
+
+  /// Returns when the job has ended, or when the task is cancelled.
+  private func end(of id: Job.ID) async {
+    lastResultWaiter += 1
+    let number = lastResultWaiter
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        if Task.isCancelled { return continuation.resume() }
+        resultWaiters[id, default: [:]][number] = continuation
+      }
+    } onCancel: {
+      Task { await self.stopWaiting(number, for: id) }
+    }
+  }
+
+  private func stopWaiting(_ number: Int, for id: Job.ID) {
+    resultWaiters[id]?.removeValue(forKey: number)?.resume()
+    if resultWaiters[id]?.isEmpty == true { resultWaiters[id] = nil }
+  }
+
+  /// Clients that wait for results.
+  package var resultWaiterCount: Int { resultWaiters.values.reduce(0) { $0 + $1.count } }
 
   /// - Parameter peer: Whose job may be shown; nil shows none.
   package func snapshot(for peer: Peer?) -> Snapshot {
@@ -85,8 +116,10 @@ extension JobScheduler {
           progress: job.tracker?.latest)
       },
       finishedJobs: finishedJobs,
-      ownFinishedJobs: peer.map { $0.isShared ? 0 : finishedJobsByUID[$0.uid, default: 0] } ?? 0,
-      storedResults: store.entries.count,
+      ownFinishedJobs: peer.map {
+        $0.isShared ? 0 : finishedJobsByUID[$0.account]?[$0.uid] ?? 0
+      } ?? 0,
+      storedResults: store.count,
       limits: throttle.limits, isDraining: isDraining)
   }
 
@@ -120,7 +153,7 @@ extension JobScheduler {
   }
 
   func announcePositions() {
-    var events: [Job.ID: AsyncStream<JobEvent>.Continuation] = [:]
+    var events: [Job.ID: JobMailbox] = [:]
     for job in queue.elements where job.submission.isStreamed && job.started == nil {
       events[job.id] = job.events
     }
@@ -148,16 +181,25 @@ extension JobScheduler {
       store.keep(
         .init(account: job.account, info: info, outcome: outcome, ends: .now + .seconds(keeps)),
         maximumBytes: configuration.resultBytes)
-      Task { [weak self] in
-        try? await Task.sleep(for: .seconds(keeps))
-        await self?.forgetOldResults()
-      }
+      sweepResults()
     }
     job.end(outcome)
-    for waiter in resultWaiters.removeValue(forKey: job.id) ?? [] { waiter.resume() }
+    for waiter in (resultWaiters.removeValue(forKey: job.id) ?? [:]).values { waiter.resume() }
   }
 
-  func forgetOldResults() {
+  /// Forgets results when they are old, as long as there are any.
+  private func sweepResults() {
+    guard !isSweeping, let end = store.firstEnd else { return }
+    isSweeping = true
+    Task { [weak self] in
+      try? await Task.sleep(until: end)
+      await self?.forgetOldResults()
+    }
+  }
+
+  private func forgetOldResults() {
+    isSweeping = false
     store.removeOld(now: .now)
+    sweepResults()
   }
 }

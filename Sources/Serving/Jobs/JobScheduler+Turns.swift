@@ -158,6 +158,14 @@ extension JobScheduler {
     return await drawing.value
   }
 
+  /// Who makes uids up shall not fill memory with them, nor have others' forgotten.
+  private func noteFinished(_ job: QueuedJob) {
+    var own = finishedJobsByUID[job.account, default: [:]]
+    if own.count >= 256, own[job.uid] == nil { own.removeAll() }
+    own[job.uid, default: 0] += 1
+    finishedJobsByUID[job.account] = own
+  }
+
   private func finish(_ id: Job.ID, _ result: Result<PictureResult, EngineError>) {
     guard let index = running.firstIndex(where: { $0.id == id }) else { return }
     let job = running.remove(at: index)
@@ -165,9 +173,7 @@ extension JobScheduler {
     switch result {
     case .success(let pictures):
       finishedJobs += 1
-      // Who makes uids up shall not fill memory with them.
-      if finishedJobsByUID.count >= 4096 { finishedJobsByUID.removeAll() }
-      finishedJobsByUID[job.uid, default: 0] += 1
+      noteFinished(job)
       let facts = JobFacts(
         id: id, queueSeconds: job.queueSeconds,
         isThermalLimited: job.isThermalLimited || throttle.wasLimited)

@@ -22,10 +22,13 @@ package actor JobScheduler {
   var turn: Turn?
   var isDrawing = false
   var finishedJobs = 0
-  var finishedJobsByUID: [UInt32: Int] = [:]
+  var finishedJobsByUID: [Account: [UInt32: Int]] = [:]
   var isDraining = false
   var idleWaiters: [CheckedContinuation<Void, Never>] = []
-  var resultWaiters: [Job.ID: [CheckedContinuation<Void, Never>]] = [:]
+  var resultWaiters: [Job.ID: [Int: CheckedContinuation<Void, Never>]] = [:]
+  var lastResultWaiter = 0
+  /// Whether results are looked through when the first of them is old.
+  var isSweeping = false
   var pace = JobPace()
 
   /// - Parameter availableBytes: What is free for new work on the machine; nil when unknown, which
@@ -62,23 +65,22 @@ package actor JobScheduler {
   }
 
   /// Takes a job in, or says at once why not.
+  /// - Parameter key: The request's. Its engine makes it, which takes time for a long prompt: not
+  ///   here, where everybody waits.
   /// - Throws: `JobError.busy`, `.quotaExceeded` or `.shuttingDown`.
   package func submit(
-    _ submission: Submission, to lease: ModelLease
+    _ submission: Submission, to lease: ModelLease, key: BatchKey
   ) throws(JobError) -> Job {
-    let (events, continuation) = AsyncStream<JobEvent>.makeStream()
     // Twelve digits, so that nobody comes upon another's by chance.
     let id = "job-" + String(UInt64.random(in: (1 << 60)...UInt64.max), radix: 36)
+    let (mailbox, events) = JobMailbox.make(submission.room) { [weak self] in
+      Task { [weak self] in await self?.clientLeft(id) }
+    }
     var job = QueuedJob(
-      id: id, submission: submission, key: lease.engine.batchKey(for: submission.request),
-      lease: lease, events: continuation, submitted: .now)
+      id: id, submission: submission, key: key, lease: lease, events: mailbox, submitted: .now)
     do throws(JobError) { try admit(job) } catch {
       metrics.count(.outcomes, ["code": APIError(error).code.rawValue])
       throw error
-    }
-    continuation.onTermination = { [weak self] reason in
-      guard case .cancelled = reason else { return }
-      Task { [weak self] in await self?.clientLeft(id) }
     }
     job.timer = submission.deadlineSeconds.map { startTimer(id, seconds: $0) }
     turn?.accrue(at: .now, in: &queue)

@@ -11,7 +11,7 @@ struct QueuedJob: Sendable {
   let key: BatchKey
   /// Keeps its model open.
   let lease: ModelLease
-  let events: AsyncStream<JobEvent>.Continuation
+  let events: JobMailbox
   let submitted: ContinuousClock.Instant
   let createdAt = UnixTime.now
   let stop = StopReason()
@@ -31,7 +31,7 @@ struct QueuedJob: Sendable {
 
   init(
     id: String, submission: Submission, key: BatchKey, lease: ModelLease,
-    events: AsyncStream<JobEvent>.Continuation, submitted: ContinuousClock.Instant
+    events: JobMailbox, submitted: ContinuousClock.Instant
   ) {
     self.id = id
     self.submission = submission
@@ -81,11 +81,7 @@ struct QueuedJob: Sendable {
   /// Tells the client how it ended.
   func end(_ outcome: Result<ImageGenerationResponse, JobError>) {
     timer?.cancel()
-    switch outcome {
-    case .success(let response): events.yield(.finished(response))
-    case .failure(let error): events.yield(.failed(error))
-    }
-    events.finish()
+    events.end(outcome)
   }
 }
 
