@@ -217,8 +217,18 @@ package final class LoadedModel: Sendable {
       let family = try Family(configuration)
       try family.facts.validate()
       try family.checkNetworks()
+      try checkRecipe(family.facts)
       return family
     } catch { throw .configuration(error) }
+  }
+
+  /// Throws unless a picture can be drawn as the model itself says.
+  private static func checkRecipe(_ facts: ModelFacts) throws(ConfigurationError) {
+    let recipe = facts.sampling
+    do throws(GenerationError) {
+      _ = try NoiseSchedule(
+        facts.noise, recipe.sampler, facts.spacing(for: recipe.sampler), steps: recipe.steps)
+    } catch { throw ConfigurationError("sampling", "\(error)") }
   }
 
   private static func tokenizers(

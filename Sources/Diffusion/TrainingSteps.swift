@@ -25,7 +25,7 @@ struct TrainingSteps {
       case .euler, .eulerAncestral, .dpmSolver: true
       case .ddim, .consistency, .trajectoryConsistency: spacing == .karras
       }
-    signals = betas.cumulativeSignals.map { dividesBySignal ? max($0, 0x1p-24) : $0 }
+    signals = betas.cumulativeSignals.map { dividesBySignal ? max($0, Betas.leastSignal) : $0 }
   }
 
   /// The last of the levels that the spacing gives for so many steps, and where the sampler ends.

@@ -1,4 +1,5 @@
 package import Graph
+import TensorTypes
 
 /// A family of models: its networks, traced for the extents that are asked for, and what those who
 /// draw with them have to know. Nothing outside of `Models` knows more.
@@ -54,7 +55,8 @@ extension ModelFamily {
     }
   }
 
-  /// Throws unless every network that is needed is there and every input has a source.
+  /// Throws unless every network that is needed is there, every input has a source, and all have as
+  /// many numbers as are written to them and read from them.
   package func checkNetworks() throws(ConfigurationError) {
     for role in [NetworkRole.denoiser, .decoder] where networks(role).count != 1 {
       throw ConfigurationError("family", "it has \(networks(role).count) networks as \(role)")
@@ -85,6 +87,7 @@ extension ModelFamily {
       for input in graph.inputs where !sources.contains(input.name) {
         throw ConfigurationError("\(network.name)", "nothing gives its input \"\(input.name)\"")
       }
+      try checkSizes(of: graph, network)
       switch network.role {
       case .text, .conditioning:
         for output in graph.outputs where !given.insert(output.name).inserted {
@@ -92,6 +95,45 @@ extension ModelFamily {
         }
       case .denoiser, .decoder, .encoder: break
       }
+    }
+  }
+
+  private func checkSizes(
+    of graph: Graph, _ network: NetworkDescription
+  ) throws(ConfigurationError) {
+    let (extents, space) = (facts.smallestExtents, facts.latents)
+    let places = extents.height * extents.width
+    let latents = places * space.channels
+    let pixels = places * space.scale * space.scale * facts.pixels.channels
+    func check(
+      _ kind: String, _ values: [(name: String, value: Value)], _ counts: [String: Int],
+      all: Bool = false
+    ) throws(ConfigurationError) {
+      for (name, value) in values {
+        guard let count = counts[name] else { continue }
+        try ConfigurationError.check(
+          value.shape.count == count, "\(network.name)",
+          "its \(kind) \"\(name)\" is \(value.shape), and the picture's has \(count) numbers")
+      }
+      for name in counts.keys.sorted() where all && !values.contains(where: { $0.name == name }) {
+        throw ConfigurationError("\(network.name)", "it has no \(kind) \"\(name)\"")
+      }
+    }
+    let inputs = graph.inputs.map { ($0.name, $0.value) }
+    let outputs = graph.outputs.map { ($0.name, $0.value) }
+    switch network.role {
+    case .text, .conditioning: break
+    case .denoiser:
+      try check(
+        "input", inputs,
+        ["latents": latents, "time": 1, "guidance": 1, "source": places + latents])
+      try check("output", outputs, ["prediction": latents], all: true)
+    case .decoder:
+      try check("input", inputs, ["latents": latents], all: true)
+      try check("output", outputs, ["pixels": pixels], all: true)
+    case .encoder:
+      try check("input", inputs, ["pixels": pixels], all: true)
+      try check("output", outputs, ["latents": latents], all: true)
     }
   }
 }

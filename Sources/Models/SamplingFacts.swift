@@ -107,10 +107,22 @@ package struct Betas: Hashable, Sendable {
     }
   }
 
+  /// What counts as nothing of the picture's variance.
+  package static let leastSignal = 0x1p-24
+
   func validate() throws(ConfigurationError) {
     try ConfigurationError.check(
       2...100_000 ~= count && 0 < first && first <= last && last < 1, "sampling",
       "betas from \(first) to \(last) in \(count) steps are no noise process")
+    // Noise over signal, by which samplers go, must rise from each step to the next in f32. The
+    // last but one is what is left where the last is nothing.
+    let signals = cumulativeSignals
+    let left = endInNoise ? signals[count - 2] : signals[count - 1]
+    try ConfigurationError.check(
+      left > Self.leastSignal && zip(signals, signals.dropFirst()).allSatisfy { $0 > $1 },
+      "sampling",
+      "betas from \(first) to \(last) in \(count) steps leave nothing of a picture before the "
+        + "last step, or take nothing from it in one")
   }
 }
 

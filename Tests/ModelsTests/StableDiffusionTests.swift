@@ -171,6 +171,47 @@ import Testing
     }
   }
 
+  /// Pictures are red, green and blue, whatever the two ends of an autoencoder agree on.
+  @Test(arguments: ["1", "2", "4"]) func autoencodersOfOtherColoursAreRefused(
+    channels: String
+  ) throws {
+    let both = try configuration(Self.vae, ["in_channels": channels, "out_channels": channels])
+    let error = #expect(throws: ConfigurationError.self) { try AutoencoderConfiguration(both) }
+    #expect(error?.reason.contains("only 3 can be drawn") == true)
+  }
+
+  /// Another family's facts beside its networks.
+  private struct Misdescribed: ModelFamily {
+    let family: StableDiffusion
+    var facts: ModelFacts
+    var networks: [NetworkDescription] { family.networks }
+    func graph(of name: NetworkName, _ extents: Extents) -> Graph { family.graph(of: name, extents) }
+  }
+
+  @Test func networksHaveAsManyNumbersAsAreReadAndWritten() throws {
+    let changes: [(change: (inout ModelFacts) -> Void, network: String)] = [
+      ({ $0.pixels = .premultipliedRGBA(clear: 0, opaque: 1) }, "decoder"),
+      ({ $0.latents.channels = 5 }, "denoiser"), ({ $0.latents.scale = 4 }, "decoder"),
+    ]
+    for (change, network) in changes {
+      var family = Misdescribed(family: try family(), facts: try self.family().facts)
+      try family.checkNetworks()
+      change(&family.facts)
+      let error = #expect(throws: ConfigurationError.self) { try family.checkNetworks() }
+      #expect(error?.component == network)
+    }
+  }
+
+  /// Noise that leaves nothing of a picture long before its last step has no times of its own.
+  @Test(arguments: [
+    #"{"beta_start": 0.5, "beta_end": 0.9999}"#, #"{"beta_end": 0.2}"#,
+    #"{"beta_end": 0.2, "rescale_betas_zero_snr": true, "prediction_type": "v_prediction"}"#,
+  ]) func noiseWithoutEndIsRefused(scheduler: String) throws {
+    let family = try family(scheduler: scheduler)
+    let error = #expect(throws: ConfigurationError.self) { try family.facts.validate() }
+    #expect(error?.reason.contains("leave nothing of a picture") == true)
+  }
+
   @Test func otherFieldsAndDefaultsAreRead() throws {
     let plain = try UNetConfiguration(configuration(Self.unet))
     let said: [String: String?] = [

@@ -6,14 +6,13 @@ import TensorTypes
 struct Autoencoder {
   let configuration: AutoencoderConfiguration
 
-  /// `pixels` `[batch, y * scale, x * scale, pixelChannels]` in `-1...1` to `latents`
+  /// `pixels` `[batch, y * scale, x * scale, 3]`, red, green and blue, -1 to 1, to `latents`
   /// `[batch, y, x, latentChannels]`: the mean of what diffusers draws a sample of.
   func encoder(batch: Int, latentHeight: Int, latentWidth: Int) -> Graph {
     let c = configuration
     let g = GraphBuilder("encoder")
     let weights = WeightScope()["encoder"]
-    let pixels = g.input(
-      "pixels", [batch, latentHeight * c.scale, latentWidth * c.scale, c.pixelChannels])
+    let pixels = g.input("pixels", [batch, latentHeight * c.scale, latentWidth * c.scale, 3])
     var x = g.convolution(pixels, weights["conv_in"], outputs: c.widths[0])
     for (index, width) in c.widths.enumerated() {
       let block = weights["down_blocks"][index]
@@ -37,8 +36,8 @@ struct Autoencoder {
     return g.build()
   }
 
-  /// `latents` `[batch, y, x, latentChannels]` to `pixels` `[batch, y * scale, x * scale,
-  /// pixelChannels]`, about `-1...1`.
+  /// `latents` `[batch, y, x, latentChannels]` to `pixels` `[batch, y * scale, x * scale, 3]`,
+  /// red, green and blue, about -1 to 1.
   func decoder(batch: Int, latentHeight: Int, latentWidth: Int) -> Graph {
     let c = configuration
     let g = GraphBuilder("decoder")
@@ -60,7 +59,7 @@ struct Autoencoder {
       g.tap("decoder.up_blocks.\(index)", x)
     }
     x = g.silu(g.groupNorm(x, weights["conv_norm_out"], groups: c.groups, epsilon: epsilon))
-    g.output("pixels", g.convolution(x, weights["conv_out"], outputs: c.pixelChannels))
+    g.output("pixels", g.convolution(x, weights["conv_out"], outputs: 3))
     return g.build()
   }
 

@@ -1,7 +1,5 @@
 /// The extents of diffusers' `AutoencoderKL`, from the fields of its `config.json`.
 package struct AutoencoderConfiguration: Hashable, Sendable {
-  /// Channels of a picture.
-  var pixelChannels: Int
   package var latentChannels: Int
   /// From the finest resolution to the coarsest.
   var widths: [Int]
@@ -29,12 +27,13 @@ extension AutoencoderConfiguration {
     try fields.expect("down_block_types", .text("DownEncoderBlock2D"))
     try fields.expect("up_block_types", .text("UpDecoderBlock2D"))
     try fields.expect("act_fn", .text("silu"), .text("swish"))
+    try fields.expect("in_channels", .number(3))
+    try fields.expect("out_channels", .number(3))
     try fields.expect("latents_mean", .null)
     try fields.expect("latents_std", .null)
     widths = try fields.integers("block_out_channels", in: 1...16_384)
     layers = try fields.integer("layers_per_block", default: 1, in: 1...16)
     groups = try fields.integer("norm_num_groups", default: 32, in: 1...16_384)
-    pixelChannels = try fields.integer("in_channels", default: 3, in: 1...4)
     latentChannels = try fields.integer("latent_channels", default: 4, in: 1...1024)
     hasAttention = try fields.flag("mid_block_add_attention", default: true)
     hasQuantization = try fields.flag("use_quant_conv", default: true)
@@ -54,8 +53,5 @@ extension AutoencoderConfiguration {
         width % groups == 0, "norm_num_groups",
         "\(width) of block_out_channels do not split into \(groups) groups")
     }
-    let outputs = try fields.integer("out_channels", default: 3, in: 1...4)
-    try fields.check(
-      outputs == pixelChannels, "out_channels", "in_channels is \(pixelChannels)")
   }
 }
