@@ -24,6 +24,9 @@ struct PeelScales {
 
   /// By the root that they are written under.
   private var configurations: [String: Configuration] = [:]
+  /// For layers whose root has none: of each network the first, by their roots, and the first that
+  /// says something else.
+  private var byNetwork: [PeelNetwork: (first: String, other: String?)] = [:]
   /// Of the whole file, and the key that says so.
   private var common: (alpha: Float, key: String)?
 
@@ -39,6 +42,7 @@ struct PeelScales {
       }
       for leaf in leaves { try read(leaf, place) }
     }
+    indexNetworks()
   }
 
   /// What the product of an update's two factors is multiplied by, if its layer has no alpha of
@@ -62,13 +66,9 @@ struct PeelScales {
 
   private func configuration(for name: PeelName) throws(PeelError) -> Configuration? {
     if let own = configurations[name.root] ?? configurations[""] { return own }
-    let others = configurations.filter { Self.network(of: $0.key) == name.network }
-      .sorted { $0.key < $1.key }
-    guard let first = others.first else { return nil }
-    if let other = others.first(where: { $0.value != first.value }) {
-      throw .ambiguousAlpha("\(first.key).lora_alpha", "\(other.key).lora_alpha")
-    }
-    return first.value
+    guard let (first, other) = byNetwork[name.network] else { return nil }
+    if let other { throw .ambiguousAlpha("\(first).lora_alpha", "\(other).lora_alpha") }
+    return configurations[first]
   }
 
   private static func network(of root: String) -> PeelNetwork {
@@ -147,6 +147,14 @@ extension PeelScales {
         throw .invalidConfiguration(where: place)
       default: roots.append(Self.root(key))
       }
+    }
+  }
+
+  private mutating func indexNetworks() {
+    for (network, roots) in Dictionary(grouping: configurations.keys, by: Self.network) {
+      guard let first = roots.min() else { continue }
+      let other = roots.filter { configurations[$0] != configurations[first] }.min()
+      byNetwork[network] = (first, other)
     }
   }
 

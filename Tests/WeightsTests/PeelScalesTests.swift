@@ -102,6 +102,23 @@ import Testing
     } throws: { $0 is PeelError && "\($0)".utf8.count < 500 }
   }
 
+  /// Updates whose root has no configuration do not go over all that there are, however many.
+  @Test func manyRootsAreLookedUp() throws {
+    var metadata = ["unet.lora_alpha": "2"]
+    for index in 0..<20_000 { metadata["x\(index).lora_alpha"] = "2" }
+    let tensors = (0..<8_000).flatMap { layer in
+      [("A", [1, 2]), ("B", [2, 1])].map { part, shape in
+        PeelFixture.tensor("transformer.layers.\(layer).out.lora_\(part).weight", shape, [1, 1])
+      }
+    }
+    let updates = try PeelFixture.read(tensors, metadata: metadata).updates
+    #expect(updates.count == 8_000 && updates.allSatisfy { $0.scale == 2 })
+    metadata["x7.lora_alpha"] = "3"
+    #expect(throws: PeelError.ambiguousAlpha("unet.lora_alpha", "x7.lora_alpha")) {
+      try PeelFixture.read(tensors, metadata: metadata)
+    }
+  }
+
   @Test func expressionsMatchAsInPython() throws {
     let matching = [
       ("a.b", "x.a.b"), (".*", "anything"), ("layers\\.[0-3]\\.q", "m.layers.2.q"),
