@@ -29,6 +29,8 @@ package final class PeelSites: Sendable {
   /// Of the vectors that words may stand for, by text encoder, the first of which is 1; none where
   /// none reads any.
   private let embeddingWidths: [Int: Int]
+  /// The numbers of the last layers of text encoders.
+  private let lastLayers: [PeelNetwork: Int]
   /// The base's weights; empty where peels are only checked.
   private let stores: [String: WeightStore]
 
@@ -65,6 +67,7 @@ package final class PeelSites: Sendable {
       }
     }
     self.targets = targets
+    lastLayers = targets.compactMapValues { $0.keys.compactMap(Self.layerNumber).max() }
   }
 
   /// The sites that a peel changes, with the change to each.
@@ -149,15 +152,18 @@ package final class PeelSites: Sendable {
   /// Whether an update is of a text encoder's layer behind the last that the model reads, as
   /// checkpoints have them that read the last but one.
   private func isBehindTheLast(_ update: PeelFile.Update) -> Bool {
-    guard case .textEncoder = update.network, let own = targets[update.network],
+    guard case .textEncoder = update.network, let last = lastLayers[update.network],
       let number = Self.layerNumber(Self.key(update.target))
     else { return false }
-    return number > own.keys.compactMap(Self.layerNumber).max() ?? .max
+    return number > last
   }
 
+  /// The number of the layer of a text encoder that a key is of.
   private static func layerNumber(_ key: String) -> Int? {
-    guard let range = key.firstRange(of: "encoder_layers_") else { return nil }
-    return key[range.upperBound...].split(separator: "_").first.flatMap { Int($0) }
+    for start in ["text_model_encoder_layers_", "encoder_layers_"] where key.hasPrefix(start) {
+      return Int(key.dropFirst(start.count).prefix { $0 != "_" })
+    }
+    return nil
   }
 
   /// Kohya's names have underscores where the network's have dots, so names are compared so.
@@ -181,6 +187,8 @@ final class ResolvedPeel: Sendable {
   let updates: [PeelSite: PeelFile.Update]
   /// What the model has no place for, and what would change nothing.
   let ignored: [String]
+  /// What each output is multiplied by where an update gives the changed weight's rows their
+  /// lengths, `[out]`; kept with the peel, a number for each of these lengths.
   private let knownGains = Mutex<[PeelSite: [Float]]>([:])
 
   init(updates: [PeelSite: PeelFile.Update], ignored: [String]) {
@@ -188,12 +196,32 @@ final class ResolvedPeel: Sendable {
     self.ignored = ignored
   }
 
-  /// What each output is multiplied by where an update gives the changed weight's rows their
-  /// lengths, `[out]`: worked out once.
+  /// Whether everything was worked out.
+  var isPrepared: Bool {
+    knownGains.withLock { known in
+      updates.allSatisfy { !$0.value.isDecomposed || known[$0.key] != nil }
+    }
+  }
+
+  /// Works out what takes its time: for a rank of 256 on all layers of Stable Diffusion a minute.
+  /// - Throws: `CancellationError` as soon as it is not wanted any more.
+  func prepare(_ sites: PeelSites, isWanted: () -> Bool) throws(CancellationError) {
+    for site in updates.keys { _ = try gain(at: site, sites, isWanted: isWanted) }
+  }
+
+  /// What the outputs at a site are multiplied by, `[out]`; nil for 1. Worked out on the spot where
+  /// nobody has prepared it.
   func gain(at site: PeelSite, _ sites: PeelSites) -> [Float]? {
+    try? gain(at: site, sites) { true }
+  }
+
+  private func gain(
+    at site: PeelSite, _ sites: PeelSites, isWanted: () -> Bool
+  ) throws(CancellationError) -> [Float]? {
     guard let update = updates[site], let magnitudes = update.magnitudes else { return nil }
     if let known = knownGains.withLock({ $0[site] }) { return known }
-    let lengths = update.lengths(beside: sites.weight(at: site), site.weight.shape)
+    let lengths = try update.lengths(
+      beside: sites.weight(at: site), site.weight.shape, isWanted: isWanted)
     let gain = zip(magnitudes, lengths).map { $1 > 0 ? $0 / $1 : 0 }
     knownGains.withLock { $0[site] = gain }
     return gain
@@ -202,15 +230,20 @@ final class ResolvedPeel: Sendable {
 
 extension PeelFile.Update {
   /// The lengths of the rows of `weight + scale * up down`, `[out]`.
-  /// - Parameter weight: `[out, y, x, in]`.
-  fileprivate func lengths(beside weight: [Float], _ shape: Shape) -> [Float] {
+  /// - Parameters:
+  ///   - weight: `[out, y, x, in]`.
+  ///   - isWanted: Asked before each row.
+  fileprivate func lengths(
+    beside weight: [Float], _ shape: Shape, isWanted: () -> Bool
+  ) throws(CancellationError) -> [Float] {
     let (outputs, inputs, rank) = (shape[0], shape.last, self.rank)
     let columns = weight.count / outputs
     let places = columns / inputs
     let (up, down) = (self.up, self.placed(inputs: inputs, places: places))
     var row = Array(repeating: Float(0), count: columns)
-    return (0..<outputs).map { output in
-      row.withUnsafeMutableBufferPointer { row in
+    return try (0..<outputs).map { output throws(CancellationError) in
+      guard isWanted() else { throw CancellationError() }
+      return row.withUnsafeMutableBufferPointer { row in
         down.withUnsafeBufferPointer { down in
           for column in 0..<columns { row[column] = weight[output * columns + column] }
           for inner in 0..<rank {
@@ -256,6 +289,18 @@ package final class OpenPeel: Sendable {
   /// Checks that the peel was made for a model.
   /// - Throws: `PeelError`.
   package func check(for sites: PeelSites) throws(PeelError) { _ = try resolved(for: sites) }
+
+  /// Checks that the peel was made for a model whose weights are open, and works out what drawing
+  /// with it needs.
+  /// - Throws: `PeelError`, or `CancellationError` when it is not wanted any more.
+  package func prepare(for sites: PeelSites, isWanted: () -> Bool) throws {
+    try resolved(for: sites).prepare(sites, isWanted: isWanted)
+  }
+
+  /// Whether that was done.
+  package func isPrepared(for sites: PeelSites) -> Bool {
+    resolved.withLock { $0.first { $0.sites === sites } }?.peel.isPrepared ?? false
+  }
 
   /// What the models that it was checked for leave out of it, in sentences.
   package var omissions: [String] {

@@ -2,9 +2,11 @@ import BananaAPI
 import BananaServer
 import BananaTesting
 import Diffusion
+import Dispatch
 import FoundationEssentials
 import Models
 import Serving
+import Synchronization
 import Testing
 
 #if canImport(Glibc)
@@ -71,6 +73,32 @@ import Testing
       #expect(try await waiting.answer().status == 200)
       #expect(try await daemon.get(Route.jobResult(job.id), uid: Self.ben).status == 404)
       #expect(try await daemon.get(Route.jobResult(job.id), uid: Self.ann).status == 200)
+    }
+  }
+
+  /// What a peel needs before it can be drawn with is worked out beside the engine, in its user's
+  /// turn, on a thread that steps back.
+  @Test func aPeelThatTakesItsTimeDelaysItsUserAlone() async throws {
+    let gate = DispatchSemaphore(value: 0)
+    let isPreparing = Mutex(false)
+    let engine = FakeEngine(preparingPeel: { _ in
+      #expect(
+        getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0) == BackgroundThread.niceness)
+      isPreparing.withLock { $0 = true }
+      gate.wait()
+    })
+    try await Self.serving(engine) { daemon async throws in
+      let made = try await RawConnection(daemon.socketPath, uid: Self.ann)
+        .exchange("POST", "\(Route.peels)?name=slow", body: TestPeel.bytes())
+      #expect(made.status == 201)
+      let slow = try await daemon.begin("a", #""peels":["slow"]"#, uid: Self.ann)
+      #expect(await eventually { isPreparing.withLock { $0 } })
+      for _ in 0..<3 {
+        #expect(try await daemon.begin("b", uid: Self.ben).answer().status == 200)
+      }
+      #expect(try await daemon.begin("c", uid: Self.ann).answer().status == 200)
+      gate.signal()
+      #expect(try await slow.answer().status == 200)
     }
   }
 

@@ -33,6 +33,7 @@ package final class FakeEngine: PictureEngine {
     defaultGuidance: 2.5, parameterCount: 12_300_000, weightBytes: 7 << 20, backend: "fake")
 
   private let preparing: (@Sendable () async throws -> Void)?
+  private let preparingPeel: (@Sendable (OpenPeel) -> Void)?
   private let stepDuration: Duration
   private let drawsPixels: Bool
   private let failure: EngineError?
@@ -67,6 +68,7 @@ package final class FakeEngine: PictureEngine {
   ///   - name: The model's.
   ///   - preparing: What `prepare` does.
   ///   - reading: What reading a request's prompt takes, on the thread that asks for its key.
+  ///   - preparingPeel: The same for a peel.
   ///   - cost: What is charged, whatever the clock says.
   package init(
     stepDuration: Duration = .zero, isHeld: Bool = false, drawsPixels: Bool = false,
@@ -74,12 +76,14 @@ package final class FakeEngine: PictureEngine {
     pictureBytes: Int = 40, name: String = "fake",
     cost: @escaping @Sendable (PictureRequest) -> Cost = { _ in Cost(step: 1) },
     preparing: (@Sendable () async throws -> Void)? = nil,
-    reading: @escaping @Sendable (PictureRequest) -> Void = { _ in }
+    reading: @escaping @Sendable (PictureRequest) -> Void = { _ in },
+    preparingPeel: (@Sendable (OpenPeel) -> Void)? = nil
   ) {
     var model = Self.model
     model.name = name
     self.model = model
     self.preparing = preparing
+    self.preparingPeel = preparingPeel
     self.stepDuration = stepDuration
     self.drawsPixels = drawsPixels
     self.failure = failure
@@ -108,6 +112,13 @@ package final class FakeEngine: PictureEngine {
     guard let base = peel.file.texts.baseModelHash, base != model.name else { return }
     throw .wrongBase(model: model.name, expectedSHA256: base, actualSHA256: model.name)
   }
+
+  package func prepare(_ peel: OpenPeel, isWanted: @Sendable () -> Bool) throws {
+    try check(peel)
+    preparingPeel?(peel)
+  }
+
+  package func isPrepared(_ peel: OpenPeel) -> Bool { preparingPeel == nil }
 
   package func batchKey(for request: PictureRequest) -> BatchKey {
     reading(request)

@@ -33,6 +33,34 @@ import Weights
     #expect(mix.layout.sites.count == file.updates.count)
   }
 
+  /// The lengths of a DoRA's rows are worked out when it is made ready, and can be given up.
+  @Test(arguments: ["dora", "peft-dora", "kohya"]) func lengthsAreMadeBeforehand(
+    name: String
+  ) throws {
+    let network = try TinyUNet()
+    let peel = OpenPeel(try network.peel(name))
+    let isDecomposed = peel.file.updates.contains(where: \.isDecomposed)
+    #expect(isDecomposed == (name != "kohya"))
+    #expect(!peel.isPrepared(for: network.sites))
+    var rows = 0
+    if isDecomposed {
+      #expect(throws: CancellationError.self) {
+        try peel.prepare(for: network.sites) {
+          rows += 1
+          return rows < 20
+        }
+      }
+      #expect(rows == 20 && !peel.isPrepared(for: network.sites))
+    }
+    try peel.prepare(for: network.sites) { true }
+    #expect(peel.isPrepared(for: network.sites))
+    // Nothing is left to be worked out.
+    try peel.prepare(for: network.sites) { false }
+    let mix = try #require(
+      try PeelMix([PeelUse(peel, name: name, strength: 1, heldBy: nil)], for: network.sites))
+    #expect(relativeError(try network.prediction(mix), try network.golden(name)) < 1e-4)
+  }
+
   /// Several at once, at strengths, against the same changes merged into the weights.
   @Test func severalAlgebrasAreTheSumOfTheirChanges() throws {
     let network = try TinyUNet()

@@ -252,7 +252,7 @@ import Weights
     #expect(
       engine.batchKey(for: request("frog", seed: 2))
         != engine.batchKey(for: request("frog", seed: 2, peels: [use])))
-    try engine.check(use.peel)
+    try engine.prepare(use.peel) { true }
     #expect(
       try await draw(request("frog", seed: 2)).map(\.png) == plain.map(\.png))
   }

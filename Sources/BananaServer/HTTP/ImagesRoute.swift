@@ -83,10 +83,8 @@ extension DaemonRoutes {
     do { try await scheduler.checkRoom(for: context.peer) } catch { throw APIError(error) }
     // Files are opened, and images read, last: everything else of the request holds by now.
     request.peels = try await peels.uses(of: wire.peels ?? [], for: context.peer.peelUID)
-    for use in request.peels {
-      do throws(PeelError) { try engine.check(use.peel) } catch {
-        throw APIError(.peelInvalid, "\(error)", param: "peels")
-      }
+    for use in request.peels where !engine.isPrepared(use.peel) {
+      try await prepare(use, for: engine, context)
     }
     let embeddings = try await peels.embeddings(
       namedIn: [("prompt", request.prompt), ("negative_prompt", request.negativePrompt)],
@@ -145,6 +143,17 @@ extension DaemonRoutes {
     return try await .json(result(of: job, context.peer))
   }
 
+  /// Makes a peel ready for a model, so that no step of the engine has to.
+  private func prepare(
+    _ use: PeelUse, for engine: any PictureEngine, _ context: DaemonRequestContext
+  ) async throws {
+    try await unmetered(context) { [channel = context.channel] in
+      do { try engine.prepare(use.peel) { channel.isActive } } catch let error as PeelError {
+        throw APIError(.peelInvalid, "\(error)", param: "peels")
+      } catch { throw APIError(EngineError.cancelled) }
+    }
+  }
+
   /// The engine of the model that a request is for, after waiting for its opening: no longer than
   /// the client is there, and no longer than its deadline.
   private func lease(
@@ -155,8 +164,10 @@ extension DaemonRoutes {
     let name = wire.model.map { aliases.model(named: $0) }
     // Not the task's value: the connection knows the task until it closes, and with it its value.
     let (results, opened) = AsyncStream<Result<ModelLease, ModelLibraryError>>.makeStream()
-    let opening = Task { [models] in
-      do throws(ModelLibraryError) { opened.yield(.success(try await models.lease(name))) } catch {
+    let opening = Task { [models, account = context.peer.account] in
+      do throws(ModelLibraryError) {
+        opened.yield(.success(try await models.lease(name, for: account)))
+      } catch {
         opened.yield(.failure(error))
       }
     }

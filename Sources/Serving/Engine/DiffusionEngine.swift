@@ -3,7 +3,7 @@ package import Execution
 import Models
 import Synchronization
 package import TensorTypes
-package import Weights
+import Weights
 
 #if canImport(Glibc)
   import Glibc
@@ -60,8 +60,12 @@ package actor DiffusionEngine: PictureEngine {
     noteResident()
   }
 
-  nonisolated package func check(_ peel: OpenPeel) throws(PeelError) {
-    try peel.check(for: loaded.peelSites)
+  nonisolated package func prepare(_ peel: OpenPeel, isWanted: @Sendable () -> Bool) throws {
+    try peel.prepare(for: loaded.peelSites, isWanted: isWanted)
+  }
+
+  nonisolated package func isPrepared(_ peel: OpenPeel) -> Bool {
+    peel.isPrepared(for: loaded.peelSites)
   }
 
   nonisolated package func batchKey(for request: PictureRequest) -> BatchKey {
@@ -140,7 +144,8 @@ package actor DiffusionEngine: PictureEngine {
       active.removeAll { !$0.drawing.isWanted }
       setAside(&active, in: denoising)
       if !active.contains(where: { denoising.isDone($0.picture) }) {
-        fill(&active, from: drawings, in: denoising)
+        let isOver = fill(&active, from: drawings, in: denoising, yields)
+        if isOver { break }
         if active.isEmpty { return false }
       }
       if let index = active.firstIndex(where: { denoising.isDone($0.picture) }) {
@@ -168,12 +173,25 @@ package actor DiffusionEngine: PictureEngine {
     }
   }
 
+  /// Begins pictures while there is room. Texts are encoded one job's after the other's, and no more
+  /// once others want their turn.
+  /// - Returns: Whether they do.
   private func fill(
-    _ active: inout [PicturePlace], from drawings: [JobDrawing], in denoising: Denoising
-  ) {
+    _ active: inout [PicturePlace], from drawings: [JobDrawing], in denoising: Denoising,
+    _ yields: () -> Bool
+  ) -> Bool {
     let room = max(1, limits.withLock { $0.batch })
+    var hasEncoded = false
     for drawing in drawings where active.count < room {
-      drawing.prepare { (request) throws(GenerationError) in try pipeline.prepare(request) }
+      if drawing.conditioning == nil, drawing.isWanted {
+        if hasEncoded, yields() { return true }
+        hasEncoded = true
+        drawing.prepare { (request) throws(GenerationError) in
+          try paced(.text, sharedBy: [drawing]) { () throws(GenerationError) in
+            try pipeline.prepare(request)
+          }
+        }
+      }
       if let lead = active.first?.drawing, lead.conditioning?.shape != drawing.conditioning?.shape {
         continue
       }
@@ -185,12 +203,13 @@ package actor DiffusionEngine: PictureEngine {
         active.append(place)
       }
     }
+    return hasEncoded && yields()
   }
 
   /// Takes pictures of equal shape one step on.
   private func step(_ active: [PicturePlace], in denoising: Denoising) {
     do throws(GenerationError) {
-      try paced(.denoise, sharedBy: active) { () throws(GenerationError) in
+      try paced(.denoise, sharedBy: active.map(\.drawing)) { () throws(GenerationError) in
         do throws(ExecutionError) { try denoising.advance() } catch { throw .execution(error) }
       }
       report(active, of: denoising.steps)
@@ -215,7 +234,7 @@ package actor DiffusionEngine: PictureEngine {
     else { return }
     place.drawing.perform { (drawing) throws(GenerationError) in
       let latents = denoising.cleanEstimate(of: place.picture)
-      try paced(.denoise, sharedBy: [place]) { () throws(GenerationError) in
+      try paced(.denoise, sharedBy: [drawing]) { () throws(GenerationError) in
         let picture = try pipeline.preview(latents, of: drawing.conditioning!)
         drawing.show(picture, as: number, of: place.index)
       }
@@ -225,7 +244,7 @@ package actor DiffusionEngine: PictureEngine {
   private func finish(_ place: PicturePlace) {
     place.drawing.perform { (drawing) throws(GenerationError) in
       drawing.report(.decode, 0, of: 1, picture: place.index)
-      let picture = try paced(.decode, sharedBy: [place]) { () throws(GenerationError) in
+      let picture = try paced(.decode, sharedBy: [drawing]) { () throws(GenerationError) in
         try pipeline.decode(place.picture.latents, of: drawing.conditioning!)
       }
       if pipeline.hasOverflowed || !place.picture.latents.allSatisfy(\.isFinite) {
@@ -233,7 +252,7 @@ package actor DiffusionEngine: PictureEngine {
       }
       drawing.report(.decode, 1, of: 1, picture: place.index)
       drawing.report(.encode, 0, of: 1, picture: place.index)
-      try paced(.encode, sharedBy: [place]) { () throws(GenerationError) in
+      try paced(.encode, sharedBy: [drawing]) { () throws(GenerationError) in
         drawing.take(picture, of: place.index)
       }
       drawing.report(.encode, 1, of: 1, picture: place.index)
@@ -241,10 +260,10 @@ package actor DiffusionEngine: PictureEngine {
     }
   }
 
-  /// Does a piece of work on as many threads as the limits grant, notes its time for the pictures
-  /// that share it, and sleeps as long as the pace wants.
+  /// Does a piece of work on as many threads as the limits grant, notes its time for the jobs of the
+  /// pictures that share it, and sleeps as long as the pace wants.
   private func paced<Result>(
-    _ stage: PictureStage, sharedBy places: [PicturePlace],
+    _ stage: PictureStage, sharedBy drawings: [JobDrawing],
     _ work: () throws(GenerationError) -> Result
   ) throws(GenerationError) -> Result {
     let limits = limits.withLock { $0 }
@@ -255,23 +274,23 @@ package actor DiffusionEngine: PictureEngine {
     let seconds = (ContinuousClock.now - start).seconds
     // A file is encoded on one thread whatever is granted.
     if stage != .encode { ration.note(seconds: seconds, on: threads, under: limits) }
-    let rested = rest(after: seconds, sharedBy: places)
-    let part = 1 / Double(places.count)
-    for place in places { place.drawing.took(seconds * part, rest: rested * part, in: stage) }
+    let rested = rest(after: seconds, sharedBy: drawings)
+    let part = 1 / Double(drawings.count)
+    for drawing in drawings { drawing.took(seconds * part, rest: rested * part, in: stage) }
     return result
   }
 
   /// Sleeps after a piece of work as long as the limits want, at most a minute; less as soon as
   /// they want less. When nobody wants the pictures any more, the rest is left to the next piece.
   /// - Returns: How long that was, seconds.
-  private func rest(after seconds: Double, sharedBy places: [PicturePlace]) -> Double {
+  private func rest(after seconds: Double, sharedBy drawings: [JobDrawing]) -> Double {
     let start = ContinuousClock.now
     var rested = 0.0
     while true {
       let wanted = ThreadRation.restSeconds(after: seconds, under: limits.withLock { $0 })
       let left = wanted > 0 ? min(wanted + owedRest, 60) - rested : 0
       // All of them are asked: each that was cancelled ends here.
-      let isWanted = !places.filter(\.drawing.isWanted).isEmpty
+      let isWanted = !drawings.filter(\.isWanted).isEmpty
       guard left > 0, isWanted else {
         owedRest = max(left, 0)
         return rested

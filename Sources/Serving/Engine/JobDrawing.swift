@@ -38,16 +38,13 @@ final class JobDrawing {
     request = job.request
   }
 
-  /// Encodes the prompt, unless that is done; what goes wrong ends the job.
+  /// Encodes the prompt; what goes wrong ends the job.
   func prepare(_ encode: (PictureRequest) throws(GenerationError) -> Conditioning) {
-    guard conditioning == nil else { return }
-    let start = ContinuousClock.now
     perform { (job) throws(GenerationError) in
       job.report(.text, 0, of: 1, picture: 0)
       job.conditioning = try encode(job.request)
       job.report(.text, 1, of: 1, picture: 0)
     }
-    took((ContinuousClock.now - start).seconds, rest: 0, in: .text)
   }
 
   /// Takes the next picture to work on into a pass; nil if there is none.

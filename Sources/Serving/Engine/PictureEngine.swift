@@ -1,7 +1,6 @@
 package import Diffusion
 package import Imaging
 package import Models
-package import Weights
 
 /// What the daemon asks of the thing that draws.
 ///
@@ -14,8 +13,13 @@ package protocol PictureEngine: GovernedEngine {
   /// - Throws: What is wrong with the model, and what to do.
   func prepare() async throws
 
-  /// Checks that a peel was made for the model.
-  func check(_ peel: OpenPeel) throws(PeelError)
+  /// Checks that a peel was made for the model, and works out what drawing with it needs, which may
+  /// take a minute of a thread.
+  /// - Throws: `PeelError`, or `CancellationError` when it is not wanted any more.
+  func prepare(_ peel: OpenPeel, isWanted: @Sendable () -> Bool) throws
+
+  /// Whether that was done.
+  func isPrepared(_ peel: OpenPeel) -> Bool
 
   /// Requests with equal keys can be drawn in the same passes.
   func batchKey(for request: PictureRequest) -> BatchKey
