@@ -81,6 +81,7 @@ package struct Daemon: Service {
         defaultModel: configuration.defaultModel), logger: logger, list: list,
       availableBytes: available, makeWay: { scheduler.makeWay($0) },
       opened: { engines in watch.watch(engines.last as? any Actor) },
+      charge: { await scheduler.charge($0, seconds: $1) },
       peelCheck: peelCheck, opener: opener)
     memory.govern(models)
     heat = ThermalGovernor(

@@ -120,12 +120,14 @@ extension InstalledModel {
 
 extension PeelModels {
   /// One model, called fake.
-  package init(_ check: @escaping @Sendable (OpenPeel) async throws -> Void) {
+  package init(_ check: @escaping @Sendable (OpenPeel) throws -> Void) {
     self.init(
       installed: { ["fake": "fake"] },
-      fits: { peel in
-        try await check(peel)
-        return ["fake"]
+      check: {
+        { peel in
+          try check(peel)
+          return ["fake"]
+        }
       })
   }
 }

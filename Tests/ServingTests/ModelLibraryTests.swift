@@ -37,13 +37,16 @@ import Testing
 
     func change(_ body: (inout State) -> Void) { state.withLock { body(&$0) } }
 
-    func makeLibrary(defaultModel: String? = nil, retryInterval: Duration = .zero) -> ModelLibrary {
+    func makeLibrary(
+      defaultModel: String? = nil, retryInterval: Duration = .zero,
+      charge: @escaping @Sendable (Account, Double) async -> Void = { _, _ in }
+    ) -> ModelLibrary {
       ModelLibrary(
         settings: .init(
           folders: ModelFolders(others: ["/models"]), retryInterval: retryInterval,
           defaultModel: defaultModel),
         logger: silentLogger, list: { self.state.withLock { $0.models } },
-        availableBytes: { self.state.withLock { $0.available } },
+        availableBytes: { self.state.withLock { $0.available } }, charge: charge,
         opener: { model, progress in
           self.state.withLock { $0.openings.append(model.name) }
           progress(0.5)
@@ -210,6 +213,52 @@ import Testing
     #expect(try await later.engine as? FakeEngine === lease.engine as? FakeEngine)
     #expect(await eventually { states(library) == ["a": .open, "b": .closed] })
     #expect(disk.openings == ["a"])
+  }
+
+  /// A model that was gone for a moment while jobs drew with it is what it was before.
+  @Test func whatIsBackIsUsedAgain() async throws {
+    let models = [Self.model("a"), Self.model("b")]
+    let disk = Disk(models)
+    let library = disk.makeLibrary()
+    let lease = try await library.lease("a")
+    for other in [[models[1]], [Self.model("a", version: "2"), models[1]]] {
+      disk.change { $0.models = other }
+      await library.rescan()
+      disk.change { $0.models = models }
+      await library.rescan()
+      let again = try await library.lease("a")
+      #expect(again.engine as? FakeEngine === lease.engine as? FakeEngine)
+    }
+    #expect(states(library) == ["a": .open, "b": .closed] && disk.openings == ["a"])
+  }
+
+  /// Who makes an opening necessary pays for it, and for closing what has to go; not who waits for
+  /// the same one, who finds it open, nor for the time until others' jobs are done.
+  @Test func openingIsPaidForByWhoMakesItNecessary() async throws {
+    let disk = Disk([Self.model("a"), Self.model("b", bytes: 100)], available: 200)
+    let spent = Mutex<[Account: [Double]]>([:])
+    let library = disk.makeLibrary { account, seconds in
+      spent.withLock { $0[account, default: []].append(seconds) }
+    }
+    disk.change { $0.isHeld = true }
+    async let first = library.lease("a", for: .user(7))
+    #expect(await eventually { disk.openings == ["a"] })
+    async let second = library.lease("a", for: .user(8))
+    #expect(await eventually { library.shelf.withLock { $0.entries["a"]?.interest == 2 } })
+    disk.change { $0.isHeld = false }
+    let leases = [try await first, try await second]
+    #expect(leases[0].engine as? FakeEngine === leases[1].engine as? FakeEngine)
+    _ = try await library.lease("a", for: .user(9))
+    #expect(await eventually { spent.withLock { $0[.user(7)]?.count == 1 } })
+    #expect(spent.withLock { $0.keys.map { $0 } } == [.user(7)])
+    disk.change { $0.available = 50 }
+    async let other = library.lease("b", for: .user(8))
+    #expect(await eventually { library.shelf.withLock { $0.entries["b"]?.interest == 1 } })
+    disk.change { $0.available = 200 }
+    await library.rescan()
+    #expect(try await other.engine.model.name == "b")
+    #expect(await eventually { spent.withLock { $0[.user(8)]?.count == 1 } })
+    #expect(spent.withLock { $0.count } == 2)
   }
 
   @Test func whatIsOnTheDiskIsFollowed() async throws {

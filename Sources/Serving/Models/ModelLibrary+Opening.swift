@@ -4,8 +4,13 @@ import Synchronization
 // Opening, one model at a time.
 extension ModelLibrary {
   /// The engine of a model, opened if need be; cancelling the task ends the wait.
-  /// - Parameter name: Nil is the default one.
-  package func lease(_ name: String?) async throws(ModelLibraryError) -> ModelLease {
+  /// - Parameters:
+  ///   - name: Nil is the default one.
+  ///   - account: Who pays for the time of opening it, and of closing others for it, if that is
+  ///     what it takes and nobody has asked before; nil is nobody.
+  package func lease(
+    _ name: String?, for account: Account? = nil
+  ) async throws(ModelLibraryError) -> ModelLease {
     var wait: ModelShelf.Wait?
     var hasListed = false
     defer {
@@ -18,7 +23,8 @@ extension ModelLibrary {
     while true {
       if Task.isCancelled { throw .cancelled }
       let answer = shelf.withLock {
-        $0.answer(name, &wait, hasListed: hasListed, in: settings.folders, now: .now)
+        $0.answer(
+          name, for: account, &wait, hasListed: hasListed, in: settings.folders, now: .now)
       }
       switch answer {
       case .lease(let engine, let mappedBytes, let name):
@@ -76,9 +82,10 @@ extension ModelLibrary {
   }
 
   private func openPending() async {
-    while let model = shelf.withLock({ $0.next() }) {
+    while let (model, account) = shelf.withLock({ $0.next() }) {
       let start = ContinuousClock.now
-      let (result, mappedBytes) = await open(model)
+      let (result, mappedBytes, took) = await open(model)
+      if let account { await charge(account, took.seconds) }
       let (stale, waiters) = shelf.withLock { shelf in
         let stale = shelf.end(model, result, mappedBytes: mappedBytes, now: .now)
         return (stale, shelf.takeWaiters())
@@ -90,12 +97,21 @@ extension ModelLibrary {
     }
   }
 
+  /// - Returns: Beside the engine, how long it took, but for waiting for others' jobs.
   private func open(
     _ model: InstalledModel
-  ) async -> (Result<any PictureEngine, ModelLibraryError>, mappedBytes: Int) {
-    do throws(ModelLibraryError) { try await makeRoom(for: model) } catch {
-      return (.failure(error), 0)
+  ) async -> (Result<any PictureEngine, ModelLibraryError>, mappedBytes: Int, took: Duration) {
+    var took = Duration.zero
+    do throws(ModelLibraryError) { try await makeRoom(for: model, &took) } catch {
+      return (.failure(error), 0, took)
     }
+    let (result, mappedBytes) = await timed(&took) { await openWithRoom(model) }
+    return (result, mappedBytes, took)
+  }
+
+  private func openWithRoom(
+    _ model: InstalledModel
+  ) async -> (Result<any PictureEngine, ModelLibraryError>, mappedBytes: Int) {
     do {
       let (engine, mappedBytes) = try await work.run { [self] in
         let engine = try opener(model) { share in
@@ -114,7 +130,10 @@ extension ModelLibrary {
 
   /// Closes what has to go until the weights of a model fit into memory; waits for jobs that still
   /// need what has to go.
-  private func makeRoom(for model: InstalledModel) async throws(ModelLibraryError) {
+  /// - Parameter took: Has the time added to it that closing takes.
+  private func makeRoom(
+    for model: InstalledModel, _ took: inout Duration
+  ) async throws(ModelLibraryError) {
     while let available = availableBytes() {
       let (room, version, isWanted) = shelf.withLock { shelf in
         let isWanted = !shelf.isStopping && shelf.entries[model.name]?.interest ?? 0 > 0
@@ -122,13 +141,19 @@ extension ModelLibrary {
       }
       if room >= model.weightBytes { return }
       if !isWanted { throw .cancelled }
-      if await closeLeastUsed(keeping: 0) { continue }
+      if await timed(&took, { await closeLeastUsed(keeping: 0) }) { continue }
       guard shelf.withLock({ $0.retireLeastUsed() }) else {
         throw .noRoom(
           name: model.name, neededBytes: model.weightBytes, availableBytes: room)
       }
       await change(after: version)
     }
+  }
+
+  private func timed<Value>(_ total: inout Duration, _ body: () async -> Value) async -> Value {
+    let start = ContinuousClock.now
+    defer { total += .now - start }
+    return await body()
   }
 
   private func log(

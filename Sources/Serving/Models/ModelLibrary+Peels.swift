@@ -11,25 +11,42 @@ extension ModelLibrary {
   package var peelModels: PeelModels {
     PeelModels(
       installed: { [self] in
-        var names: [PeelModels.Key: String] = [:]
-        for model in shelf.withLock({ $0.usableModels }) { names[model.peelKey] = model.name }
-        return names
+        shelf.withLock { shelf in
+          Dictionary(shelf.usable.map { ($0.peelKey, $0.model.name) }) { $1 }
+        }
       },
-      fits: { [self] in try await models(for: $0) })
+      check: { [self] in await peelCheck() })
   }
 
-  /// The models that a peel fits.
-  /// - Throws: What is wrong with the peel if it fits none, `ModelLibraryError` if there is none.
-  private func models(for peel: OpenPeel) async throws -> Set<PeelModels.Key> {
+  /// What compares peels with each model, made here, so that comparing needs nothing of the library.
+  private func peelCheck() async -> PeelModels.Check {
     if !isListed { await rescan() }
+    var checks: [(key: PeelModels.Key, check: Result<PeelCheck, any Error>)] = []
     // What is wrong with the default model's is told first.
-    let order: [InstalledModel] = shelf.withLock { $0.usableModels }
+    let order = shelf.withLock { shelf in shelf.usable.map { ($0.peelKey, $0.model) } }
+    for (key, model) in order {
+      do { checks.append((key, .success(try await peelCheck(of: model)))) } catch {
+        checks.append((key, .failure(error)))
+      }
+    }
+    let missing = shelf.withLock { $0.missing(nil, in: settings.folders) }
+    return { [checks] peel in
+      guard let fits = try Self.fits(of: peel, checks) else { throw missing }
+      return fits
+    }
+  }
+
+  /// The models that a peel fits; nil if there is none.
+  /// - Throws: What is wrong with the peel if it fits none.
+  private static func fits(
+    of peel: OpenPeel, _ checks: [(key: PeelModels.Key, check: Result<PeelCheck, any Error>)]
+  ) throws -> Set<PeelModels.Key>? {
     var fits: Set<PeelModels.Key> = []
     var failures: [any Error] = []
-    for model in order {
+    for (key, check) in checks {
       do {
-        try await peelCheck(of: model)(peel)
-        fits.insert(model.peelKey)
+        try check.get()(peel)
+        fits.insert(key)
       } catch { failures.append(error) }
     }
     if !fits.isEmpty { return fits }
@@ -44,7 +61,7 @@ extension ModelLibrary {
       }
     }
     if let failure = ofOwn ?? failures.first { throw failure }
-    throw shelf.withLock { $0.missing(nil, in: settings.folders) }
+    return nil
   }
 
   private func peelCheck(of model: InstalledModel) async throws -> PeelCheck {
@@ -54,12 +71,5 @@ extension ModelLibrary {
       if shelf.entries[model.name]?.model == model { shelf.entries[model.name]?.peelCheck = check }
     }
     return check
-  }
-}
-
-extension InstalledModel {
-  /// Equal for packages of equal networks and weights.
-  var peelKey: PeelModels.Key {
-    files.sorted { $0.key < $1.key }.reduce(into: "\(name) \(version)") { $0 += " \($1.value)" }
   }
 }

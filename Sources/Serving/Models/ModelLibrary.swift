@@ -59,6 +59,7 @@ package final class ModelLibrary: Sendable {
   let availableBytes: @Sendable () -> Int?
   let makeWay: @Sendable (Bool) -> Void
   let opened: @Sendable ([any PictureEngine]) -> Void
+  let charge: @Sendable (Account, _ seconds: Double) async -> Void
   let logger: Logger
   let work = ModelWork("banana.models")
   let lists = ModelWork("banana.models.list")
@@ -71,12 +72,14 @@ package final class ModelLibrary: Sendable {
   ///   - peelCheck: Makes what checks peels against a model, without opening it; called on a thread
   ///     that may block.
   ///   - opened: Takes the engines that are open whenever they change.
+  ///   - charge: Told how long it took to open a model, and whose request made it necessary.
   package init(
     settings: Settings, logger: Logger,
     list: (@Sendable () -> [InstalledModel])? = nil,
     availableBytes: @escaping @Sendable () -> Int? = { nil },
     makeWay: @escaping @Sendable (_ isWanted: Bool) -> Void = { _ in },
     opened: @escaping @Sendable ([any PictureEngine]) -> Void = { _ in },
+    charge: @escaping @Sendable (Account, _ seconds: Double) async -> Void = { _, _ in },
     peelCheck: @escaping @Sendable (InstalledModel) throws -> PeelCheck = { _ in { _ in } },
     opener: @escaping Opener
   ) {
@@ -88,6 +91,7 @@ package final class ModelLibrary: Sendable {
     self.availableBytes = availableBytes
     self.makeWay = makeWay
     self.opened = opened
+    self.charge = charge
     self.opener = opener
     makePeelCheck = peelCheck
     shelf = Mutex(

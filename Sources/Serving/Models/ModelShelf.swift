@@ -16,7 +16,7 @@ struct ModelShelf {
   }
 
   struct Entry {
-    var model: InstalledModel
+    let model: InstalledModel
     var state = State.closed
     var description: ModelDescription?
     /// Of the files of an open model.
@@ -39,7 +39,14 @@ struct ModelShelf {
       self.model == model ? peelCheck : nil
     }
 
-    init(_ model: InstalledModel) { self.model = model }
+    /// Equal for packages of equal networks and weights.
+    let peelKey: PeelModels.Key
+
+    init(_ model: InstalledModel) {
+      self.model = model
+      peelKey = model.files.sorted { $0.key < $1.key }
+        .reduce(into: "\(model.name) \(model.version)") { $0 += " \($1.value)" }
+    }
 
     var engine: (any PictureEngine)? {
       if case .open(let engine) = state { engine } else { nil }
@@ -80,8 +87,14 @@ struct ModelShelf {
   var defaultModel: String?
   let retryInterval: Duration
   var entries: [String: Entry] = [:]
-  /// Names of models to open, in the order in which they were asked for.
-  var pending: [String] = []
+  /// A model to open, and the account that has asked first; nil is the daemon itself.
+  struct Pending {
+    var name: String
+    var account: Account?
+  }
+
+  /// In the order in which they were asked for.
+  var pending: [Pending] = []
   var isWorking = false
   var isStopping = false
   private(set) var isListed = false
@@ -104,13 +117,9 @@ struct ModelShelf {
   }
 
   /// Those that can be used: the default one, then the others by name.
-  var usableModels: [InstalledModel] {
-    var models: [InstalledModel] = []
-    for name in usableNames {
-      guard let model = entries[name]?.model else { continue }
-      if name == defaultName { models.insert(model, at: 0) } else { models.append(model) }
-    }
-    return models
+  var usable: [Entry] {
+    let (names, first) = (usableNames, defaultName)
+    return (names.filter { $0 == first } + names.filter { $0 != first }).compactMap { entries[$0] }
   }
 
   var usableNames: [String] {
@@ -149,11 +158,12 @@ struct ModelShelf {
 
   /// What a request for a model gets now.
   /// - Parameters:
+  ///   - account: Who asks.
   ///   - wait: What it waits for by now; counted as such.
   ///   - hasListed: It has looked at the folders itself.
   mutating func answer(
-    _ wanted: String?, _ wait: inout Wait?, hasListed: Bool, in folders: ModelFolders,
-    now: ContinuousClock.Instant
+    _ wanted: String?, for account: Account?, _ wait: inout Wait?, hasListed: Bool,
+    in folders: ModelFolders, now: ContinuousClock.Instant
   ) -> Answer {
     if isStopping { return .failure(.stopping) }
     guard isListed else { return .list }
@@ -188,7 +198,10 @@ struct ModelShelf {
     switch entry.state {
     // One that has to go is asked for again when it is gone.
     case .opening, .open: break
-    case .closed, .failed: if !pending.contains(name) { pending.append(name) }
+    case .closed, .failed:
+      if !pending.contains(where: { $0.name == name }) {
+        pending.append(Pending(name: name, account: account))
+      }
     }
     return .wait(version: version)
   }
@@ -202,14 +215,14 @@ struct ModelShelf {
   }
 
   /// The next model to open; nil when there is none, and somebody else has to begin then.
-  mutating func next() -> InstalledModel? {
+  mutating func next() -> (model: InstalledModel, account: Account?)? {
     while !isStopping, !pending.isEmpty {
-      let name = pending.removeFirst()
-      guard var entry = entries[name], entry.interest > 0 else { continue }
+      let first = pending.removeFirst()
+      guard var entry = entries[first.name], entry.interest > 0 else { continue }
       if entry.engine != nil { continue }
       entry.state = .opening(0)
-      entries[name] = entry
-      return entry.model
+      entries[first.name] = entry
+      return (entry.model, first.account)
     }
     isWorking = false
     return nil
@@ -326,7 +339,9 @@ struct ModelShelf {
         continue
       }
       if entry.model == model {
-        entry.successor = nil
+        // It was gone, or another, and is back: it has to go for that no more. Whoever needs its
+        // room says so again.
+        if entry.successor != nil { (entry.successor, entry.isRetiring) = (nil, false) }
         if forgivingFailures, case .failed = entry.state { entry.state = .closed }
         entries[model.name] = entry
       } else {

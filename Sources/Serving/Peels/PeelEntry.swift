@@ -9,7 +9,6 @@ final class PeelEntry: Sendable {
     var kept: InstalledPeel?
     /// What jobs still hold: nobody opens the file twice.
     weak var live: InstalledPeel?
-    var opening: Task<Result<InstalledPeel, PeelRegistryError>, Never>?
   }
 
   let name: String
@@ -23,6 +22,9 @@ final class PeelEntry: Sendable {
   let diskBytes: Int
   let holders = PeelHolders()
   let opened = Mutex(Opened())
+  let opening = SharedWork<Result<InstalledPeel, PeelRegistryError>>()
+  /// Reads it for models that are newer than what is known of it.
+  let comparing = SharedWork<Void>()
   /// Whether it fits each model that it was checked against.
   private let fits: Mutex<[PeelModels.Key: Bool]>
 
@@ -41,6 +43,12 @@ final class PeelEntry: Sendable {
     if owner != nil { record.metadata = [:] }
     self.record = record
   }
+
+  /// The peel where somebody has it open already.
+  var live: InstalledPeel? { opened.withLock { $0.kept ?? $0.live } }
+
+  /// Whether it is kept open, and nobody draws with it.
+  var isIdle: Bool { opened.withLock { isKnownUniquelyReferenced(&$0.kept) } }
 
   /// The models that it fits, of those that it was checked against.
   var fitting: [PeelModels.Key] { fits.withLock { $0.filter(\.value).map(\.key) } }
@@ -65,4 +73,25 @@ final class PeelEntry: Sendable {
 
   /// As lists tell of it.
   var info: PeelInfo { record.info(name: name, scope: scope, withMetadata: false) }
+}
+
+/// Work of which there is one at a time, for all who want what comes of it.
+final class SharedWork<Value: Sendable>: Sendable {
+  private let current = Mutex<Task<Value, Never>?>(nil)
+
+  /// What the work gives that is under way, or else `work`.
+  func value(_ work: @escaping @Sendable () async -> Value) async -> Value {
+    let task = current.withLock { current in
+      let task =
+        current
+        ?? Task { [self] in
+          let value = await work()
+          self.current.withLock { $0 = nil }
+          return value
+        }
+      current = task
+      return task
+    }
+    return await task.value
+  }
 }

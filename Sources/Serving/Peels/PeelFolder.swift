@@ -72,6 +72,25 @@ struct PeelFolder: Sendable {
     unlink(sidecarPath(name))
   }
 
+  /// What lies in a folder.
+  struct Use {
+    var peels = 0
+    var bytes = 0
+  }
+
+  /// What the peels in the folder have on the disk, by the sizes of files.
+  func measure() -> Use {
+    var use = Use()
+    let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    for file in files where file.hasSuffix(".safetensors") || file.hasSuffix(".json") {
+      var facts = stat()
+      guard lstat("\(path)/\(file)", &facts) == 0 else { continue }
+      use.bytes += Int(facts.st_size)
+      if file.hasSuffix(".safetensors") { use.peels += 1 }
+    }
+    return use
+  }
+
   /// The peels in the folder, after clearing away what a crash left.
   func recover() -> [String: PeelRecord] {
     let files = Set((try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [])

@@ -18,6 +18,9 @@ struct PeelIndex {
   private(set) var shipped: [String: PeelEntry] = [:]
   private var owned: [PeelOwner: [String: PeelEntry]] = [:]
   private var usages: [PeelPot: Usage] = [:]
+  /// What lies in folders that were not read yet, and whose folders were.
+  private var unread: [PeelOwner: (use: PeelFolder.Use, pot: PeelPot)] = [:]
+  private var read: Set<PeelOwner> = []
   /// Of all peels that were installed, those that are being received included.
   private(set) var totalBytes = 0
   /// Those with an open peel that is kept, the latest last.
@@ -124,26 +127,72 @@ extension PeelIndex {
   }
 }
 
+// What is on the disk before it is known.
+extension PeelIndex {
+  /// Counts what lies in a folder until it is read.
+  mutating func count(unread use: PeelFolder.Use, of owner: PeelOwner, in pot: PeelPot) {
+    guard !read.contains(owner), unread[owner] == nil else { return }
+    unread[owner] = (use, pot)
+    usages[pot, default: Usage()].peels += use.peels
+    usages[pot]?.bytes += use.bytes
+    totalBytes += use.bytes
+  }
+
+  /// Counts it no more: the folder is read.
+  mutating func endUnread(of owner: PeelOwner) {
+    read.insert(owner)
+    guard let (use, pot) = unread.removeValue(forKey: owner) else { return }
+    usages[pot]?.peels -= use.peels
+    usages[pot]?.bytes -= use.bytes
+    totalBytes -= use.bytes
+    tidy(pot)
+  }
+}
+
 // What is kept open.
 extension PeelIndex {
   /// Bytes of the files whose peels are kept open between jobs.
   private static let keptBytes = PeelLimits.fileBytes
 
-  /// Keeps a peel open that was just used, and lets go of those that were used longest ago.
+  /// Keeps a peel open that was just used. When that is too much together, whoever keeps most lets
+  /// go of what it used longest ago: nobody's peels push out those of others who keep less.
   mutating func keep(_ peel: InstalledPeel, of entry: PeelEntry) {
     recent.removeAll { $0 === entry }
     recent.append(entry)
     entry.opened.withLock { $0.kept = peel }
-    var bytes = 0
-    for other in recent.reversed() {
-      bytes += other.record.bytes
-      if bytes > Self.keptBytes { forget(other) }
+    while recent.reduce(0, { $0 + $1.record.bytes }) > Self.keptBytes {
+      forget(longestUnused(of: largestPot(of: recent), among: recent)!)
     }
   }
 
-  /// Keeps none open but those that jobs hold.
-  mutating func forgetAll() {
-    for entry in recent { forget(entry) }
+  /// Bytes of the peels that are kept and that nobody draws with, by pot.
+  var idleBytes: [PeelPot: Int] {
+    recent.filter(\.isIdle).reduce(into: [:]) { $0[$1.pot, default: 0] += $1.record.bytes }
+  }
+
+  /// Lets go of one of the peels that nobody draws with: of the pot's own the one that was used
+  /// longest ago; where it has none, of whoever keeps most.
+  /// - Parameter any: Whether others' are meant too.
+  /// - Returns: Whether there was one.
+  mutating func letGo(for pot: PeelPot, ofAny any: Bool) -> Bool {
+    let idle = recent.filter { entry in
+      if case .account = entry.pot { entry.isIdle } else { false }
+    }
+    let entry =
+      longestUnused(of: pot, among: idle)
+      ?? (any ? longestUnused(of: largestPot(of: idle), among: idle) : nil)
+    guard let entry else { return false }
+    forget(entry)
+    return true
+  }
+
+  private func longestUnused(of pot: PeelPot?, among entries: [PeelEntry]) -> PeelEntry? {
+    entries.first { $0.pot == pot }
+  }
+
+  private func largestPot(of entries: [PeelEntry]) -> PeelPot? {
+    entries.reduce(into: [PeelPot: Int]()) { $0[$1.pot, default: 0] += $1.record.bytes }
+      .max { $0.value < $1.value }?.key
   }
 
   private mutating func forget(_ entry: PeelEntry) {

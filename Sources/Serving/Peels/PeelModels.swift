@@ -4,17 +4,20 @@ package import Diffusion
 package struct PeelModels: Sendable {
   /// What tells the layers of one model from those of any other, in a name for JSON.
   package typealias Key = String
+  /// The models that a peel fits; takes its time, and throws what is wrong with the peel if it fits
+  /// none.
+  package typealias Check = @Sendable (OpenPeel) throws -> Set<Key>
 
   /// Names of the models that can be used; of those that are known by now.
   let installed: @Sendable () -> [Key: String]
-  /// The models that a peel fits; throws what is wrong with it if it fits none.
-  let fits: @Sendable (OpenPeel) async throws -> Set<Key>
+  /// Makes what compares peels with the models that there are now.
+  let check: @Sendable () async -> Check
 
   package init(
     installed: @escaping @Sendable () -> [Key: String],
-    fits: @escaping @Sendable (OpenPeel) async throws -> Set<Key>
+    check: @escaping @Sendable () async -> Check
   ) {
     self.installed = installed
-    self.fits = fits
+    self.check = check
   }
 }

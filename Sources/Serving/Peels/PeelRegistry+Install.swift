@@ -29,7 +29,8 @@ extension PeelRegistry {
     if let expectedBytes, expectedBytes > limits.fileBytes {
       throw .tooLarge(maximumBytes: limits.fileBytes)
     }
-    await prepare()
+    await ready(for: owner)
+    await measured()
     let pot = await pot(of: owner)
     let folder = folder(of: owner)
     let upload = try PeelUpload(as: name, of: owner, in: pot, registry: self)
@@ -64,7 +65,9 @@ extension PeelRegistry {
       }
     }
     let peel = OpenPeel(file)
-    let fits = try await checkAgainstModels(peel)
+    let fits = try await work.inTurn(of: pot) { (turn) async throws(PeelRegistryError) in
+      try await checkAgainstModels(peel, turn)
+    }
     let installed = models.installed()
     let record = {
       var record = PeelRecord(file, installedAt: UnixTime.now)

@@ -15,15 +15,17 @@ extension PeelRegistry {
   package func uses(
     of references: [PeelReference], for uid: UInt32
   ) async throws(APIError) -> [PeelUse] {
+    let viewer = PeelOwner.user(uid)
     do throws(PeelRegistryError) {
-      await ready(for: .user(uid))
+      await ready(for: viewer)
       for reference in references {
-        let entry = try find(reference.name, for: .user(uid))
+        let entry = try find(reference.name, for: viewer)
         if entry.record.vectors != nil { throw .embedding(name: reference.name) }
       }
+      let pot = await pot(of: viewer)
       var uses: [PeelUse] = []
       for reference in references {
-        let peel = try await open(reference.name, for: .user(uid))
+        let peel = try await open(reference.name, for: viewer, in: pot)
         uses.append(peel.used(at: Float(reference.strength)))
       }
       return uses
@@ -35,11 +37,11 @@ extension PeelRegistry {
   }
 
   func open(
-    _ name: String, for viewer: PeelOwner
+    _ name: String, for viewer: PeelOwner, in pot: PeelPot
   ) async throws(PeelRegistryError) -> InstalledPeel {
     while true {
       let entry = try find(name, for: viewer)
-      let outcome = await opened(entry)
+      let outcome = await opened(entry, in: pot)
       // It may have been removed or replaced meanwhile: then the new one is meant.
       guard index.withLock({ $0.visible(name, to: viewer) }) === entry else { continue }
       let peel = try outcome.get()
@@ -48,36 +50,32 @@ extension PeelRegistry {
     }
   }
 
-  /// The peel as somebody has it open already, or opened now; never twice at once.
-  private func opened(_ entry: PeelEntry) async -> Result<InstalledPeel, PeelRegistryError> {
-    let (live, task) = entry.opened.withLock { opened -> (InstalledPeel?, Opening?) in
-      if let live = opened.kept ?? opened.live { return (live, nil) }
-      let task =
-        opened.opening
-        ?? Task { [self] in
-          let outcome: Result<InstalledPeel, PeelRegistryError>
-          do throws(PeelRegistryError) { outcome = .success(try await load(entry)) } catch {
-            outcome = .failure(error)
-          }
-          entry.opened.withLock { opened in
-            opened.opening = nil
-            opened.live = try? outcome.get()
-          }
-          return outcome
+  /// The peel as somebody has it open already, or opened now, by the first whose turn comes; never
+  /// twice at once.
+  /// - Parameter pot: Whose turn it is done in, and who pays for it: who asks, whoever's the peel is.
+  private func opened(
+    _ entry: PeelEntry, in pot: PeelPot
+  ) async -> Result<InstalledPeel, PeelRegistryError> {
+    if let live = entry.live { return .success(live) }
+    return await work.inTurn(of: pot) { turn in
+      await entry.opening.value { [self] in
+        if let live = entry.live { return .success(live) }
+        let outcome: Result<InstalledPeel, PeelRegistryError>
+        do throws(PeelRegistryError) { outcome = .success(try await load(entry, turn)) } catch {
+          outcome = .failure(error)
         }
-      opened.opening = task
-      return (nil, task)
+        entry.opened.withLock { $0.live = try? outcome.get() }
+        return outcome
+      }
     }
-    if let live { return .success(live) }
-    return await task!.value
   }
 
-  private typealias Opening = Task<Result<InstalledPeel, PeelRegistryError>, Never>
-
-  private func load(_ entry: PeelEntry) async throws(PeelRegistryError) -> InstalledPeel {
+  private func load(
+    _ entry: PeelEntry, _ turn: BackgroundWork<PeelPot>.Turn
+  ) async throws(PeelRegistryError) -> InstalledPeel {
     let lease = try lease(entry.record.bytes, for: entry.pot)
     let path = entry.path
-    let file = try await work.run(for: entry.pot) { () throws(PeelRegistryError) in
+    let file = try await turn.run { () throws(PeelRegistryError) in
       if access(path, F_OK) != 0, errno == ENOENT { throw .vanished(name: entry.name) }
       return try Self.read(path)
     }
@@ -85,29 +83,42 @@ extension PeelRegistry {
       throw .changed(name: entry.name, expected: entry.record.sha256, actual: file.sha256)
     }
     let content = OpenPeel(file)
-    try await checkAgainstModels(content)
+    try await checkAgainstModels(content, turn)
     return InstalledPeel(
       name: entry.name, content, distillation: entry.record.distillation,
       holders: entry.holders, lease: lease)
   }
 
-  /// Room in memory, if need be instead of what is only kept for the next job.
+  /// Room in memory, if need be instead of what is only kept for the next job; what is for all is
+  /// the administrator's own choice.
   func lease(_ bytes: Int, for pot: PeelPot) throws(PeelRegistryError) -> PeelMemory.Lease? {
-    let limits = limits
-    do throws(PeelRegistryError) { return try memory.lease(bytes, for: pot, limits) } catch {
-      index.withLock { $0.forgetAll() }
-      return try memory.lease(bytes, for: pot, limits)
+    guard case .account = pot else { return nil }
+    while true {
+      let (limits, kept) = index.withLock { ($0.limits, $0.idleBytes) }
+      switch try memory.lease(bytes, for: pot, kept: kept, limits) {
+      case .lease(let lease): return lease
+      case .letGo(let any):
+        if index.withLock({ $0.letGo(for: pot, ofAny: any) }) { continue }
+        // Somebody has begun to draw with it meanwhile.
+        throw any
+          ? .tooMuchOpenByAll(neededBytes: bytes)
+          : .tooMuchOpen(neededBytes: bytes, maximumBytes: limits.openBytes)
+      }
     }
   }
 
+  /// Compares a peel with the models that there are, on a thread that may take its time.
   @discardableResult
-  func checkAgainstModels(_ peel: OpenPeel) async throws(PeelRegistryError) -> Set<PeelModels.Key> {
-    do {
-      return try await models.fits(peel)
-    } catch let error as ModelLibraryError {
-      throw .model(APIError(error))
-    } catch {
-      throw .invalid(reason: "\(error)")
+  func checkAgainstModels(
+    _ peel: OpenPeel, _ turn: BackgroundWork<PeelPot>.Turn
+  ) async throws(PeelRegistryError) -> Set<PeelModels.Key> {
+    let check = await models.check()
+    return try await turn.run { () throws(PeelRegistryError) in
+      do { return try check(peel) } catch let error as ModelLibraryError {
+        throw .model(APIError(error))
+      } catch {
+        throw .invalid(reason: "\(error)")
+      }
     }
   }
 

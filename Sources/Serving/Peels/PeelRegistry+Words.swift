@@ -18,15 +18,17 @@ extension PeelRegistry {
     namedIn prompts: [(param: String, text: String)], for uid: UInt32,
     fits: (OpenPeel) throws -> Void
   ) async throws(APIError) -> NamedEmbeddings {
-    await ready(for: .user(uid))
-    let installed = index.withLock { $0.visible(to: .user(uid)) }.values
+    let viewer = PeelOwner.user(uid)
+    await ready(for: viewer)
+    let pot = await pot(of: viewer)
+    let installed = index.withLock { $0.visible(to: viewer) }.values
       .filter { $0.record.vectors != nil }
     var embeddings = NamedEmbeddings()
     let names = PromptEmbeddings(installed.map { ($0.name, $0.record.token) })
     for named in names.named(in: prompts.map(\.text)) {
       do throws(PeelRegistryError) {
         guard named.isKnown else { throw missing(named.name, installed.map(\.name), uid) }
-        let use = try await open(named.name, for: .user(uid)).used(at: 1)
+        let use = try await open(named.name, for: viewer, in: pot).used(at: 1)
         do {
           try fits(use.peel)
           embeddings.uses.append(use)

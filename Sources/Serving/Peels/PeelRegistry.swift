@@ -49,6 +49,8 @@ package final class PeelRegistry: Sendable {
   /// The folders that there were at the start, and who has read them.
   private struct Indexing {
     var folders: Task<Set<PeelOwner>, Never>?
+    /// Counts what lies in folders that nobody has read yet.
+    var measuring: Task<Void, Never>?
     /// By owner; nil for those that came with Banana.
     var readers: [PeelOwner?: Task<Void, Never>] = [:]
   }
@@ -102,32 +104,44 @@ package final class PeelRegistry: Sendable {
   /// The peels that `viewer` can draw with, by name.
   package func list(for viewer: PeelOwner) async -> [PeelInfo] {
     await ready(for: viewer)
+    let (installed, pot) = (models.installed(), await pot(of: viewer))
     var list: [PeelInfo] = []
     for entry in index.withLock({ $0.visible(to: viewer) }).values.sorted(by: { $0.name < $1.name })
     {
       var info = entry.info
-      info.models = await names(of: entry)
+      info.models = await names(of: entry, installed, in: pot)
       list.append(info)
     }
     return list
   }
 
   /// The names of the models that a peel fits. What was not known yet, for a model that is newer
-  /// than the peel, is found out on the lane of its owner and remembered.
-  func names(of entry: PeelEntry) async -> [String] {
-    let installed = models.installed()
-    if !entry.knows(Set(installed.keys)) {
-      let path = entry.path
-      let file = try? await work.run(for: entry.pot) { () throws(PeelRegistryError) in
-        try Self.read(path)
+  /// than the peel, is found out by the first whose turn comes, and remembered.
+  /// - Parameter pot: Of who asks, and pays for it.
+  func names(
+    of entry: PeelEntry, _ installed: [PeelModels.Key: String], in pot: PeelPot
+  ) async -> [String] {
+    let keys = Set(installed.keys)
+    if !entry.knows(keys) {
+      await work.inTurn(of: pot) { turn in
+        await entry.comparing.value { [self] in
+          if !entry.knows(keys) { await compare(entry, with: keys, turn) }
+        }
       }
-      let fits: Set<PeelModels.Key>? =
-        if let file, file.sha256 == entry.record.sha256 {
-          try? await models.fits(OpenPeel(file))
-        } else { nil }
-      entry.note(fits ?? [], of: Set(installed.keys))
     }
     return entry.fitting.compactMap { installed[$0] }.sorted()
+  }
+
+  private func compare(
+    _ entry: PeelEntry, with models: Set<PeelModels.Key>, _ turn: BackgroundWork<PeelPot>.Turn
+  ) async {
+    let path = entry.path
+    let file = try? await turn.run { () throws(PeelRegistryError) in try Self.read(path) }
+    var fits: Set<PeelModels.Key>?
+    if let file, file.sha256 == entry.record.sha256 {
+      fits = try? await checkAgainstModels(OpenPeel(file), turn)
+    }
+    entry.note(fits ?? [], of: models)
   }
 
   /// Peels that are installed for all, as far as the disk was read by now.
@@ -140,15 +154,16 @@ package final class PeelRegistry: Sendable {
     await ready(for: viewer)
     let entry = try find(name, for: viewer)
     var record = entry.record
+    let pot = await pot(of: viewer)
     if let owner = entry.owner {
       let folder = folder(of: owner)
-      let stored = try await work.run(for: entry.pot) { () throws(PeelRegistryError) in
+      let stored = try await work.run(for: pot) { () throws(PeelRegistryError) in
         folder.storedRecord(of: name, sha256: entry.record.sha256)
       }
       record = stored ?? record
     }
     var info = record.info(name: name, scope: entry.scope, withMetadata: true)
-    info.models = await names(of: entry)
+    info.models = await names(of: entry, models.installed(), in: pot)
     return info
   }
 
@@ -229,6 +244,27 @@ extension PeelRegistry {
     return await task.value
   }
 
+  /// Waits until it is known how much all accounts have on the disk; whose folder was not read by
+  /// now is counted by the sizes of its files.
+  func measured() async {
+    let task = indexing.withLock { indexing in
+      let task = indexing.measuring ?? Task { [self] in await measure() }
+      indexing.measuring = task
+      return task
+    }
+    await task.value
+  }
+
+  private func measure() async {
+    for owner in await folders() {
+      let folder = folder(of: owner)
+      let pot = await pot(of: owner)
+      // In nobody's turn: some calls of the kernel, for room that others are to be told of.
+      let use = await work.run(for: .shipped) { folder.measure() }
+      index.withLock { $0.count(unread: use, of: owner, in: pot) }
+    }
+  }
+
   /// Reads an owner's folder, once.
   private func read(_ owner: PeelOwner?) async {
     let task = indexing.withLock { indexing in
@@ -254,7 +290,10 @@ extension PeelRegistry {
             sidecarBytes: PeelFolder.sidecarBytes(of: record))
         }
       }
-      index.withLock { index in for entry in entries { index.add(entry) } }
+      index.withLock { index in
+        index.endUnread(of: owner)
+        for entry in entries { index.add(entry) }
+      }
     }
   }
 

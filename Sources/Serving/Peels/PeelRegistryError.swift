@@ -31,6 +31,8 @@ package enum PeelRegistryError: Error, Equatable {
   case tooManyUploads(maximumUploads: Int)
   /// The files that a user's jobs hold open, and this one.
   case tooMuchOpen(neededBytes: Int, maximumBytes: Int)
+  /// What the jobs of all users hold open leaves this user no room for it.
+  case tooMuchOpenByAll(neededBytes: Int)
   /// The client went away in the middle of the file.
   case uploadBroken
   /// The file is no peel for this model.
@@ -108,6 +110,11 @@ extension APIError {
         "The peel needs \(neededBytes >> 20) MiB of memory, and with those that are in use "
           + "more than the \(maximumBytes >> 20) MiB that peels of a user may have. Try again when "
           + "your other jobs are done.", param: "peels")
+    case .tooMuchOpenByAll(let neededBytes):
+      self.init(
+        .insufficientMemory,
+        "The peel needs \(neededBytes >> 20) MiB of memory, and the peels that jobs of all users "
+          + "draw with leave you less. Try again when some of them are done.", param: "peels")
     case .uploadBroken:
       self.init(.invalidRequest, "The file did not arrive whole. Send it again.")
     case .invalid(let reason):
