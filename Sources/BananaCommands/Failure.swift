@@ -96,7 +96,7 @@ func reportingFailures(_ body: () async throws -> Void) async throws {
     try Terminal.flushOutput()
   } catch {
     let failure = Failure(error)
-    Terminal.writeError("banana: \(failure.message)\n")
+    Terminal.writeError("banana: \(failure.message.printableLines)\n")
     throw ExitCode(failure.code.rawValue)
   }
 }

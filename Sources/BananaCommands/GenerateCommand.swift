@@ -80,7 +80,7 @@ struct GenerateCommand: AsyncParsableCommand {
     let text = json ? try report.json : report.text
     if output.takesStandardOutput { Terminal.writeError(text + "\n") } else { print(text) }
     if !json {
-      for warning in answer.warnings { Terminal.writeError("banana: \(warning)\n") }
+      for warning in answer.warnings { Terminal.writeError("banana: \(warning.printable)\n") }
     }
   }
 

@@ -42,7 +42,7 @@ struct JobsListCommand: AsyncParsableCommand {
       parts.append(ProgressBar.line(progress))
     }
     if let error = job.error { parts.append(error.message) }
-    return parts.joined(separator: "  ")
+    return parts.joined(separator: "  ").printable
   }
 }
 

@@ -147,9 +147,9 @@ enum PeelText {
     let width = peels.map(\.name.count).max() ?? 0
     return peels.map { peel in
       let padding = String(repeating: " ", count: width - peel.name.count)
-      let words = peel.triggerWords.isEmpty ? "" : "  \"\(printable(peel.triggerWords[0]))\""
+      let words = peel.triggerWords.isEmpty ? "" : "  \"\(peel.triggerWords[0].printable)\""
       let recipe = peel.recipe.map { "  \($0.name)" } ?? ""
-      let title = peel.title.map { "  \(printable($0))" } ?? ""
+      let title = peel.title.map { "  \($0.printable)" } ?? ""
       let size = peel.vectors.map(count) ?? "rank \(peel.rank)"
       return "\(peel.name)\(padding)  \(peel.scope.rawValue)  \(size)  "
         + "\(kibibytes(peel.bytes))\(recipe)\(title)\(words)"
@@ -177,7 +177,7 @@ enum PeelText {
       rows.append(("", "\(key): \(value.prefix(100))\(isLong ? "…" : "")"))
     }
     return rows.map { label, text in
-      label + String(repeating: " ", count: 10 - label.count) + printable(text)
+      label + String(repeating: " ", count: 10 - label.count) + text.printable
     }.joined(separator: "\n")
   }
 
@@ -192,11 +192,4 @@ enum PeelText {
   }
 
   private static func kibibytes(_ bytes: Int) -> String { "\((bytes + 1023) / 1024) KiB" }
-
-  /// Without what a file could do to the terminal.
-  private static func printable(_ text: String) -> String {
-    String(
-      String.UnicodeScalarView(
-        text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
-  }
 }

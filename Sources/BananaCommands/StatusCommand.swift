@@ -37,7 +37,7 @@ struct StatusCommand: AsyncParsableCommand {
       rows.append(("you", "not told from other users: no private peels, jobs or kept answers"))
     }
     rows += rowsOf("memory", memory(status.memory)) + rowsOf("heat", heat(status.thermal))
-    return rows.map { $0.0 + String(repeating: " ", count: 9 - $0.0.count) + $0.1 }
+    return rows.map { $0.0 + String(repeating: " ", count: 9 - $0.0.count) + $0.1.printable }
       .joined(separator: "\n")
   }
 

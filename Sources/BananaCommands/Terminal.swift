@@ -84,3 +84,18 @@ enum Terminal {
     return GraphicsProtocol.attributes(in: answer)
   }
 }
+
+extension String {
+  /// Without what it could do to a terminal, whoever wrote it: in one line.
+  var printable: String {
+    String(
+      String.UnicodeScalarView(
+        unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+  }
+
+  /// The same for each of its lines.
+  var printableLines: String {
+    split(separator: "\n", omittingEmptySubsequences: false).map { String($0).printable }
+      .joined(separator: "\n")
+  }
+}

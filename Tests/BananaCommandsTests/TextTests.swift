@@ -69,6 +69,31 @@ import Testing
     #expect(ModelText.text(model) == "dall-e-3  another name for m")
   }
 
+  /// A package, or another user, decides what is in these.
+  @Test func whatOthersWroteDoesNothingToTheTerminal() throws {
+    let text = "\u{1B}[2J\u{9B}31mred\r\u{7}"
+    var model = ModelInfo(
+      id: text, created: 0, status: .unavailable, family: "f", version: text,
+      description: text, licenses: [], styles: [text], defaultStyle: nil, sizes: [text],
+      nativeSize: nil, defaultSteps: 4, defaultGuidance: 1, parameterCount: 1, weightBytes: 1,
+      peakBytes: 1)
+    model.reason = text
+    var job = JobInfo(
+      id: "job", state: .failed, uid: 1, priority: .normal, createdAt: 0, size: "1x1", pictures: 1,
+      steps: 1, isStored: false)
+    job.error = APIError(.internalError, text)
+    for shown in [ModelText.text(model), JobsListCommand.text(job), "a\n\(text)".printableLines] {
+      #expect(shown.contains("red"))
+      #expect(
+        shown.unicodeScalars.allSatisfy {
+          $0 == "\n" || $0.properties.generalCategory != .control
+        })
+    }
+    model.aliasOf = text
+    #expect(!ModelText.text(model).contains("\u{1B}"))
+    #expect("a\nb".printableLines == "a\nb" && "a\nb".printable == "a b")
+  }
+
   @Test func mapsErrorsToExitCodes() {
     func code(_ error: ErrorCode) -> FailureCode {
       Failure(BananaError.refused(.init(error, ""))).code

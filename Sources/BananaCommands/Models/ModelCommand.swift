@@ -59,7 +59,7 @@ enum ModelText {
 
   /// A few lines on one model.
   static func text(_ model: ModelInfo) -> String {
-    if let name = model.aliasOf { return "\(model.id)  another name for \(name)" }
+    if let name = model.aliasOf { return "\(model.id)  another name for \(name)".printable }
     let progress = model.progress.map { " \(Int($0 * 100)) %" } ?? ""
     let words =
       [model.status.rawValue, model.state.map { $0.rawValue + progress }]
@@ -85,15 +85,15 @@ enum ModelText {
       let styles = model.styles.map { $0 == model.defaultStyle ? "\($0) (default)" : $0 }
       lines.append("  styles \(styles.joined(separator: ", "))")
     }
-    return lines.joined(separator: "\n")
+    return lines.map(\.printable).joined(separator: "\n")
   }
 
   /// A few lines on a package of which only its manifest is known.
   static func text(_ model: StoredModel) -> String {
-    if let problem = model.problem { return "\(model.name)  unusable\n  \(problem)" }
+    if let problem = model.problem { return "\(model.name)  unusable\n  \(problem.printable)" }
     return """
       \(model.name) \(model.version)  \(model.family), \(size(model.byteCount))
-        \(printable(model.summary))
+        \(model.summary.printable)
         \(model.path)
       """
   }
@@ -103,12 +103,5 @@ enum ModelText {
     let mebibytes = (bytes + (1 << 20) - 1) >> 20
     return mebibytes < 1024
       ? "\(mebibytes) MiB" : "\(Double(mebibytes * 10 / 1024) / 10) GiB"
-  }
-
-  /// Without what a file could do to the terminal.
-  static func printable(_ text: String) -> String {
-    String(
-      String.UnicodeScalarView(
-        text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
   }
 }

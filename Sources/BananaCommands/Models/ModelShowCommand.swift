@@ -36,9 +36,9 @@ struct ModelShowCommand: AsyncParsableCommand {
   /// What its folder tells.
   static func text(_ model: StoredModel) -> String {
     var lines = [ModelText.text(model)]
-    lines += model.licenses.map { "  " + ModelText.printable($0) }
+    lines += model.licenses.map { "  " + $0.printable }
     for (name, bytes) in model.files {
-      lines.append("  \(ModelText.printable(name))  \(ModelText.size(bytes))")
+      lines.append("  \(name.printable)  \(ModelText.size(bytes))")
     }
     return lines.joined(separator: "\n")
   }
