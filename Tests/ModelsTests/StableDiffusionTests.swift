@@ -185,7 +185,9 @@ import Testing
     let family: StableDiffusion
     var facts: ModelFacts
     var networks: [NetworkDescription] { family.networks }
-    func graph(of name: NetworkName, _ extents: Extents) -> Graph { family.graph(of: name, extents) }
+    func graph(of name: NetworkName, _ extents: Extents) -> Graph {
+      family.graph(of: name, extents)
+    }
   }
 
   @Test func networksHaveAsManyNumbersAsAreReadAndWritten() throws {

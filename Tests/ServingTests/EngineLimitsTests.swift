@@ -97,14 +97,14 @@ import Testing
       }
       return (record: record, job: job)
     }
-    _ = await engine.generate(jobs.map(\.job), yields: { true })
+    _ = await engine.generate(jobs.map { $0.job }, yields: { true })
     #expect(encoded.withLock { $0 } == [0])
     #expect(jobs.allSatisfy { $0.record.current.results.isEmpty })
     for turn in 1... {
       let left = jobs.filter { $0.record.current.results.isEmpty }
       if left.isEmpty { break }
       try #require(turn < 50)
-      _ = await engine.generate(left.map(\.job), yields: { true })
+      _ = await engine.generate(left.map { $0.job }, yields: { true })
     }
     #expect(encoded.withLock { $0 } == [0, 1, 2])
     #expect(try jobs.map { try $0.record.pictures()[0].png } == alone)

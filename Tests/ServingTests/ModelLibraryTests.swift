@@ -259,6 +259,7 @@ import Testing
     #expect(try await other.engine.model.name == "b")
     #expect(await eventually { spent.withLock { $0[.user(8)]?.count == 1 } })
     #expect(spent.withLock { $0.count } == 2)
+    withExtendedLifetime(leases) {}
   }
 
   @Test func whatIsOnTheDiskIsFollowed() async throws {

@@ -173,8 +173,8 @@ package actor DiffusionEngine: PictureEngine {
     }
   }
 
-  /// Begins pictures while there is room. Texts are encoded one job's after the other's, and no more
-  /// once others want their turn.
+  /// Begins pictures while there is room. Texts are encoded one job's after the other's, and no
+  /// more once others want their turn.
   /// - Returns: Whether they do.
   private func fill(
     _ active: inout [PicturePlace], from drawings: [JobDrawing], in denoising: Denoising,
@@ -260,8 +260,8 @@ package actor DiffusionEngine: PictureEngine {
     }
   }
 
-  /// Does a piece of work on as many threads as the limits grant, notes its time for the jobs of the
-  /// pictures that share it, and sleeps as long as the pace wants.
+  /// Does a piece of work on as many threads as the limits grant, notes its time for the jobs of
+  /// the pictures that share it, and sleeps as long as the pace wants.
   private func paced<Result>(
     _ stage: PictureStage, sharedBy drawings: [JobDrawing],
     _ work: () throws(GenerationError) -> Result

@@ -18,7 +18,7 @@ extension ModelLibrary {
       check: { [self] in await peelCheck() })
   }
 
-  /// What compares peels with each model, made here, so that comparing needs nothing of the library.
+  /// What compares peels with each model, made so that comparing needs nothing of the library.
   private func peelCheck() async -> PeelModels.Check {
     if !isListed { await rescan() }
     var checks: [(key: PeelModels.Key, check: Result<PeelCheck, any Error>)] = []

@@ -35,8 +35,8 @@ final class PeelMemory: Sendable {
   /// Room for `bytes` of an account's: as much of what is not held as it holds itself then, so
   /// that whoever comes next finds some (`Shares`).
   /// - Parameter kept: By pot, what nobody draws with: it is no part of a share.
-  /// - Throws: `PeelRegistryError.tooMuchOpen` and `.tooMuchOpenByAll` for what has no room whatever
-  ///   is let go of.
+  /// - Throws: `PeelRegistryError.tooMuchOpen` and `.tooMuchOpenByAll` for what has no room,
+  ///   whatever is let go of.
   func lease(
     _ bytes: Int, for pot: PeelPot, kept: [PeelPot: Int], _ limits: PeelRegistry.Limits
   ) throws(PeelRegistryError) -> Answer {

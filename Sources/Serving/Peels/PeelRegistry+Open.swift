@@ -52,7 +52,8 @@ extension PeelRegistry {
 
   /// The peel as somebody has it open already, or opened now, by the first whose turn comes; never
   /// twice at once.
-  /// - Parameter pot: Whose turn it is done in, and who pays for it: who asks, whoever's the peel is.
+  /// - Parameter pot: Whose turn it is done in, and who pays for it: of who asks, whoever's the
+  ///   peel is.
   private func opened(
     _ entry: PeelEntry, in pot: PeelPot
   ) async -> Result<InstalledPeel, PeelRegistryError> {
