@@ -9,16 +9,20 @@ BUILD_PATH ?= .build
 FLAGS := --scratch-path $(BUILD_PATH) --explicit-target-dependency-import-check error
 
 # Debian packages: libraries that are linked, and what the client tests run in.
-PACKAGES := libisal-dev libopenblas-dev libpng-dev libssl-dev libsystemd-dev pkg-config
+PACKAGES := libisal-dev libopenblas-dev libpng-dev libssl-dev libsystemd-dev libvulkan-dev \
+  pkg-config
 TEST_PACKAGES := python3 python3-venv curl jq
 DEB_PACKAGES := dpkg-dev python3 binutils lintian
+# Vulkan without a GPU, watched by the validation layer; and the compiler of its shaders.
+VULKAN_PACKAGES := mesa-vulkan-drivers vulkan-validationlayers
+SHADER_PACKAGES := glslang-tools spirv-tools
 SYSTEMD_PACKAGES := systemd systemd-container curl
 ARM64_PACKAGES := qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 
-.PHONY: generate build deps test test-deps clients-test clients-test-newest fuzz arm64-test \
-  opening-test systemd-test deb deb-test docs thermal-plot heat-bench soak siege memory-test train \
-  train-denoiser eval parity checkpoint-test lint bench sanitize sanitize-thread \
-  sanitize-address ci clean
+.PHONY: generate build deps test test-deps shaders shaders-check clients-test \
+  clients-test-newest fuzz arm64-test opening-test systemd-test deb deb-test docs thermal-plot \
+  heat-bench soak siege memory-test train train-denoiser eval parity checkpoint-test lint bench \
+  sanitize sanitize-thread sanitize-address ci clean
 
 generate: build
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana" generate "$(PROMPT)" --local \
@@ -36,10 +40,11 @@ test-deps: deps
 # First what keeps the processors busy, so that the daemon's tests, which wait for answers, have
 # them for themselves.
 BUSY_TESTS := ^(CKernels|CPUBackend|Diffusion|Execution|Fuzz|Graph|Imaging|ModelImport|Models|Text|Tidy)Tests\.
-BUSY_TESTS := $(BUSY_TESTS)|^WeightsTests\.|(FairQueue|PeelRegistry|Scheduler)ModelTests
+BUSY_TESTS := $(BUSY_TESTS)|^(VulkanBackend|Weights)Tests\.|(FairQueue|PeelRegistry|Scheduler)ModelTests
 test: deps
+	@scripts/install-packages $(VULKAN_PACKAGES)
 	$(SWIFT) build $(FLAGS) --build-tests
-	$(SWIFT) test $(FLAGS) --skip-build --filter '$(BUSY_TESTS)'
+	BANANA_TEST_VULKAN=1 $(SWIFT) test $(FLAGS) --skip-build --filter '$(BUSY_TESTS)'
 	$(SWIFT) test $(FLAGS) --skip-build --skip '$(BUSY_TESTS)'
 
 # The public OpenAI client, over the socket, against the release build; and a public validator of
@@ -67,6 +72,15 @@ fuzz: deps
 	BANANA_FUZZING=1 $(SWIFT) build -c release $(FLAGS) --product banana-fuzz
 	scripts/fuzz "$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana-fuzz" $(SECONDS) \
 	  $(BUILD_PATH)/fuzz $(TARGETS)
+
+# Compiles shaders/ again; what changes in shaders/spirv belongs into the same commit.
+shaders:
+	@scripts/install-packages $(SHADER_PACKAGES)
+	scripts/build-shaders
+
+shaders-check:
+	@scripts/install-packages $(SHADER_PACKAGES)
+	scripts/build-shaders --check
 
 # The kernels of ARM, under emulation of processors with and without dot products.
 arm64-test:
@@ -241,7 +255,7 @@ bench: deps
 	@"$$($(SWIFT) build -c release $(FLAGS) --show-bin-path)/banana-bench" --models models
 
 # Everything that must hold before a change lands.
-ci: lint test docs arm64-test clients-test
+ci: lint shaders-check test docs arm64-test clients-test
 	-$(MAKE) clients-test-newest
 	$(MAKE) generate OUT=$(BUILD_PATH)/ci.png
 	$(MAKE) soak MINUTES=0.4

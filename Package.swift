@@ -79,6 +79,10 @@ let package = Package(
     library("Reference", ["COpenBLAS", "Execution", "Graph", "TensorTypes", "Weights"]),
     .target(name: "CKernels", cSettings: [.unsafeFlags(["-O3"], .when(configuration: .debug))]),
     library("CPUBackend", ["CKernels", "Execution", "Graph", "TensorTypes", "Weights"]),
+    .target(name: "CShaders"),
+    .target(name: "CVulkan", linkerSettings: [.linkedLibrary("dl")]),
+    library(
+      "VulkanBackend", ["CShaders", "CVulkan", "Execution", "Graph", "TensorTypes", "Weights"]),
     library(
       "Diffusion", ["Execution", "Graph", "Imaging", "Models", "TensorTypes", "Text", "Weights"]),
 
@@ -106,12 +110,15 @@ let package = Package(
     library("BananaSDK", ["BananaAPI"] + nio),
     library(
       "BananaCommands",
-      ["BananaAPI", "BananaSDK", "Imaging", "ModelImport", argumentParser, unixSignals]),
+      [
+        "BananaAPI", "BananaSDK", "Imaging", "ModelImport", "VulkanBackend", argumentParser,
+        unixSignals,
+      ]),
     program(
       "bananad",
       [
         "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "Serving",
-        "TensorTypes", "Weights", argumentParser, logging, lifecycle, unixSignals,
+        "TensorTypes", "VulkanBackend", "Weights", argumentParser, logging, lifecycle, unixSignals,
         product("NIOPosix", "swift-nio"),
       ]),
     program("banana", ["BananaCommands", argumentParser]),
@@ -122,7 +129,7 @@ let package = Package(
       [
         "BananaAPI", "BananaCommands", "BananaSDK", "CPUBackend", "Diffusion",
         "Execution", "Graph",
-        "Imaging", "Models", "TensorTypes", "Weights", argumentParser,
+        "Imaging", "Models", "TensorTypes", "VulkanBackend", "Weights", argumentParser,
       ]),
 
     // Tests.
@@ -139,13 +146,15 @@ let package = Package(
     tests(
       "CPUBackend",
       [
-        "CPUBackend", "CKernelsChecks", "Execution", "Graph", "Reference", "TensorTypes", "Weights",
+        "CPUBackend", "CKernelsChecks", "Execution", "Graph", "Reference", "TensorTypes",
+        "VulkanBackend", "Weights",
       ]),
+    tests("VulkanBackend", ["Execution", "Graph", "TensorTypes", "VulkanBackend", "Weights"]),
     tests(
       "Diffusion",
       [
         "CPUBackend", "Diffusion", "Execution", "Graph", "Imaging", "Models", "Reference",
-        "TensorTypes", "Text",
+        "TensorTypes", "Text", "VulkanBackend",
         "Weights",
       ]),
     tests(
@@ -189,7 +198,7 @@ let package = Package(
       "BananaCommands",
       [
         "BananaAPI", "BananaCommands", "BananaSDK", "BananaTesting", "Diffusion", "Imaging",
-        "ModelImport", "Models", "Serving",
+        "ModelImport", "Models", "Serving", "VulkanBackend",
         // The programs, which are run as people do.
         "banana", "banana-bench", "bananad", argumentParser,
       ]),

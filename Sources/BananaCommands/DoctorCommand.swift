@@ -31,7 +31,7 @@ struct DoctorCommand: AsyncParsableCommand {
   ) async -> [Finding] {
     let daemon = await DaemonChecks(socketPath: socketPath, modelFolders: modelFolders).findings()
     return daemon.findings
-      + MachineChecks(files: files).findings(daemon.need)
+      + MachineChecks(files: files).findings(daemon.need) + DeviceChecks().findings()
       + (await ServiceChecks(files: files).findings())
   }
 }

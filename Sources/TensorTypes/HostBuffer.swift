@@ -50,6 +50,8 @@ package final class HostBuffer: @unchecked Sendable {
 package struct OutOfMemory: Error, Equatable, CustomStringConvertible {
   package let neededBytes: Int
 
+  package init(neededBytes: Int) { self.neededBytes = neededBytes }
+
   package var description: String {
     "the system refused \(neededBytes) bytes of memory. Ask for less, or stop other programs"
   }

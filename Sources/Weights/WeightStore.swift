@@ -138,6 +138,18 @@ package struct WeightStore: Sendable {
     return Int(Int8(bitPattern: byte))
   }
 
+  /// Bytes that a weight takes as it is stored, scales apart from its numbers included; 0 if it is
+  /// not there.
+  package func storedBytes(of name: String) -> (numbers: Int, scales: Int) {
+    guard let found = candidates(for: name).first else { return (0, 0) }
+    let scales =
+      switch found.format {
+      case .int8, .int8Rows: locations[name + ".scale"]?.tensor.bytes.count ?? 0
+      default: 0
+      }
+    return (locations[found.name]?.tensor.bytes.count ?? 0, scales)
+  }
+
   private func candidates(for name: String) -> [(name: String, format: StorageFormat?)] {
     let plain = locations[name] == nil ? [] : [(name: name, format: StorageFormat?.none)]
     return plain

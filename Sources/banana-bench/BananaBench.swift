@@ -5,6 +5,7 @@ import Execution
 import Graph
 import Models
 import TensorTypes
+import VulkanBackend
 import Weights
 
 #if canImport(FoundationEssentials)
@@ -35,6 +36,16 @@ struct BananaBench: AsyncParsableCommand {
   @Option(help: "int8, or float32 for the exact mode.")
   var activations: ActivationFormat = .int8
 
+  @Option(
+    help: "cpu, or vulkan:N: a GPU by its number in banana doctor. Its own peak is not measured.",
+    transform: { text in
+      guard let choice = BackendChoice(text) else {
+        throw ValidationError("There is no backend \"\(text)\": cpu, vulkan or vulkan:N.")
+      }
+      return choice
+    })
+  var backend = BackendChoice.cpu
+
   @Option(help: "Counted runs of each stage.")
   var runs = 15
 
@@ -57,19 +68,19 @@ struct BananaBench: AsyncParsableCommand {
   }
 
   func run() throws {
-    let backend = CPUBackend(
-      threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+    let (backend, peak) = try makeBackend()
     let start = ContinuousClock.now
     let model = try LoadedModel(path: package)
     let openMilliseconds = milliseconds(ContinuousClock.now - start)
     let networks = BoundModel(
       family: model.family, stores: model.stores, backend: backend, activations: activations)
-    let peak = backend.measurePeak()
 
     print("\(backend.name), activations \(activations.rawValue)")
-    print(
-      "measured peak: int8 \(rounded(peak.int8 / 1e9)) GOP/s, "
-        + "f32 \(rounded(peak.float32 / 1e9)) GFLOP/s")
+    if let peak {
+      print(
+        "measured peak: int8 \(rounded(peak.int8 / 1e9)) GOP/s, "
+          + "f32 \(rounded(peak.float32 / 1e9)) GFLOP/s")
+    }
     print(
       "model \(model.manifest.name) \(model.manifest.version): opened and checked in "
         + "\(rounded(openMilliseconds)) ms, \(model.weightBytes >> 20) MiB mapped\n")
@@ -88,9 +99,19 @@ struct BananaBench: AsyncParsableCommand {
     print("\nbeside the mapped weights: \(networks.residency.byteCount >> 20) MiB")
   }
 
+  /// What computes, and what it can do at best; nil where that is not measured.
+  private func makeBackend() throws -> (any Backend, Peak?) {
+    switch backend {
+    case .cpu:
+      let cpu = CPUBackend(
+        threadCount: threads ?? ProcessInfo.processInfo.activeProcessorCount)
+      return (cpu, cpu.measurePeak())
+    case .vulkan(let index): return (try VulkanBackend(deviceIndex: index), nil)
+    }
+  }
+
   private func measure(
-    _ stage: Stage, _ networks: BoundModel, _ backend: CPUBackend,
-    peak: (int8: Double, float32: Double),
+    _ stage: Stage, _ networks: BoundModel, _ backend: any Backend, peak: Peak?,
     peels: PeelMix? = nil
   ) throws {
     let session = try networks.session(
@@ -105,11 +126,11 @@ struct BananaBench: AsyncParsableCommand {
     let median = times.sorted()[runs / 2]
     let operations = Double(session.plan.graph.operationCount) / 1e9
     let rate = operations / median * 1e3
-    let ceiling = activations == .int8 ? peak.int8 : peak.float32
+    let ceiling = peak.map { activations == .int8 ? $0.int8 : $0.float32 }
     print(
       row(
         stage.name, rounded(median), rounded(operations), rounded(rate),
-        "\(Int((1e11 * rate / ceiling).rounded())) %",
+        ceiling.map { "\(Int((1e11 * rate / $0).rounded())) %" } ?? "",
         rounded(Double(backend.peakBytes(of: session.plan)) / 1_048_576)))
     if steps {
       for kind in try session.profile() {
@@ -123,8 +144,7 @@ struct BananaBench: AsyncParsableCommand {
 
   /// A step with a peel on every linear of the layers, and what changing to another one takes.
   private func measureSwap(
-    _ model: LoadedModel, _ networks: BoundModel, _ backend: CPUBackend,
-    peak: (int8: Double, float32: Double)
+    _ model: LoadedModel, _ networks: BoundModel, _ backend: any Backend, peak: Peak?
   ) throws {
     let peels = try (UInt64(1)...2).map {
       PeelUse(file: try SyntheticPeel.make(for: model, rank: 16, seed: $0), strength: 1)
@@ -150,7 +170,7 @@ struct BananaBench: AsyncParsableCommand {
   }
 
   /// A picture from prompt to file, part by part; medians.
-  private func measureWhole(_ model: LoadedModel, _ backend: CPUBackend) throws {
+  private func measureWhole(_ model: LoadedModel, _ backend: any Backend) throws {
     let size = model.facts.nativeSize
     let picture = WholePicture(
       Pipeline(model, backend: backend, activations: activations), size: size)
@@ -174,6 +194,9 @@ struct BananaBench: AsyncParsableCommand {
     }.joined()
   }
 }
+
+/// Operations a second, a multiply-add counting two.
+typealias Peak = (int8: Double, float32: Double)
 
 /// One line of the table.
 struct Stage {

@@ -2,6 +2,7 @@ import ArgumentParser
 import BananaAPI
 import BananaServer
 import Diffusion
+import Execution
 import FoundationEssentials
 import Logging
 import NIOPosix
@@ -82,6 +83,19 @@ struct Bananad: AsyncParsableCommand {
     transform: { try number($0, in: 1...1024) })
   var threads: Int?
 
+  @Option(
+    help: """
+      What computes: cpu, or vulkan:N, a GPU by its number in banana doctor (vulkan is the first). \
+      Default: cpu.
+      """,
+    transform: { text in
+      guard let choice = BackendChoice(text) else {
+        throw ValidationError("There is no backend \"\(text)\": cpu, vulkan or vulkan:N.")
+      }
+      return choice
+    })
+  var backend = BackendChoice.cpu
+
   @Option(help: "int8, or float32: exact and slow, to compare with other programs. Default: int8.")
   var activations: ActivationFormat = .int8
 
@@ -113,7 +127,9 @@ struct Bananad: AsyncParsableCommand {
       path: path,
       adminPath: settings.adminSocket
         ?? (path == SocketPath.system ? SocketPath.systemAdmin : nil))
-    let threads = settings.daemon.limits.threads
+    let backend = try makeBackend(
+      backend, threads: settings.daemon.limits.threads,
+      stateDirectory: settings.daemon.stateDirectory)
     let daemon = Daemon(
       configuration: settings.daemon, listener: listeners.app, adminListener: listeners.admin,
       logger: logger, environment: environment,
@@ -122,7 +138,7 @@ struct Bananad: AsyncParsableCommand {
         return { try $0.check(for: sites) }
       },
       opener: modelOpener(
-        threads: threads, activations: activations,
+        backend: backend, activations: activations,
         stateDirectory: settings.daemon.stateDirectory))
     let reload = ReloadService(
       daemon: daemon, logger: logger, logLevel: logLevel, settings: settings,

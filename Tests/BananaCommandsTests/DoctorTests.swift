@@ -3,6 +3,7 @@ import BananaTesting
 import FoundationEssentials
 import Serving
 import Testing
+import VulkanBackend
 
 @testable import BananaCommands
 
@@ -70,6 +71,26 @@ import Testing
     }
     try await with(["sys/class/thermal/thermal_zone0/temp": nil]) { files in
       #expect(MachineChecks(files: files).heat.fact.contains("no thermal zone"))
+    }
+  }
+
+  /// Lists what there is, and finds nothing wrong with having none.
+  @Test func listsTheDevicesOfVulkan() {
+    let none = DeviceChecks { () throws(VulkanUnavailable) in
+      throw VulkanUnavailable(reason: "libvulkan.so.1 is missing")
+    }.findings()
+    #expect(none.map(\.grade) == [.ok])
+    #expect(none[0].fact.contains("libvulkan.so.1 is missing"))
+    #expect(DeviceChecks { () throws(VulkanUnavailable) in [] }.findings().count == 1)
+    let found = DeviceChecks().findings()
+    guard let devices = try? VulkanInstance().devices, !devices.isEmpty else {
+      #expect(found.count == 1)
+      return
+    }
+    #expect(found.count == devices.count)
+    for (finding, device) in zip(found, devices) {
+      #expect(finding.grade == .ok && finding.topic == "gpu")
+      #expect(finding.fact.hasPrefix("vulkan:\(device.index) \(device.name)"))
     }
   }
 

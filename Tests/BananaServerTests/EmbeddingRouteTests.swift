@@ -3,6 +3,7 @@ import BananaServer
 import BananaTesting
 import Diffusion
 import FoundationEssentials
+import Serving
 import Testing
 import Weights
 

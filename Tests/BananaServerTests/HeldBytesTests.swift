@@ -1,5 +1,7 @@
 import BananaAPI
+import BananaServer
 import BananaTesting
+import Diffusion
 import Dispatch
 import FoundationEssentials
 import Imaging
@@ -86,7 +88,7 @@ struct HeldBytesTests {
       try await Self.expectBenServed(by: daemon)
       reading.gate.signal()
       #expect(
-        try await eventually {
+        await eventually {
           (try? await other.send(to: daemon, uid: Self.ann).answer().status) == 400
         })
     }

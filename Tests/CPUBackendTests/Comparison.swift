@@ -51,16 +51,41 @@ func normalizedError(_ found: [[Float]], _ expected: [[Float]]) -> Double {
   return zip(found, expected).map { normalizedError($0, $1) }.max() ?? 0
 }
 
-/// Expects every output of every level to come as close to the exact one as plain code of the same
-/// precision, or half as close; on one thread, and on three that share out far smaller tasks. With
-/// int8 activations also as close to what the naive form quantizes alike, where only single
-/// roundings fall otherwise.
+/// Expects every output of every level of the CPU, and of every form of a Vulkan device, to come as
+/// close to the exact one as plain code of the same precision, or half as close; on one thread, and
+/// on three that share out far smaller tasks. With int8 activations also as close to what the naive
+/// form quantizes alike, where only single roundings fall otherwise.
 /// - Parameter isCopy: Nothing is computed, so nothing may differ.
 func expectAgreement(
   _ graph: Graph, _ weights: WeightStore, _ activations: ActivationFormat = .float32,
   isCopy: Bool = false, ids: Int = 1, _ location: SourceLocation = #_sourceLocation
 ) throws {
   let exact = try run(graph, weights, on: ReferenceBackend(), ids: ids)
+  // Most levels and forms quantize alike, and the naive form takes its time.
+  var naiveForms: [Graph: [[Float]]] = [:]
+  func naive(_ planned: Graph) throws -> [[Float]] {
+    if let found = naiveForms[planned] { return found }
+    let outputs = try run(planned, weights, on: ReferenceBackend(.float32), ids: ids)
+    naiveForms[planned] = outputs
+    return outputs
+  }
+  func expectCloseness(
+    _ found: [[Float]], of backend: any Backend, _ name: String, isRounded: Bool = false
+  ) throws {
+    let naive = try naive(backend.plan(graph, for: weights, activations: activations).graph)
+    for (index, output) in graph.outputs.enumerated() {
+      let what = Comment(rawValue: "\(output.name), \(name), \(activations)")
+      let error = normalizedError(found[index], exact[index])
+      // One rounding is nobody's fault.
+      let least = isRounded ? 0x1p-7 : 0x1p-24
+      let bound = isCopy ? 0 : 2 * max(normalizedError(naive[index], exact[index]), least)
+      #expect(error <= bound, what, sourceLocation: location)
+      if activations == .int8 {
+        let rounding = normalizedError(found[index], naive[index])
+        #expect(rounding <= (isRounded ? 0.03 : 0.002), what, sourceLocation: location)
+      }
+    }
+  }
   for level in CPUBackend.Level.available {
     let one = try run(
       graph, weights, on: CPUBackend(threadCount: 1, level: level), activations, ids: ids)
@@ -68,22 +93,16 @@ func expectAgreement(
       threadCount: 3, level: level, grain: TaskGrain(elements: 32, multiplyAdds: 500))
     let three = try run(graph, weights, on: finely, activations, ids: ids)
     #expect(one == three, "\(level): threads change the result", sourceLocation: location)
-    let planned = finely.plan(graph, for: weights, activations: activations).graph
-    let naive = try run(planned, weights, on: ReferenceBackend(.float32), ids: ids)
-    for (index, output) in graph.outputs.enumerated() {
-      let what = Comment(rawValue: "\(output.name), \(level), \(activations)")
-      let error = normalizedError(one[index], exact[index])
-      // One rounding is nobody's fault, and attention may round what it multiplies to bf16, as
-      // `attentionBesideInt8` tells: it is beside int8 products, which round more.
-      let isRounded = activations == .int8 && level == .avx512bf16 && graph.hasAttention
-      let least = isRounded ? 0x1p-7 : 0x1p-24
-      let bound = isCopy ? 0 : 2 * max(normalizedError(naive[index], exact[index]), least)
-      #expect(error <= bound, what, sourceLocation: location)
-      if activations == .int8 {
-        let rounding = normalizedError(one[index], naive[index])
-        #expect(rounding <= (isRounded ? 0.03 : 0.002), what, sourceLocation: location)
-      }
-    }
+    // Attention may round what it multiplies to bf16, as `attentionBesideInt8` tells: it is beside
+    // int8 products, which round more.
+    let isRounded = activations == .int8 && level == .avx512bf16 && graph.hasAttention
+    try expectCloseness(one, of: finely, "\(level)", isRounded: isRounded)
+  }
+  for form in VulkanForm.all {
+    let found = try run(graph, weights, on: form.backend, activations, ids: ids)
+    try expectCloseness(found, of: form.backend, form.name)
+    let complaints = form.complaints
+    #expect(complaints.count == 0, "\(complaints.first)", sourceLocation: location)
   }
 }
 

@@ -1,8 +1,6 @@
-import CPUBackend
 import Execution
 import Foundation
 import Graph
-import Reference
 import TensorTypes
 import Testing
 import Weights
@@ -35,7 +33,7 @@ import Weights
     let expected = Array(hidden.bytes.bindMemory(to: Float.self))
     let graph = try Self.encoder(activation).graph(batch: 2, tokens: 11, skipped: skipped)
     let store = try WeightStore(files: [Self.file("weights")])
-    for backend in [ReferenceBackend(), CPUBackend(threadCount: 2)] as [any Backend] {
+    for backend in TestBackend.available.map({ $0.make() }) {
       let plan = backend.plan(graph.fusingEpilogues(), for: store, activations: .float32)
       let session = try Session(
         backend.bind(store, activations: .float32).compile(plan, in: backend.makeArena()))

@@ -16,27 +16,24 @@ import Weights
 @Suite struct GoldenTests {
   struct Case: CustomTestStringConvertible, Sendable {
     let package: String
-    let isReference: Bool
-    var testDescription: String { "\(package) on \(isReference ? "reference" : "cpu")" }
+    let on: TestBackend
+    var testDescription: String { "\(package) on \(on)" }
 
     func goldens() throws -> Goldens { package == "tiny" ? try .tiny() : try .sticker() }
-    func backend() -> any Backend {
-      isReference ? ReferenceBackend() : CPUBackend(threadCount: 2)
-    }
+    func backend() -> any Backend { on.make() }
   }
 
   /// A whole picture takes the reference too long with the shipped networks.
-  static let pictureCases = [
-    Case(package: "tiny", isReference: true), Case(package: "tiny", isReference: false),
-    Case(package: "sticker", isReference: false),
-  ]
-  static let cases = pictureCases + [Case(package: "sticker", isReference: true)]
+  static let pictureCases = ["tiny", "sticker"].flatMap { package in
+    TestBackend.available.map { Case(package: package, on: $0) }
+  }.filter { $0.package == "tiny" || $0.on != .reference }
+  static let cases = pictureCases + [Case(package: "sticker", on: .reference)]
 
   /// f32 rounding in sums of some hundred terms, over a dozen layers.
   static let tolerance: Float = 2e-3
 
   @Test(arguments: ["tiny", "sticker"]) func tokensAreExact(package: String) throws {
-    let goldens = try Case(package: package, isReference: false).goldens()
+    let goldens = try Case(package: package, on: .cpu).goldens()
     for (index, text) in goldens.about.cases.enumerated() {
       let tokens = try #require(goldens.model.tokenized(text)["wordpiece"])
       #expect(
@@ -120,11 +117,21 @@ import Weights
   }
 
   /// What int8 activations cost on the shipped weights: 35.9 dB where this was written.
-  @Test func wholePictureQuantized() throws {
+  @Test(arguments: TestBackend.available.filter { $0 != .reference })
+  func wholePictureQuantized(on backend: TestBackend) throws {
     let goldens = try Goldens.sticker()
-    let picture = try goldens.picture(
-      backend: CPUBackend(threadCount: 2), activations: .int8)
+    let picture = try goldens.picture(backend: backend.make(), activations: .int8)
     #expect(psnr(picture.values, goldens.expectedPicture) > 33)
+  }
+
+  @Test(.enabled(if: TestBackend.available.contains(.vulkan)))
+  func tenRunsOnVulkanAreBitEqual() throws {
+    let goldens = try Goldens.tiny()
+    let first = try goldens.picture(backend: TestBackend.vulkan.make(), activations: .int8)
+    for _ in 1..<10 {
+      let again = try goldens.picture(backend: TestBackend.vulkan.make(), activations: .int8)
+      #expect(again == first)
+    }
   }
 
   @Test func tenRunsAndAnyThreadCountAreBitEqual() throws {

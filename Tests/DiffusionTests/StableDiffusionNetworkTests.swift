@@ -1,8 +1,6 @@
-import CPUBackend
 import Execution
 import Foundation
 import Graph
-import Reference
 import TensorTypes
 import Testing
 import Weights
@@ -14,14 +12,14 @@ import Weights
 @Suite struct StableDiffusionNetworkTests {
   struct Case: CustomTestStringConvertible, Sendable {
     let name: String
-    let isReference: Bool
-    var testDescription: String { "\(name) on \(isReference ? "reference" : "cpu")" }
+    let on: TestBackend
+    var testDescription: String { "\(name) on \(on)" }
 
-    var backend: any Backend { isReference ? ReferenceBackend() : CPUBackend(threadCount: 2) }
+    var backend: any Backend { on.make() }
   }
 
   static let unets = ["unet-odd", "unet-pruned", "unet-deep"].flatMap { name in
-    [true, false].map { Case(name: name, isReference: $0) }
+    TestBackend.available.map { Case(name: name, on: $0) }
   }
 
   @Test(arguments: unets) func unet(_ test: Case) throws {
@@ -47,8 +45,8 @@ import Weights
     #expect(goldens.weights.unusedNames(after: used) == [])
   }
 
-  @Test(arguments: [true, false]) func autoencoder(isReference: Bool) throws {
-    let test = Case(name: "autoencoder", isReference: isReference)
+  @Test(arguments: TestBackend.available) func autoencoder(on backend: TestBackend) throws {
+    let test = Case(name: "autoencoder", on: backend)
     let goldens = try DiffusersGoldens(test.name)
     let autoencoder = Autoencoder(
       configuration: try AutoencoderConfiguration(goldens.configuration))

@@ -1,9 +1,7 @@
-import CPUBackend
 import Execution
 import Foundation
 import Graph
 import Models
-import Reference
 import TensorTypes
 import Testing
 import Weights
@@ -42,7 +40,7 @@ import Weights
       model.decoder(batch: 2, latentHeight: 3, latentWidth: 5),
       model.encoder(batch: 2, latentHeight: 3, latentWidth: 5),
     ] {
-      for backend in [ReferenceBackend(), CPUBackend(threadCount: 2)] as [any Backend] {
+      for backend in TestBackend.available.map({ $0.make() }) {
         let (found, expected) = try run(graph, on: backend)
         #expect(normalizedError(found, expected) < 1e-4, "\(graph.name), \(backend.name)")
         // Of numbers in 0...1.

@@ -292,7 +292,8 @@ private final class History {
     #expect(Set(record.requests.map(\.prompt)).count == record.requests.count, "begun twice")
     #expect(record.finished == finished.values.reduce(0, +))
     for uid in 1...5 as ClosedRange<UInt32> {
-      let snapshot = await scheduler.snapshot(for: Peer(uid: uid, isAdmin: false))
+      let peer = Peer(uid: uid, isAdmin: false, account: .user(uid == 5 ? 1 : uid))
+      let snapshot = await scheduler.snapshot(for: peer)
       #expect(snapshot.ownFinishedJobs == finished[uid, default: 0])
       #expect(snapshot.finishedJobs == record.finished)
     }

@@ -9,7 +9,7 @@ import Testing
   /// Who may import whom, of our own modules. Nothing else is allowed.
   static let allowed: [String: Set<String>] = [
     "TensorTypes": [], "CKernels": [], "CCrypto": [], "CISAL": [], "CPNG": [], "CSystemd": [],
-    "COpenBLAS": [],
+    "COpenBLAS": [], "CShaders": [], "CVulkan": [],
     "Text": [], "BananaAPI": [],
     "Imaging": ["CISAL", "CPNG"],
     "Graph": ["TensorTypes"],
@@ -18,6 +18,7 @@ import Testing
     "Execution": ["Graph", "Weights", "TensorTypes"],
     "Reference": ["COpenBLAS", "Execution", "Graph", "Weights", "TensorTypes"],
     "CPUBackend": ["Execution", "CKernels", "Graph", "Weights", "TensorTypes"],
+    "VulkanBackend": ["Execution", "CShaders", "CVulkan", "Graph", "Weights", "TensorTypes"],
     "Diffusion": [
       "Models", "Execution", "Weights", "Text", "Imaging", "Graph", "TensorTypes",
     ],
@@ -31,18 +32,20 @@ import Testing
     ],
     "BananaSDK": ["BananaAPI"],
     // Imaging: previews arrive as PNG, and sixel and block terminals show pixels.
-    "BananaCommands": ["BananaSDK", "BananaAPI", "Imaging", "ModelImport"],
+    // VulkanBackend: doctor lists devices in its own process, because drivers crash.
+    "BananaCommands": ["BananaSDK", "BananaAPI", "Imaging", "ModelImport", "VulkanBackend"],
     // Text: a checkpoint's vocabulary is checked before it becomes a model's.
     "ModelImport": ["CKernels", "Graph", "Models", "TensorTypes", "Text", "Weights"],
     "bananad": [
-      "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Serving", "TensorTypes", "Weights",
+      "BananaAPI", "BananaServer", "CPUBackend", "Diffusion", "Execution", "Serving", "TensorTypes",
+      "VulkanBackend", "Weights",
     ],
     "banana": ["BananaCommands"],
     "Programs": [],
     // The commands: heat is measured on a bananad of its own, which LocalDaemon starts.
     "banana-bench": [
       "BananaAPI", "BananaSDK", "BananaCommands", "CPUBackend", "Diffusion", "Models",
-      "Execution", "Weights", "Graph", "Imaging", "TensorTypes",
+      "Execution", "Weights", "Graph", "Imaging", "TensorTypes", "VulkanBackend",
     ],
   ]
 

@@ -89,7 +89,7 @@ extension DaemonRoutes {
     let embeddings = try await peels.embeddings(
       namedIn: [("prompt", request.prompt), ("negative_prompt", request.negativePrompt)],
       for: context.peer.peelUID
-    ) { try engine.check($0) }
+    ) { try engine.prepare($0) { true } }
     request.words = embeddings.uses
     let recipe = RecipeChoice(for: request, by: engine.model)
     request = recipe.request

@@ -3,12 +3,6 @@ import Execution
 import Graph
 import TensorTypes
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#endif
-
 extension Lowering {
   mutating func lower(_ op: HeadNorm, _ node: Node) throws(ExecutionError) {
     let table = op.angles(over: node.result.shape)
@@ -31,18 +25,8 @@ struct AngleTable: Hashable {
   var byteCount: Int { 4 * positions * width }
 
   fileprivate func make() throws(ExecutionError) -> HostBuffer {
-    let pairs = width / 4
     let buffer = try HostBuffer(planned: byteCount)
-    for position in 0..<positions {
-      for (axis, along) in [position / grid.width, position % grid.width].enumerated() {
-        for pair in 0..<pairs {
-          let angle = Double(along) * pow(Double(grid.base), -Double(pair) / Double(pairs))
-          let index = position * width / 2 + axis * pairs + pair
-          buffer.floats[index] = Float(cos(angle))
-          buffer.floats[positions * width / 2 + index] = Float(sin(angle))
-        }
-      }
-    }
+    _ = buffer.floats.update(fromContentsOf: grid.angles(headWidth: width))
     return buffer
   }
 }

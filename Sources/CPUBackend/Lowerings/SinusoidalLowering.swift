@@ -26,8 +26,7 @@ private final class SinusoidalStep: Step {
   private let target: Place
 
   init(_ op: Sinusoidal, rows: Int, source: Place, target: Place) {
-    let half = op.width / 2
-    frequencies = (0..<half).map { exp(-log(Double(op.maximumPeriod)) * Double($0) / Double(half)) }
+    frequencies = op.frequencies
     scale = op.scale
     self.rows = rows
     self.source = source

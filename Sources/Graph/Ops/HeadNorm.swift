@@ -1,5 +1,11 @@
 package import TensorTypes
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// Per-head RMS normalization (QK-norm) and, if `grid` is given, axial rotary embedding.
 ///
 /// Operand x `[batch, token, heads * headWidth]`. With a grid, token `t` lies at
@@ -19,6 +25,17 @@ package struct HeadNorm: OpPayload {
       self.height = height
       self.width = width
       self.base = base
+    }
+
+    /// Cosines, then sines, `[position, headWidth / 2]`: the y axis' pairs, then the x axis'.
+    package func angles(headWidth: Int) -> [Float] {
+      let pairs = headWidth / 4
+      let angles = (0..<height * width).flatMap { position in
+        [position / width, position % width].flatMap { along in
+          (0..<pairs).map { Double(along) * pow(Double(base), -Double($0) / Double(pairs)) }
+        }
+      }
+      return angles.map { Float(cos($0)) } + angles.map { Float(sin($0)) }
     }
   }
 

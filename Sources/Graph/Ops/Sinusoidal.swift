@@ -1,5 +1,11 @@
 package import TensorTypes
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#endif
+
 /// `[batch]` scalars as `[batch, width]` features: the first half `cos(scale x f_i)`, the second
 /// `sin(scale x f_i)`, with `f_i = exp(-ln(maximumPeriod) i / (width / 2))`.
 ///
@@ -14,6 +20,12 @@ package struct Sinusoidal: OpPayload {
     self.width = width
     self.scale = scale
     self.maximumPeriod = maximumPeriod
+  }
+
+  /// `f_i`.
+  package var frequencies: [Double] {
+    let half = width / 2
+    return (0..<half).map { exp(-log(Double(maximumPeriod)) * Double($0) / Double(half)) }
   }
 
   package func resultShape(_ operands: [Value]) throws(ShapeError) -> Shape {
