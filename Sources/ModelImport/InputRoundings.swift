@@ -66,7 +66,9 @@ struct MomentWalk {
     }
   }
 
-  /// How the inputs of each product that was visited are best rounded.
+  /// How the inputs of each product that was visited are best rounded: smoothed behind a norm, whose
+  /// gains and biases say how large channels are; elsewhere expectations are too far from what is
+  /// drawn, and smoothing by them loses more than it gains.
   var roundings: [WeightReference: InputRounding] {
     var roundings: [WeightReference: InputRounding] = [:]
     for (value, readers) in readers {
@@ -74,13 +76,21 @@ struct MomentWalk {
       if let node = producers[value], case .activation(let function) = node.op {
         (source, activation) = (node.operands[0], function)
       }
+      let normed = isBehindNorm(source) ? moments[source] : nil
       let rounding =
-        moments[source].flatMap {
+        normed.flatMap {
           InputRounding(InputSizes($0, behind: activation), weights: readers.squares)
         } ?? InputRounding(behind: activation)
       for weight in readers.weights { roundings[weight] = rounding }
     }
     return roundings
+  }
+
+  private func isBehindNorm(_ value: Value) -> Bool {
+    switch producers[value]?.op {
+    case .norm, .groupNorm: true
+    default: false
+    }
   }
 
   /// - Precondition: What the node reads has been visited, or is an input.
