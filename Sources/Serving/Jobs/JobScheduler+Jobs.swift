@@ -200,6 +200,8 @@ extension JobScheduler {
   private func forgetOldResults() {
     isSweeping = false
     store.removeOld(now: .now)
+    // The heap was given back when the last picture was done; what kept answers had was not free yet.
+    if store.count == 0, activity.isIdle { Allocator.trim() }
     sweepResults()
   }
 }
