@@ -66,9 +66,9 @@ struct MomentWalk {
     }
   }
 
-  /// How the inputs of each product that was visited are best rounded: smoothed behind a norm, whose
-  /// gains and biases say how large channels are; elsewhere expectations are too far from what is
-  /// drawn, and smoothing by them loses more than it gains.
+  /// How the inputs of each product that was visited are best rounded: smoothed behind a norm,
+  /// whose gains and biases say how large channels are; elsewhere expectations are too far from
+  /// what is drawn, and smoothing by them loses more than it gains.
   var roundings: [WeightReference: InputRounding] {
     var roundings: [WeightReference: InputRounding] = [:]
     for (value, readers) in readers {

@@ -200,7 +200,7 @@ extension JobScheduler {
   private func forgetOldResults() {
     isSweeping = false
     store.removeOld(now: .now)
-    // The heap was given back when the last picture was done; what kept answers had was not free yet.
+    // The heap was given back after the last picture; what these answers had was not free then.
     if store.count == 0, activity.isIdle { Allocator.trim() }
     sweepResults()
   }
