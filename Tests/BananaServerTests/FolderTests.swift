@@ -76,6 +76,8 @@ import Testing
       let (state, link) = (folder + "/state", folder + "/link")
       try StateFolder.check(state)
       try FileManager.default.createDirectory(atPath: state, withIntermediateDirectories: false)
+      // Sockets that other tests bind meanwhile change what is taken from a new folder's rights.
+      #expect(chmod(state, 0o700) == 0)
       try StateFolder.check(state)
       #expect(symlink(state, link) == 0)
       for path in [link, link + "/", link + "//"] {
