@@ -153,7 +153,7 @@ import Weights
       let bytes = TestPeel.bytes(rank: 64)
       try await fixture.start().install(bytes, "a", .user(7))
       // Its record is made anew when the folder is read, on a disk that takes its time.
-      try FileManager.default.removeItem(atPath: fixture.folder("7") + "/a.json")
+      try Data("{}".utf8).write(to: URL(filePath: fixture.folder("7") + "/a.json"))
       let disk = DispatchSemaphore(value: 0)
       let isWaiting = Mutex(false)
       let registry = PeelRegistry(
@@ -170,7 +170,7 @@ import Weights
           return fsync(descriptor)
         })
       let slow = Task { await registry.list(for: .user(7)) }
-      #expect(await eventually { isWaiting.withLock { $0 } })
+      try #require(await eventually { isWaiting.withLock { $0 } })
       try await registry.install(bytes, "b", .user(8))
       let refused = await #expect(throws: PeelRegistryError.self) {
         try await registry.install(bytes, "c", .user(8))
