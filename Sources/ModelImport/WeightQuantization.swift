@@ -30,14 +30,11 @@ package enum WeightQuantization: String, CaseIterable, Sendable {
     for graph in graphs where kind != .autoencoder || graph.isTinyDecoder {
       let ends = graph.endConvolutions
       for node in graph.nodes {
-        switch node.op {
-        case .linear(let linear) where !linear.weight.name.hasPrefix("time_embedding."):
-          let isSmall = self == .w4a8 && linear.weight.name.contains(".transformer_blocks.")
-          formats[linear.weight] = isSmall ? .int4(group: Self.group) : .int8
-        case .convolution(let convolution) where !ends.contains(convolution.weight):
-          formats[convolution.weight] = .int8
-        default: break
-        }
+        guard let weight = node.op.weightProduct?.weight, !ends.contains(weight),
+          !weight.name.hasPrefix("time_embedding.")
+        else { continue }
+        let isSmall = self == .w4a8 && weight.name.contains(".transformer_blocks.")
+        formats[weight] = isSmall ? .int4(group: Self.group) : .int8
       }
     }
     return formats

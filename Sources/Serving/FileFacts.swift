@@ -10,6 +10,7 @@ import CDispatch
 /// Who owns a file, and who may write to it.
 package struct FileFacts {
   package let uid: UInt32
+  let byteCount: Int
   let isLink: Bool
   let isFolder: Bool
   /// By its group or by everybody; an access control list shows in the group's rights.
@@ -32,6 +33,7 @@ package struct FileFacts {
 
   private init(_ facts: stat) {
     uid = facts.st_uid
+    byteCount = Int(facts.st_size)
     isLink = facts.st_mode & S_IFMT == S_IFLNK
     isFolder = facts.st_mode & S_IFMT == S_IFDIR
     isWritableByOthers = facts.st_mode & (S_IWGRP | S_IWOTH) != 0

@@ -83,9 +83,8 @@ struct PeelFolder: Sendable {
     var use = Use()
     let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     for file in files where file.hasSuffix(".safetensors") || file.hasSuffix(".json") {
-      var facts = stat()
-      guard lstat("\(path)/\(file)", &facts) == 0 else { continue }
-      use.bytes += Int(facts.st_size)
+      guard let facts = FileFacts(at: "\(path)/\(file)") else { continue }
+      use.bytes += facts.byteCount
       if file.hasSuffix(".safetensors") { use.peels += 1 }
     }
     return use
